@@ -1,0 +1,148 @@
+/**
+ * Every way in which this program can fail, as data: the codes, whether a retry can help, and the one error class.
+ * It is the only place where a code is born; docs/errors.md carries a heading per code, and a test keeps the two equal.
+ * It must never import anything: machines decide by these codes, actors throw them, the CLI prints them.
+ */
+
+/** `retry`: the same call may succeed later. `exit`: the process exit code when this is what ended a command. */
+interface CodeFacts {
+  readonly retry: boolean;
+  readonly exit: 1 | 2 | 3;
+  readonly summary: string;
+}
+
+const data = (summary: string): CodeFacts => ({ retry: false, exit: 1, summary });
+const passing = (summary: string): CodeFacts => ({ retry: true, exit: 1, summary });
+const usage = (summary: string): CodeFacts => ({ retry: false, exit: 2, summary });
+const finding = (summary: string): CodeFacts => ({ retry: false, exit: 3, summary });
+
+export const CODES = {
+  // usage and configuration
+  USAGE: usage('the command line cannot be understood'),
+  CONFIG_INVALID: usage('the configuration has errors'),
+  CONFIG_UNREADABLE: usage('the configuration file cannot be read'),
+  NOT_BUILT: usage('a configured backend, catalog or endpoint is not in this release'),
+  // the lake
+  LAKE_NOT_FOUND: data('the lake does not exist or is not a Galexie lake'),
+  LAKE_CONFIG_INVALID: data("the lake's .config.json cannot be used"),
+  LAKE_WRONG_NETWORK: data("the lake's network passphrase is not the era's"),
+  LEDGER_MISSING: data('the lake has no object for a ledger that was asked for'),
+  SOURCE_DENIED: data('the source refused access'),
+  SOURCE_READ: passing('an object of the lake could not be read'),
+  OBJECT_EMPTY: data('an object of the lake is empty'),
+  OBJECT_CORRUPT: data('an object of the lake is not exactly one whole zstd frame'),
+  OBJECT_TOO_LARGE: data('an object of the lake unpacks to more than the limit'),
+  BATCH_INVALID: data('an object of the lake is not a LedgerCloseMetaBatch for its name'),
+  // ledgers
+  XDR_INVALID: data('a ledger is not valid XDR, or bytes follow it'),
+  LEDGER_SEQUENCE: data('a ledger carries another sequence than its place'),
+  LEDGER_HASH: data('the SHA-256 of a ledger header is not the ledger hash'),
+  LINK_BROKEN: data("a ledger's previous hash is not the hash of the ledger before"),
+  TX_SET_HASH: data("the transaction set does not have the header's hash"),
+  RESULT_HASH: data("the transaction results do not have the header's hash"),
+  PROTOCOL_GUARD: data("a ledger's protocol is outside the era's guard"),
+  ROW_COUNT: data('a partition does not have one row per ledger'),
+  ERA_LINK_BROKEN: data('two neighbouring eras do not link'),
+  // the store
+  STORE_DENIED: data('the store refused access'),
+  STORE_FULL: passing('the store has no space left'),
+  STORE_IO: passing('the store could not be read or written'),
+  STAGED_GONE: passing('what was staged has vanished before it was published'),
+  PARTITION_CONFLICT: data('another content stands under the name of a partition'),
+  PARTITION_DAMAGED: data('a published partition is missing bytes or has others than its manifest says'),
+  PARTITION_OVERLAP: data('published partitions overlap or do not fit the era'),
+  MANIFEST_INVALID: data('a manifest cannot be read or is for another partition'),
+  MANIFEST_CONFLICT: data('another manifest stands under the name of a partition'),
+  BRONZE_MISMATCH: data('the configuration differs from what _bronze.json has fixed'),
+  BRONZE_INVALID: data('_bronze.json cannot be read'),
+  ESTATE_FOREIGN: data('the estate was written by the old program and is not adopted yet'),
+  // the audit chain
+  AUDIT_INVALID: data('an event of the audit chain cannot be read or has another hash than it says'),
+  AUDIT_HOLE: data('an event of the audit chain is missing and cannot be re-derived'),
+  AUDIT_FORK: data('another event stands in the audit chain for the same partition'),
+  AUDIT_ORPHAN: data('an event attests a partition that cannot be restored'),
+  // state
+  LOCK_HELD: data('another copier works on this chain'),
+  STATE_IO: passing('the state folder could not be read or written'),
+  // the machinery
+  THREAD_CRASHED: passing('a worker thread ended without an answer'),
+  RESPAWN_LIMIT: data('workers crashed more often than respawn_limit allows'),
+  ACTOR_CRASHED: data('an actor failed in a way that its machine does not know'),
+  STALLED: data('an era made no progress for longer than stall_timeout_ms'),
+  CANCELLED: data('the work was cancelled'),
+  INTERNAL: data('a bug in this program'),
+  // findings of verify
+  VERIFY_FAILED: finding('verify found something wrong'),
+} as const satisfies Record<string, CodeFacts>;
+
+export type ErrorCode = keyof typeof CODES;
+
+/** Where and about what; every field optional, all of them plain data so that they cross threads and fit in a log line. */
+export interface Details {
+  readonly ledger?: number;
+  readonly start?: number;
+  readonly end?: number;
+  /** Object key, path or URI. */
+  readonly object?: string;
+  /** The check that failed, e.g. `tx_set_hash`. */
+  readonly check?: string;
+  readonly expected?: string;
+  readonly found?: string;
+  /** What the reader can do about it. */
+  readonly hint?: string;
+}
+
+/** An error as data: what machines keep in their context and messages carry. */
+export interface Failure extends Details {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly retryable: boolean;
+  /** Milliseconds that the other side asked to wait (Retry-After). */
+  readonly retryAfterMs?: number;
+}
+
+/** Thrown by actors, the configuration loader and the CLI. Its `code` says which heading of docs/errors.md applies. */
+export class BronzeError extends Error {
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+  readonly details: Details;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { details?: Details; cause?: unknown; retryable?: boolean; retryAfterMs?: number } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'BronzeError';
+    this.code = code;
+    this.details = options.details ?? {};
+    this.retryable = options.retryable ?? CODES[code].retry;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** The data of any thrown value. What is not a BronzeError is a bug: INTERNAL, never retried. */
+export function toFailure(error: unknown): Failure {
+  if (error instanceof BronzeError) {
+    return {
+      ...error.details,
+      code: error.code,
+      message: error.message,
+      retryable: error.retryable,
+      ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+    };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: 'INTERNAL', message: `unexpected: ${message}`, retryable: false };
+}
+
+/** The error of a failure that came over a message channel. */
+export function fromFailure(failure: Failure): BronzeError {
+  const { code, message, retryable, retryAfterMs, ...details } = failure;
+  return new BronzeError(code, message, {
+    details,
+    retryable,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
+}

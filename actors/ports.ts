@@ -1,0 +1,132 @@
+/**
+ * The ports: what the program needs from the outside world, as interfaces. One folder per port holds one file per
+ * backend. Everything above a port must work with any backend; nothing here may name one.
+ */
+import type { CheckpointFacts, LedgerRange } from '../machines/protocol.ts';
+
+// ── source: a Galexie lake ───────────────────────────────────────────────────────────────────────────────────────
+
+/** Where the objects of a lake are and how they are cut (SEP-54). Plain data: it is sent to threads. */
+export interface LakeLayout {
+  readonly ledgersPerFile: number;
+  readonly filesPerPartition: number;
+  /** From `.config.json`; null where the lake has none. */
+  readonly networkPassphrase: string | null;
+  /** Whether the numbers come from the lake's own `.config.json`, from a listing, or from the configuration. */
+  readonly origin: 'lake' | 'listing' | 'configuration';
+  /** Suffix tried first, `zst` or `zstd`; the other one is tried before an object counts as missing. */
+  readonly suffix: 'zst' | 'zstd';
+}
+
+/** One object of the lake: compressed, as it was stored. */
+export interface LakeObject {
+  /** Key below the lake's root. */
+  readonly key: string;
+  /** Ledgers that the *name* covers. */
+  readonly named: LedgerRange;
+  /** Valid until the next batch is asked for. */
+  readonly bytes: Uint8Array;
+}
+
+/** A lake, read by keys that follow from the sequence. Throws LAKE_*, LEDGER_MISSING, SOURCE_*; never lists to read. */
+export interface LakeSource {
+  /** For manifests and messages: no credentials in it. */
+  readonly uri: string;
+  /** Finds the layout. Reads `.config.json`; lists only where there is none. */
+  open(signal: AbortSignal): Promise<LakeLayout>;
+  /** Lists object names (never bodies) from `from` on to find the head and the unbroken run of ledgers. */
+  head(
+    layout: LakeLayout,
+    from: number,
+    signal: AbortSignal,
+  ): Promise<{ head: number | null; contiguousTo: number; holeAt: number | null }>;
+  /**
+   * The objects that hold `range`, in ledger order, in batches, reading ahead within a bounded number of bytes.
+   * A missing one is LEDGER_MISSING naming the first ledger of it that was asked for.
+   */
+  read(layout: LakeLayout, range: LedgerRange, signal: AbortSignal): AsyncIterable<readonly LakeObject[]>;
+}
+
+// ── store: where Bronze lies ─────────────────────────────────────────────────────────────────────────────────────
+
+export interface StoredObject {
+  readonly key: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** Random access to one stored object. */
+export interface ObjectReader {
+  readonly size: number;
+  read(offset: number, length: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** Writes one staged object, in a thread. `write` may keep no reference to the chunk after it returned. */
+export interface StagingWriter {
+  write(chunk: Uint8Array): void | Promise<void>;
+  /** Ends writing; the handle is what `stage`, `publish` and `discard` take. Not yet durable. */
+  finish(): Promise<string>;
+  /** Removes what was written. Never throws. */
+  abort(): Promise<void>;
+}
+
+/**
+ * Object storage as this program needs it. Keys are relative to the configured prefix and use `/`.
+ * Every method throws BronzeError (STORE_*); "not there" is never an error and an error is never "not there".
+ */
+export interface BronzeStore {
+  /** URI of the root, with the prefix, ending in `/`. */
+  readonly uri: string;
+  /** What `storage_path` in events starts with: the configured prefix, e.g. `bronze/`. */
+  readonly prefix: string;
+  /** All objects below a key prefix that ends in `/`, in key order; empty where there is none. */
+  list(keyPrefix: string, signal?: AbortSignal): Promise<StoredObject[]>;
+  /** A small object whole; null where there is none. */
+  get(key: string, signal?: AbortSignal): Promise<Uint8Array | null>;
+  /** Null where there is no such object. */
+  open(key: string, signal?: AbortSignal): Promise<ObjectReader | null>;
+  /**
+   * Creates a small object, durably, only if there is none. `exists` may also be the answer where this very call (or
+   * a lost one before) created it: the caller reads back.
+   */
+  create(key: string, bytes: Uint8Array, signal?: AbortSignal): Promise<'created' | 'exists'>;
+  /** Makes what a StagingWriter wrote durable, still invisible. Throws STAGED_GONE where it is not there or cut. */
+  stage(handle: string, bytes: number, signal?: AbortSignal): Promise<void>;
+  /** Makes the staged object visible under `key`, durably, only if nothing stands there. */
+  publish(handle: string, key: string, signal?: AbortSignal): Promise<'published' | 'exists'>;
+  /** Removes staged objects; what is gone already is fine. */
+  discard(handles: readonly string[], signal?: AbortSignal): Promise<void>;
+  /** Starts staging below a chain's prefix; `owner` is the nonce of the lock's holder and becomes part of the name. */
+  stagingSpec(chainPrefix: string, owner: string): StagingSpec;
+  /** Removes staging objects of `owners`, and of anybody when older than a day by the store's own clock. */
+  sweep(chainPrefix: string, owners: readonly string[], signal?: AbortSignal): Promise<number>;
+  /** Bytes that can still be written; null where that is not known. */
+  freeBytes(): Promise<number | null>;
+}
+
+/** What a thread needs to open a StagingWriter; plain data. */
+export interface StagingSpec {
+  readonly backend: 'local';
+  readonly folder: string;
+  readonly owner: string;
+}
+
+// ── state: hints beside the copier, never the truth ──────────────────────────────────────────────────────────────
+
+/** Checkpoint of one era. Read returns null for anything that cannot be used, and says why through `problem`. */
+export interface CheckpointStore {
+  read(): Promise<{ facts: CheckpointFacts | null; problem: string | null }>;
+  write(range: LedgerRange, checksum: string): Promise<void>;
+}
+
+/** A held lock on one chain. */
+export interface ChainLock {
+  /** Nonce of this holder: names its staging objects. */
+  readonly nonce: string;
+  /** Nonces of former holders whose staging objects may still lie there. */
+  readonly orphaned: readonly string[];
+  /** Says that the staging objects of former holders are gone. */
+  swept(): Promise<void>;
+  release(): Promise<void>;
+}

@@ -1,0 +1,337 @@
+/**
+ * The one typed protocol: every message between actors, every input and output of an effect, as plain JSON data.
+ * Nothing here may hold a function, a class instance, a Date or a bigint: messages are compared, logged, keyed by the
+ * explorer and sent across threads. Ledger sequences are uint32 and fit a number; byte counts fit 2^53.
+ */
+import type { Failure } from './errors.ts';
+
+// ── values ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Inclusive ledger sequences. */
+export interface LedgerRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Grid of partitions: `[origin + k*size, origin + (k+1)*size - 1]`, clipped to the era. */
+export interface Grid {
+  readonly size: number;
+  readonly origin: number;
+  /** First ledger of the era (never below 2). */
+  readonly ledgerStart: number;
+  /** Last ledger of the era, inclusive; null = unbounded. */
+  readonly ledgerEnd: number | null;
+}
+
+/** What ties a partition's rows to the chain of ledgers; hashes are lower-case hex. */
+export interface LedgerEnds {
+  readonly firstHash: string;
+  readonly lastHash: string;
+  /** previous_ledger_hash of the first ledger. */
+  readonly previousHash: string;
+  /** RFC 6962 Merkle root over the rows' xdr_sha256, in order. */
+  readonly contentRoot: string;
+}
+
+/** The Parquet file of a partition. `checksum` is `sha256:` + hex of the file's bytes. */
+export interface DataFile {
+  readonly file: string;
+  readonly checksum: string;
+  readonly rowCount: number;
+  readonly byteSize: number;
+}
+
+/** Versions that fix the bytes of a Parquet file; in the manifest and in the Parquet footer. */
+export type WriterVersions = Readonly<Record<string, string>>;
+
+/** What was recomputed for every ledger of a partition. */
+export type ChecksDone = Readonly<Record<string, boolean>>;
+
+/** A partition that was read, checked and built, and lies where no reader can see it. */
+export interface StagedPartition {
+  readonly range: LedgerRange;
+  readonly ticket: number;
+  readonly correlationId: string;
+  /** The store's own reference to what is staged; opaque here. */
+  readonly handle: string;
+  readonly data: DataFile;
+  readonly ledgers: LedgerEnds;
+  readonly writer: WriterVersions;
+  readonly checks: ChecksDone;
+  /** Where the ledgers came from (URI). */
+  readonly source: string;
+  /** Compressed bytes read from the lake. */
+  readonly sourceBytes: number;
+  /** XDR bytes before compression. */
+  readonly rawBytes: number;
+  /** Attempts that failed before this one. */
+  readonly retries: number;
+}
+
+/** What stands published under a partition's name: this run's file, or an older one that holds the same rows. */
+export interface PublishedPartition {
+  readonly range: LedgerRange;
+  readonly data: DataFile;
+  readonly ledgers: LedgerEnds;
+  readonly writer: WriterVersions;
+  readonly checks: ChecksDone;
+  readonly source: string;
+  /** True where it stood there before this attempt. */
+  readonly found: boolean;
+}
+
+/** The facts of the *stored* manifest of a partition. */
+export interface SealedPartition {
+  readonly range: LedgerRange;
+  readonly data: DataFile;
+  readonly ledgers: LedgerEnds;
+  /** Hex SHA-256 of the manifest's bytes as stored. */
+  readonly manifestSha256: string;
+  readonly createdAt: string;
+}
+
+/** Where the audit chain stands: the sequence that the next event gets and the hash it must name. */
+export interface ChainHead {
+  readonly nextSequence: number;
+  readonly prevEventHash: string | null;
+}
+
+/** An event of the audit chain, as far as decisions need it. */
+export interface AttestedEvent {
+  readonly sequence: number;
+  readonly range: LedgerRange;
+  readonly eventHash: string;
+  readonly prevEventHash: string | null;
+  readonly data: DataFile;
+  readonly ledgers: LedgerEnds;
+  readonly manifestSha256: string;
+  readonly timestamp: string;
+}
+
+/** What an era is, as configured, for the machines. */
+export interface EraSpec {
+  readonly eraId: string;
+  readonly network: string;
+  readonly versionLabel: string;
+  readonly grid: Grid;
+  /** `--to`: stop after the partition that holds this ledger; null = the era's end. */
+  readonly stopAfter: number | null;
+  /** `--once`: an unbounded era stops at the head found when it starts. */
+  readonly once: boolean;
+  readonly workers: number;
+  /** Built or staged, not committed, at the most. */
+  readonly queueSize: number;
+  /** Attempts of one step before it counts as failed. */
+  readonly retryAttempts: number;
+  /** First back-off in ms; doubles, capped at 60 s. */
+  readonly retryBackoffMs: number;
+  /** Worker crashes per hour that are survived. */
+  readonly respawnLimit: number;
+  /** Whether events are written to the audit chain. */
+  readonly attests: boolean;
+  /** Whether somebody is waiting for events (an endpoint) or rows (a catalog). */
+  readonly delivers: boolean;
+  /** Distinguishes the correlation ids of one process from those of another. */
+  readonly runId: string;
+}
+
+// ── what recovery finds (facts) and decides (agenda) ─────────────────────────────────────────────────────────────
+
+/** A partition's objects as listed. `manifest` is parsed only where a decision may need it. */
+export interface FoundPartition {
+  readonly range: LedgerRange;
+  /** Size of the data object in bytes; null = there is none. */
+  readonly dataBytes: number | null;
+  readonly hasManifest: boolean;
+  readonly manifest: SealedPartition | null;
+}
+
+export interface CheckpointFacts {
+  readonly range: LedgerRange;
+  readonly checksum: string;
+}
+
+/** What is durable about an era, read and not judged. */
+export interface EraFacts {
+  readonly partitions: readonly FoundPartition[];
+  readonly events: readonly AttestedEvent[];
+  readonly checkpoint: CheckpointFacts | null;
+  /** Events that can be re-derived from stored manifests for holes in the sequence. */
+  readonly rederived: readonly AttestedEvent[];
+}
+
+/** Work that recovery found, to be done in this order before anything new is committed. */
+export type AgendaItem =
+  /** Data or manifest of an attested partition is missing: build it again; it must come out as attested. */
+  | { readonly kind: 'restore'; readonly range: LedgerRange; readonly event: AttestedEvent }
+  /** An event inside the chain is missing and was re-derived. */
+  | { readonly kind: 'refill'; readonly range: LedgerRange; readonly event: AttestedEvent }
+  /** Sealed, not attested: its bytes are verified, then it goes on from there. */
+  | { readonly kind: 'sealed'; readonly range: LedgerRange; readonly sealed: SealedPartition }
+  /** Attested, but the checkpoint (or a catalog row) does not know. */
+  | { readonly kind: 'attested'; readonly range: LedgerRange; readonly sealed: SealedPartition }
+  /** Published under a range that the grid would cut differently: build exactly this range. */
+  | { readonly kind: 'copy'; readonly range: LedgerRange };
+
+/** What recovery decides: where the contiguous prefix ends and what has to be mended. */
+export interface Recovered {
+  /** First ledger after the contiguous sealed prefix. */
+  readonly frontier: number;
+  readonly chain: ChainHead;
+  /** last_hash of the partition before `frontier` (or before the first agenda item that is committed anew); null = none. */
+  readonly lastHash: string | null;
+  readonly agenda: readonly AgendaItem[];
+}
+
+// ── jobs and messages ────────────────────────────────────────────────────────────────────────────────────────────
+
+/** One partition to be built. `ticket` grows with every dispatch, so that an answer to an older one is recognised. */
+export interface Job {
+  readonly range: LedgerRange;
+  readonly ticket: number;
+  readonly correlationId: string;
+  /** At the head of an unbounded era: even what looks broken may only be half written, so keep trying for a while. */
+  readonly patient: boolean;
+}
+
+export interface CommitFacts {
+  readonly range: LedgerRange;
+  readonly rows: number;
+  readonly bronzeBytes: number;
+  readonly sourceBytes: number;
+  readonly rawBytes: number;
+  readonly retries: number;
+  /** True where nothing had to be written to Bronze for it. */
+  readonly alreadyThere: boolean;
+  readonly correlationId: string;
+}
+
+export type WorkerEvent =
+  | { readonly type: 'partition.assigned'; readonly job: Job }
+  | { readonly type: 'work.cancelled' }
+  | { readonly type: 'build.progressed'; readonly ticket: number; readonly ledgers: number; readonly rawBytes: number }
+  | { readonly type: 'build.queued'; readonly ticket: number }
+  | { readonly type: 'build.started'; readonly ticket: number };
+
+export type SequencerEvent =
+  | { readonly type: 'partition.staged'; readonly staged: StagedPartition }
+  /** Commit what is contiguous, discard the rest, answer `sequencer.drained`. */
+  | { readonly type: 'sequencer.drain' };
+
+export type CourierEvent = { readonly type: 'delivery.queued' } | { readonly type: 'courier.drain' };
+
+/** What any child tells its era about waiting for something outside, so that waiting is not taken for a stall. */
+type WaitEvent =
+  | { readonly type: 'wait.declared'; readonly actorId: string; readonly reason: string }
+  | { readonly type: 'wait.ended'; readonly actorId: string };
+
+export type EraEvent =
+  | WaitEvent
+  | { readonly type: 'partition.staged'; readonly workerId: string; readonly staged: StagedPartition }
+  | {
+      readonly type: 'partition.failed';
+      readonly workerId: string;
+      readonly ticket: number;
+      readonly range: LedgerRange;
+      readonly failure: Failure;
+    }
+  | { readonly type: 'worker.released'; readonly workerId: string }
+  | {
+      readonly type: 'worker.progressed';
+      readonly workerId: string;
+      readonly range: LedgerRange;
+      readonly ledgers: number;
+      readonly rawBytes: number;
+    }
+  | {
+      readonly type: 'worker.retried';
+      readonly workerId: string;
+      readonly range: LedgerRange;
+      readonly failure: Failure;
+    }
+  | { readonly type: 'partition.committed'; readonly facts: CommitFacts }
+  | { readonly type: 'sequencer.progressed'; readonly step: string; readonly range: LedgerRange }
+  | { readonly type: 'restage.requested'; readonly range: LedgerRange }
+  | { readonly type: 'sequencer.failed'; readonly range: LedgerRange; readonly failure: Failure }
+  | { readonly type: 'sequencer.drained' }
+  | { readonly type: 'courier.drained'; readonly left: number }
+  | { readonly type: 'drain.requested' }
+  | { readonly type: 'poll.due' }
+  | { readonly type: 'hole.overdue' }
+  | { readonly type: 'crash.forgiven' };
+
+export type EraOutcome = 'done' | 'drained' | 'failed';
+
+/** What an era did, for the summary. Counted by machines: no clock in it. */
+export interface EraSummary {
+  readonly eraId: string;
+  readonly outcome: EraOutcome;
+  /** First ledger that is not committed. */
+  readonly nextLedger: number;
+  readonly partitions: number;
+  /** Partitions that stood there already and had only to be taken note of. */
+  readonly partitionsFound: number;
+  readonly ledgers: number;
+  readonly sourceBytes: number;
+  readonly rawBytes: number;
+  readonly bronzeBytes: number;
+  readonly retries: number;
+  readonly restages: number;
+  readonly crashes: number;
+  readonly failure: Failure | null;
+}
+
+export type SupervisorEvent =
+  | { readonly type: 'era.progressed'; readonly eraId: string; readonly waiting: boolean }
+  | { readonly type: 'era.finished'; readonly eraId: string; readonly summary: EraSummary }
+  | { readonly type: 'drain.requested' }
+  | { readonly type: 'stall.detected'; readonly eraId: string }
+  | { readonly type: 'crash.forgiven' };
+
+// ── effects: what machines ask of the outside world ──────────────────────────────────────────────────────────────
+
+/** State of the head of a lake. */
+export interface LakeHead {
+  /** Highest ledger for which an object exists; null = the lake is empty. */
+  readonly head: number | null;
+  /** Last ledger of the unbroken run of objects that starts at the ledger asked for; one less where there is none. */
+  readonly contiguousTo: number;
+  /** First ledger missing although later ones are there; null = no hole. */
+  readonly holeAt: number | null;
+}
+
+/** Inputs and outputs of all effects, by name. Implementations come by `provide()`. */
+export interface Effects {
+  // era
+  readonly openChain: { input: { eraId: string }; output: { created: boolean } };
+  readonly surveyChain: { input: { eraId: string }; output: EraFacts };
+  readonly openLake: { input: { eraId: string }; output: { source: string } };
+  readonly findHead: { input: { eraId: string; from: number }; output: LakeHead };
+  readonly closeChain: { input: { eraId: string }; output: null };
+  // worker
+  readonly buildPartition: {
+    input: { eraId: string; workerId: string; job: Job; retries: number };
+    output: StagedPartition;
+  };
+  readonly stagePartition: { input: { eraId: string; staged: StagedPartition }; output: StagedPartition };
+  // sequencer
+  readonly verifySealed: { input: { eraId: string; sealed: SealedPartition }; output: SealedPartition };
+  readonly publishPartition: {
+    input: { eraId: string; staged: StagedPartition; attested: AttestedEvent | null };
+    output: PublishedPartition;
+  };
+  readonly checkNeighbours: { input: { eraId: string; range: LedgerRange; ledgers: LedgerEnds }; output: null };
+  readonly sealPartition: {
+    input: { eraId: string; published: PublishedPartition; attested: AttestedEvent | null };
+    output: SealedPartition;
+  };
+  readonly attestPartition: {
+    input: { eraId: string; range: LedgerRange; chain: ChainHead; expected: AttestedEvent | null };
+    output: { attested: boolean; sequence: number; eventHash: string };
+  };
+  readonly recordPartition: { input: { eraId: string; range: LedgerRange; eventHash: string | null }; output: null };
+  readonly writeCheckpoint: { input: { eraId: string; range: LedgerRange; checksum: string }; output: null };
+  readonly discardStaged: { input: { eraId: string; handles: readonly string[] }; output: null };
+  // courier
+  readonly deliverPending: { input: { eraId: string }; output: { left: number } };
+}

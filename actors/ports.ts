@@ -130,3 +130,21 @@ export interface ChainLock {
   swept(): Promise<void>;
   release(): Promise<void>;
 }
+
+// ── what a thread is told to open; plain data, no secrets beyond what the backend's own SDK finds by itself ────────────
+
+export type SourceSpec = {
+  readonly mode: 'local';
+  /** Absolute path of the lake's root. */
+  readonly path: string;
+  /** Used only where the lake has no `.config.json`; null = find them from a listing. */
+  readonly configured: { readonly ledgersPerFile: number; readonly filesPerPartition: number } | null;
+};
+
+export type StoreSpec = {
+  readonly backend: 'local';
+  /** Absolute path of the folder that keys are relative to, without the prefix. */
+  readonly root: string;
+  /** `''` or ending in `/`. */
+  readonly prefix: string;
+};

@@ -43,7 +43,5 @@ export function countPartitions(grid: Grid, start: number, end: number): number 
 
 export const sameRange = (a: LedgerRange, b: LedgerRange): boolean => a.start === b.start && a.end === b.end;
 
-export const overlaps = (a: LedgerRange, b: LedgerRange): boolean => a.start <= b.end && b.start <= a.end;
-
 /** `range=10000-19999`, as in paths; used in messages as well. */
 export const rangeLabel = (range: LedgerRange): string => `${range.start}-${range.end}`;

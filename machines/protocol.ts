@@ -216,7 +216,9 @@ export type WorkerEvent =
 export type SequencerEvent =
   | { readonly type: 'partition.staged'; readonly staged: StagedPartition }
   /** Commit what is contiguous, discard the rest, answer `sequencer.drained`. */
-  | { readonly type: 'sequencer.drain' };
+  | { readonly type: 'sequencer.drain' }
+  /** A long effect of the sequencer (reading a partition back) is alive. */
+  | { readonly type: 'effect.progressed' };
 
 export type CourierEvent = { readonly type: 'delivery.queued' } | { readonly type: 'courier.drain' };
 
@@ -235,6 +237,7 @@ export type EraEvent =
       readonly range: LedgerRange;
       readonly failure: Failure;
     }
+  /** The worker let go of a cancelled job. */
   | { readonly type: 'worker.released'; readonly workerId: string }
   | {
       readonly type: 'worker.progressed';
@@ -244,7 +247,7 @@ export type EraEvent =
       readonly rawBytes: number;
     }
   | {
-      readonly type: 'worker.retried';
+      readonly type: 'attempt.failed';
       readonly workerId: string;
       readonly range: LedgerRange;
       readonly failure: Failure;
@@ -256,9 +259,10 @@ export type EraEvent =
   | { readonly type: 'sequencer.drained' }
   | { readonly type: 'courier.drained'; readonly left: number }
   | { readonly type: 'drain.requested' }
-  | { readonly type: 'poll.due' }
   | { readonly type: 'hole.overdue' }
-  | { readonly type: 'crash.forgiven' };
+  | { readonly type: 'crash.forgiven' }
+  /** XState's own report that a child threw; matched by prefix. */
+  | { readonly type: 'xstate.error.actor.child'; readonly actorId: string; readonly error: unknown };
 
 export type EraOutcome = 'done' | 'drained' | 'failed';
 
@@ -284,9 +288,12 @@ export interface EraSummary {
 export type SupervisorEvent =
   | { readonly type: 'era.progressed'; readonly eraId: string; readonly waiting: boolean }
   | { readonly type: 'era.finished'; readonly eraId: string; readonly summary: EraSummary }
+  /** The era cannot go on as it is, but a fresh one may: its sequencer or courier crashed. */
+  | { readonly type: 'era.crashed'; readonly eraId: string; readonly summary: EraSummary }
   | { readonly type: 'drain.requested' }
   | { readonly type: 'stall.detected'; readonly eraId: string }
-  | { readonly type: 'crash.forgiven' };
+  | { readonly type: 'crash.forgiven'; readonly eraId: string }
+  | { readonly type: 'xstate.error.actor.child'; readonly actorId: string; readonly error: unknown };
 
 // ── effects: what machines ask of the outside world ──────────────────────────────────────────────────────────────
 

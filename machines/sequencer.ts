@@ -1,0 +1,437 @@
+/**
+ * The sequencer of an era: the only actor that makes anything visible, one partition at a time, in ledger order.
+ *
+ *   waiting → [verifying →] publishing → sealing → attesting → recording → checkpointing → waiting
+ *
+ * - waiting: nothing of the next partition is here yet; later ones are buffered. Left when the next one is staged,
+ *   when recovery left work (the agenda), or when the era drains.
+ * - verifying: a partition that is sealed already, found by recovery: its bytes are read before anything is said of it.
+ * - publishing: the staged file becomes visible under its final name. When what was staged is gone, the era is asked
+ *   for it again and the sequencer waits.
+ * - sealing, attesting: the neighbours' links are looked at before each of the two, so that of two eras which finish
+ *   together the later sees the other; then the manifest, then the event, each derived from what is *stored*.
+ * - recording, checkpointing: catalog row, checkpoint.
+ * - failed: retries are used up or there is a conflict. Nothing more is committed; waits for the drain.
+ * - discarding: on a drain, what is staged and can no longer be committed is removed.
+ *
+ * Each step has a back-off of its own. It never commits out of order, never deletes what is published, and never
+ * decides by what it remembers where it can decide by what is stored.
+ */
+import { assign, enqueueActions, sendTo, setup } from 'xstate';
+import { backoffMs, effect } from './effects.ts';
+import { type Failure, toFailure } from './errors.ts';
+import { sameRange } from './partitions.ts';
+import { eraActorId, peer } from './peers.ts';
+import type {
+  EraEvent,
+  Grid,
+  LedgerEnds,
+  PublishedPartition,
+  Recovered,
+  SealedPartition,
+  SequencerEvent,
+  StagedPartition,
+} from './protocol.ts';
+import {
+  afterCommit,
+  attestedBefore,
+  brokenLink,
+  type Current,
+  commitFacts,
+  type SequencerContext,
+  takeNext,
+} from './sequencing.ts';
+
+export interface SequencerInput {
+  readonly eraId: string;
+  readonly grid: Grid;
+  readonly recovered: Recovered;
+  readonly attests: boolean;
+  readonly retryAttempts: number;
+  readonly retryBackoffMs: number;
+}
+
+const failureOf = ({ event }: { event: { error: unknown } }) => ({ failure: toFailure(event.error) });
+
+/** What every step does with an error: back off where a retry can help, otherwise stop for good. */
+const retryOrFail = [
+  {
+    guard: { type: 'canRetry', params: failureOf },
+    target: 'backingOff',
+    actions: { type: 'noteFailure', params: failureOf },
+  },
+  { target: '#sequencer.failed', actions: { type: 'noteFailure', params: failureOf } },
+] as const;
+
+/** The back-off of a step: a declared wait, which a drain cuts short (what is half committed is finished by recovery). */
+const waitOutside = {
+  entry: 'declareWait',
+  exit: 'endWait',
+  on: { 'sequencer.drain': { target: '#sequencer.discarding', actions: 'startDrain' } },
+} as const;
+
+export const sequencerMachine = setup({
+  types: {
+    context: {} as SequencerContext,
+    input: {} as SequencerInput,
+    events: {} as SequencerEvent,
+  },
+  actors: {
+    verifySealed: effect('verifySealed'),
+    publishPartition: effect('publishPartition'),
+    checkNeighbours: effect('checkNeighbours'),
+    sealPartition: effect('sealPartition'),
+    attestPartition: effect('attestPartition'),
+    recordPartition: effect('recordPartition'),
+    writeCheckpoint: effect('writeCheckpoint'),
+    discardStaged: effect('discardStaged'),
+  },
+  delays: {
+    retryBackoff: ({ context }) =>
+      backoffMs(context.retryBackoffMs, context.failures, context.failure?.retryAfterMs ?? 0),
+  },
+  guards: {
+    canTakeNext: ({ context }) => takeNext(context) !== null,
+    isDraining: ({ context }) => context.draining,
+    linkIsBroken: ({ context }) => brokenLink(context) !== null,
+    isBuilt: ({ context }) => context.current?.staged != null,
+    isRefill: ({ context }) => context.current?.item?.kind === 'refill',
+    isRestore: ({ context }) => context.current?.item?.kind === 'restore',
+    isAttestedAlready: ({ context }) => context.current?.item?.kind === 'attested',
+    attests: ({ context }) => context.attests,
+    hasStaged: ({ context }) => context.buffer.length > 0,
+    canRetry: ({ context }, params: { failure: Failure }) =>
+      params.failure.retryable && context.failures + 1 < context.retryAttempts,
+    stagedIsGone: ({ context }, params: { failure: Failure }) =>
+      params.failure.code === 'STAGED_GONE' && !context.draining,
+  },
+  actions: {
+    tellEra: sendTo(
+      ({ system, context }) => peer(system, eraActorId(context.eraId)),
+      (_, event: EraEvent) => event,
+    ),
+    keepStaged: assign(({ context }, params: { staged: StagedPartition }) => {
+      const { staged } = params;
+      const others = context.buffer.filter((kept) => !sameRange(kept.range, staged.range));
+      return { buffer: [...others, staged].sort((a, b) => a.range.start - b.range.start) };
+    }),
+    takeNext: assign(({ context }) => ({ current: takeNext(context), failures: 0, failure: null })),
+    noteFailure: assign(({ context }, params: { failure: Failure }) => ({
+      failures: context.failures + 1,
+      failure: params.failure,
+    })),
+    noteBrokenLink: assign(({ context }) => ({ failure: brokenLink(context) })),
+    forgetFailures: assign({ failures: 0, failure: null }),
+    startDrain: assign({ draining: true }),
+    dropStaged: assign(({ context }) => ({
+      buffer: context.buffer.filter((staged) => staged.ticket !== context.current?.staged?.ticket),
+      current: null,
+      failures: 0,
+      failure: null,
+    })),
+    announceStep: enqueueActions(({ context, enqueue }, params: { step: string }) => {
+      const { current } = context;
+      if (!current) return;
+      enqueue.sendTo(({ system }) => peer(system, eraActorId(context.eraId)), {
+        type: 'sequencer.progressed',
+        step: params.step,
+        range: current.range,
+      });
+    }),
+    announceCommit: sendTo(
+      ({ system, context }) => peer(system, eraActorId(context.eraId)),
+      ({ context }): EraEvent => commitFacts(context.current as Current),
+    ),
+    commit: assign(({ context }) => afterCommit(context)),
+    declareWait: sendTo(
+      ({ system, context }) => peer(system, eraActorId(context.eraId)),
+      ({ context, self }): EraEvent => ({
+        type: 'wait.declared',
+        actorId: self.id,
+        reason: `backing off after ${context.failure?.code ?? 'a failure'}`,
+      }),
+    ),
+    endWait: sendTo(
+      ({ system, context }) => peer(system, eraActorId(context.eraId)),
+      ({ self }): EraEvent => ({ type: 'wait.ended', actorId: self.id }),
+    ),
+  },
+}).createMachine({
+  id: 'sequencer',
+  context: ({ input }) => ({
+    eraId: input.eraId,
+    grid: input.grid,
+    attests: input.attests,
+    retryAttempts: input.retryAttempts,
+    retryBackoffMs: input.retryBackoffMs,
+    agenda: input.recovered.agenda,
+    next: input.recovered.frontier,
+    chain: input.recovered.chain,
+    lastHash: input.recovered.lastHash,
+    buffer: [],
+    current: null,
+    failures: 0,
+    failure: null,
+    draining: false,
+  }),
+  initial: 'waiting',
+  on: {
+    'partition.staged': { actions: { type: 'keepStaged', params: ({ event }) => event } },
+    'sequencer.drain': { actions: 'startDrain' },
+    'effect.progressed': { actions: { type: 'announceStep', params: { step: 'reading back' } } },
+  },
+  states: {
+    waiting: {
+      always: [
+        { guard: 'canTakeNext', target: 'choosing', actions: 'takeNext' },
+        { guard: 'isDraining', target: 'discarding' },
+      ],
+    },
+    /** Which step the partition in hand starts with. */
+    choosing: {
+      always: [
+        { guard: 'linkIsBroken', target: 'failed', actions: 'noteBrokenLink' },
+        { guard: 'isBuilt', target: 'publishing' },
+        { guard: 'isRefill', target: 'attesting.writing' },
+        { target: 'verifying' },
+      ],
+    },
+    verifying: {
+      entry: ['forgetFailures', { type: 'announceStep', params: { step: 'verifying' } }],
+      initial: 'working',
+      states: {
+        working: {
+          invoke: {
+            src: 'verifySealed',
+            input: ({ context }) => ({ eraId: context.eraId, sealed: context.current?.sealed as SealedPartition }),
+            onDone: [
+              { guard: 'isAttestedAlready', target: '#sequencer.recording' },
+              { guard: 'attests', target: '#sequencer.attesting' },
+              { target: '#sequencer.recording' },
+            ],
+            onError: retryOrFail,
+          },
+        },
+        backingOff: { ...waitOutside, after: { retryBackoff: 'working' } },
+      },
+    },
+    publishing: {
+      entry: ['forgetFailures', { type: 'announceStep', params: { step: 'publishing' } }],
+      initial: 'working',
+      states: {
+        working: {
+          invoke: {
+            src: 'publishPartition',
+            input: ({ context }) => ({
+              eraId: context.eraId,
+              staged: context.current?.staged as StagedPartition,
+              attested: attestedBefore(context.current as Current),
+            }),
+            onDone: {
+              target: '#sequencer.sealing',
+              actions: assign({
+                current: ({ context, event }) => ({ ...(context.current as Current), published: event.output }),
+              }),
+            },
+            onError: [
+              {
+                guard: { type: 'stagedIsGone', params: failureOf },
+                target: '#sequencer.waiting',
+                actions: [
+                  {
+                    type: 'tellEra',
+                    params: ({ context }) => ({
+                      type: 'restage.requested',
+                      range: (context.current as Current).range,
+                    }),
+                  },
+                  'dropStaged',
+                ],
+              },
+              ...retryOrFail,
+            ],
+          },
+        },
+        backingOff: { ...waitOutside, after: { retryBackoff: 'working' } },
+      },
+    },
+    sealing: {
+      entry: ['forgetFailures', { type: 'announceStep', params: { step: 'sealing' } }],
+      initial: 'checkingLinks',
+      states: {
+        checkingLinks: {
+          invoke: {
+            src: 'checkNeighbours',
+            input: ({ context }) => ({
+              eraId: context.eraId,
+              range: (context.current as Current).range,
+              ledgers: context.current?.published?.ledgers as LedgerEnds,
+            }),
+            onDone: 'writing',
+            onError: retryOrFail,
+          },
+        },
+        writing: {
+          invoke: {
+            src: 'sealPartition',
+            input: ({ context }) => ({
+              eraId: context.eraId,
+              published: context.current?.published as PublishedPartition,
+              attested: attestedBefore(context.current as Current),
+            }),
+            onDone: [
+              {
+                guard: 'isRestore',
+                target: '#sequencer.waiting',
+                actions: ['announceCommit', 'commit'],
+              },
+              {
+                guard: 'attests',
+                target: '#sequencer.attesting',
+                actions: assign({
+                  current: ({ context, event }) => ({ ...(context.current as Current), sealed: event.output }),
+                }),
+              },
+              {
+                target: '#sequencer.recording',
+                actions: assign({
+                  current: ({ context, event }) => ({ ...(context.current as Current), sealed: event.output }),
+                }),
+              },
+            ],
+            onError: retryOrFail,
+          },
+        },
+        backingOff: { ...waitOutside, after: { retryBackoff: 'checkingLinks' } },
+      },
+    },
+    attesting: {
+      entry: ['forgetFailures', { type: 'announceStep', params: { step: 'attesting' } }],
+      initial: 'checkingLinks',
+      states: {
+        checkingLinks: {
+          invoke: {
+            src: 'checkNeighbours',
+            input: ({ context }) => ({
+              eraId: context.eraId,
+              range: (context.current as Current).range,
+              ledgers: context.current?.sealed?.ledgers as LedgerEnds,
+            }),
+            onDone: 'writing',
+            onError: retryOrFail,
+          },
+        },
+        writing: {
+          invoke: {
+            src: 'attestPartition',
+            input: ({ context }) => {
+              const expected = attestedBefore(context.current as Current);
+              return {
+                eraId: context.eraId,
+                range: (context.current as Current).range,
+                chain: expected
+                  ? { nextSequence: expected.sequence, prevEventHash: expected.prevEventHash }
+                  : context.chain,
+                expected,
+              };
+            },
+            onDone: [
+              {
+                guard: 'isRefill',
+                target: '#sequencer.waiting',
+                actions: ['announceCommit', 'commit'],
+              },
+              {
+                // Another partition's event stands there: a second copier was faster. Ours comes after it.
+                guard: ({ event }) => !event.output.attested,
+                target: 'writing',
+                reenter: true,
+                actions: assign({
+                  chain: ({ event }) => ({
+                    nextSequence: event.output.sequence + 1,
+                    prevEventHash: event.output.eventHash,
+                  }),
+                }),
+              },
+              {
+                target: '#sequencer.recording',
+                actions: assign(({ context, event }) => ({
+                  chain: { nextSequence: event.output.sequence + 1, prevEventHash: event.output.eventHash },
+                  current: { ...(context.current as Current), eventHash: event.output.eventHash },
+                })),
+              },
+            ],
+            onError: retryOrFail,
+          },
+        },
+        backingOff: {
+          ...waitOutside,
+          after: { retryBackoff: [{ guard: 'isRefill', target: 'writing' }, { target: 'checkingLinks' }] },
+        },
+      },
+    },
+    recording: {
+      entry: ['forgetFailures', { type: 'announceStep', params: { step: 'recording' } }],
+      initial: 'working',
+      states: {
+        working: {
+          invoke: {
+            src: 'recordPartition',
+            input: ({ context }) => ({
+              eraId: context.eraId,
+              range: (context.current as Current).range,
+              eventHash: context.current?.eventHash ?? null,
+            }),
+            onDone: '#sequencer.checkpointing',
+            onError: retryOrFail,
+          },
+        },
+        backingOff: { ...waitOutside, after: { retryBackoff: 'working' } },
+      },
+    },
+    checkpointing: {
+      entry: ['forgetFailures', { type: 'announceStep', params: { step: 'checkpointing' } }],
+      initial: 'working',
+      states: {
+        working: {
+          invoke: {
+            src: 'writeCheckpoint',
+            input: ({ context }) => ({
+              eraId: context.eraId,
+              range: (context.current as Current).range,
+              checksum: ((context.current as Current).sealed as SealedPartition).data.checksum,
+            }),
+            onDone: { target: '#sequencer.waiting', actions: ['announceCommit', 'commit'] },
+            onError: retryOrFail,
+          },
+        },
+        backingOff: { ...waitOutside, after: { retryBackoff: 'working' } },
+      },
+    },
+    failed: {
+      entry: {
+        type: 'tellEra',
+        params: ({ context }) => ({
+          type: 'sequencer.failed',
+          range: (context.current as Current).range,
+          failure: context.failure as Failure,
+        }),
+      },
+      always: { guard: 'isDraining', target: 'discarding' },
+    },
+    discarding: {
+      always: { guard: ({ context }) => context.buffer.length === 0, target: 'drained' },
+      invoke: {
+        src: 'discardStaged',
+        input: ({ context }) => ({ eraId: context.eraId, handles: context.buffer.map((staged) => staged.handle) }),
+        // What cannot be removed now is swept with everything else of this run, or by the next one.
+        onDone: 'drained',
+        onError: 'drained',
+      },
+    },
+    drained: {
+      type: 'final',
+      entry: { type: 'tellEra', params: { type: 'sequencer.drained' } },
+    },
+  },
+});

@@ -1,0 +1,292 @@
+/**
+ * One per process: starting → running → draining → stopped | done | failed.
+ *
+ * - starting: spawns an era actor per active era.
+ * - running: eras work, isolated from each other. An era whose actor crashed is started afresh, under a budget.
+ * - draining: a signal asked for the end; every era is told, and says what it left.
+ * - done: all that was asked for is committed. stopped: drained before that. failed: an era failed.
+ *
+ * It also holds the circuit breaker: an era that no event moves for `stallTimeout`, while nobody in it declared that it
+ * waits for something outside, is restarted in sequential mode (one worker, window of one); a second time, it fails.
+ * It decides nothing about partitions and does no I/O.
+ */
+import { and, assign, enqueueActions, setup } from 'xstate';
+import { eraMachine } from './era.ts';
+import { type Failure, toFailure } from './errors.ts';
+import { eraActorId, peer } from './peers.ts';
+import type { EraEvent, EraSpec, EraSummary, SupervisorEvent } from './protocol.ts';
+
+export interface SupervisorInput {
+  readonly eras: readonly EraSpec[];
+}
+
+interface EraStatus {
+  readonly spec: EraSpec;
+  /** What it did before it was restarted, added up; null where it never was. */
+  readonly earlier: EraSummary | null;
+  /** Set when it is over. */
+  readonly summary: EraSummary | null;
+  readonly recentCrashes: number;
+  readonly breakerTrips: number;
+}
+
+interface SupervisorContext {
+  readonly eras: Readonly<Record<string, EraStatus>>;
+  readonly draining: boolean;
+}
+
+export type RunOutcome = 'done' | 'stopped' | 'failed';
+
+export interface RunSummary {
+  readonly outcome: RunOutcome;
+  readonly breakerTrips: number;
+  readonly eras: readonly EraSummary[];
+}
+
+const timerId = (eraId: string): string => `stall:${eraId}`;
+
+/** Counts add up over restarts; where it stands is what the last one said. */
+function addUp(earlier: EraSummary | null, later: EraSummary): EraSummary {
+  if (!earlier) return later;
+  return {
+    ...later,
+    partitions: earlier.partitions + later.partitions,
+    partitionsFound: later.partitionsFound,
+    ledgers: earlier.ledgers + later.ledgers,
+    sourceBytes: earlier.sourceBytes + later.sourceBytes,
+    rawBytes: earlier.rawBytes + later.rawBytes,
+    bronzeBytes: earlier.bronzeBytes + later.bronzeBytes,
+    retries: earlier.retries + later.retries,
+    restages: earlier.restages + later.restages,
+    crashes: earlier.crashes + later.crashes,
+  };
+}
+
+const blank = (spec: EraSpec, failure: Failure): EraSummary => ({
+  eraId: spec.eraId,
+  outcome: 'failed',
+  nextLedger: spec.grid.ledgerStart,
+  partitions: 0,
+  partitionsFound: 0,
+  ledgers: 0,
+  sourceBytes: 0,
+  rawBytes: 0,
+  bronzeBytes: 0,
+  retries: 0,
+  restages: 0,
+  crashes: 0,
+  failure,
+});
+
+const update = (context: SupervisorContext, eraId: string, changes: Partial<EraStatus>): Partial<SupervisorContext> => {
+  const status = context.eras[eraId];
+  return status ? { eras: { ...context.eras, [eraId]: { ...status, ...changes } } } : {};
+};
+
+/** `era:pre_p23` → `pre_p23` */
+const eraOf = (actorId: string): string => actorId.slice(eraActorId('').length);
+
+const all = (context: SupervisorContext): EraStatus[] => Object.values(context.eras);
+
+export const supervisorMachine = setup({
+  types: {
+    context: {} as SupervisorContext,
+    input: {} as SupervisorInput,
+    events: {} as SupervisorEvent,
+    output: {} as RunSummary,
+    children: {} as Record<string, 'era'>,
+  },
+  actors: { era: eraMachine },
+  delays: { stallTimeout: 300_000, crashMemory: 3_600_000 },
+  guards: {
+    allOver: ({ context }) => all(context).every((era) => era.summary !== null),
+    anyFailed: ({ context }) => all(context).some((era) => era.summary?.outcome === 'failed'),
+    anyDrained: ({ context }) => all(context).some((era) => era.summary?.outcome === 'drained'),
+    isRunning: ({ context }, params: { eraId: string }) => context.eras[params.eraId]?.summary === null,
+    mayRestart: ({ context }, params: { eraId: string }) => {
+      const era = context.eras[params.eraId];
+      return era !== undefined && !context.draining && era.recentCrashes < era.spec.respawnLimit;
+    },
+    hasTripped: ({ context }, params: { eraId: string }) => (context.eras[params.eraId]?.breakerTrips ?? 0) > 0,
+  },
+  actions: {
+    /** Diagnostics of a stall; the runtime provides it. */
+    dumpDiagnostics: (_, _params: { eraId: string; reason: string }) => {},
+    spawnEras: enqueueActions(({ context, enqueue }) => {
+      for (const { spec } of all(context)) {
+        const id = eraActorId(spec.eraId);
+        enqueue.spawnChild('era', { id, systemId: id, input: { spec } });
+      }
+    }),
+    watch: enqueueActions(({ enqueue }, params: { eraId: string; waiting: boolean }) => {
+      enqueue.cancel(timerId(params.eraId));
+      if (params.waiting) return;
+      enqueue.raise(
+        { type: 'stall.detected', eraId: params.eraId },
+        { delay: 'stallTimeout', id: timerId(params.eraId) },
+      );
+    }),
+    takeSummary: enqueueActions(({ context, enqueue }, params: { eraId: string; summary: EraSummary }) => {
+      enqueue.cancel(timerId(params.eraId));
+      const earlier = context.eras[params.eraId]?.earlier ?? null;
+      enqueue.assign(update(context, params.eraId, { summary: addUp(earlier, params.summary) }));
+    }),
+    restart: enqueueActions(
+      ({ context, enqueue }, params: { eraId: string; summary: EraSummary | null; sequential: boolean }) => {
+        const era = context.eras[params.eraId];
+        if (!era) return;
+        const id = eraActorId(params.eraId);
+        const spec = params.sequential ? { ...era.spec, workers: 1, queueSize: 1 } : era.spec;
+        enqueue.cancel(timerId(params.eraId));
+        enqueue.stopChild(id);
+        enqueue.assign(
+          update(context, params.eraId, {
+            spec,
+            earlier: params.summary ? addUp(era.earlier, params.summary) : era.earlier,
+            recentCrashes: era.recentCrashes + (params.sequential ? 0 : 1),
+            breakerTrips: era.breakerTrips + (params.sequential ? 1 : 0),
+          }),
+        );
+        enqueue.spawnChild('era', { id, systemId: id, input: { spec } });
+        if (!params.sequential) {
+          enqueue.raise({ type: 'crash.forgiven', eraId: params.eraId }, { delay: 'crashMemory' });
+        }
+      },
+    ),
+    giveUp: enqueueActions(({ context, enqueue }, params: { eraId: string; failure: Failure }) => {
+      const era = context.eras[params.eraId];
+      if (!era) return;
+      enqueue.cancel(timerId(params.eraId));
+      enqueue.stopChild(eraActorId(params.eraId));
+      const last = {
+        ...blank(era.spec, params.failure),
+        nextLedger: era.earlier?.nextLedger ?? era.spec.grid.ledgerStart,
+      };
+      enqueue.assign(
+        update(context, params.eraId, {
+          summary: addUp(era.earlier, last),
+          breakerTrips: era.breakerTrips + (params.failure.code === 'STALLED' ? 1 : 0),
+        }),
+      );
+    }),
+    forgiveCrash: assign(({ context }, params: { eraId: string }) =>
+      update(context, params.eraId, {
+        recentCrashes: Math.max((context.eras[params.eraId]?.recentCrashes ?? 1) - 1, 0),
+      }),
+    ),
+    startDrain: assign({ draining: true }),
+    tellEras: enqueueActions(({ context, enqueue }) => {
+      const event: EraEvent = { type: 'drain.requested' };
+      for (const { spec, summary } of all(context)) {
+        if (summary === null) enqueue.sendTo(({ system }) => peer(system, eraActorId(spec.eraId)), event);
+      }
+    }),
+  },
+}).createMachine({
+  id: 'supervisor',
+  context: ({ input }) => ({
+    eras: Object.fromEntries(
+      input.eras.map((spec) => [spec.eraId, { spec, earlier: null, summary: null, recentCrashes: 0, breakerTrips: 0 }]),
+    ),
+    draining: false,
+  }),
+  output: ({ context }) => {
+    const eras = all(context).map((era) => era.summary as EraSummary);
+    const trips = all(context).reduce((sum, era) => sum + era.breakerTrips, 0);
+    const failed = eras.some((era) => era.outcome === 'failed');
+    const drained = eras.some((era) => era.outcome === 'drained');
+    return { outcome: failed ? 'failed' : drained ? 'stopped' : 'done', breakerTrips: trips, eras };
+  },
+  initial: 'starting',
+  on: {
+    'era.progressed': {
+      guard: { type: 'isRunning', params: ({ event }) => event },
+      actions: { type: 'watch', params: ({ event }) => event },
+    },
+    'era.finished': { actions: { type: 'takeSummary', params: ({ event }) => event } },
+    'era.crashed': [
+      {
+        guard: { type: 'mayRestart', params: ({ event }) => event },
+        actions: {
+          type: 'restart',
+          params: ({ event }) => ({ eraId: event.eraId, summary: event.summary, sequential: false }),
+        },
+      },
+      { actions: { type: 'takeSummary', params: ({ event }) => event } },
+    ],
+    'xstate.error.actor.*': [
+      {
+        guard: { type: 'mayRestart', params: ({ event }) => ({ eraId: eraOf(event.actorId) }) },
+        actions: {
+          type: 'restart',
+          params: ({ event }) => ({ eraId: eraOf(event.actorId), summary: null, sequential: false }),
+        },
+      },
+      {
+        actions: {
+          type: 'giveUp',
+          params: ({ event }) => ({
+            eraId: eraOf(event.actorId),
+            failure: {
+              code: 'ACTOR_CRASHED',
+              message: `${event.actorId} crashed: ${toFailure(event.error).message}`,
+              retryable: false,
+            },
+          }),
+        },
+      },
+    ],
+    'stall.detected': [
+      {
+        guard: { type: 'hasTripped', params: ({ event }) => event },
+        actions: [
+          {
+            type: 'dumpDiagnostics',
+            params: ({ event }) => ({ eraId: event.eraId, reason: 'stalled in sequential mode' }),
+          },
+          {
+            type: 'giveUp',
+            params: ({ event }) => ({
+              eraId: event.eraId,
+              failure: {
+                code: 'STALLED',
+                message: `era ${event.eraId} made no progress, also with one worker: it is given up`,
+                retryable: false,
+              },
+            }),
+          },
+        ],
+      },
+      {
+        actions: [
+          { type: 'dumpDiagnostics', params: ({ event }) => ({ eraId: event.eraId, reason: 'stalled' }) },
+          {
+            type: 'restart',
+            params: ({ event }) => ({ eraId: event.eraId, summary: null, sequential: true }),
+          },
+        ],
+      },
+    ],
+    'crash.forgiven': { actions: { type: 'forgiveCrash', params: ({ event }) => event } },
+  },
+  states: {
+    starting: { entry: 'spawnEras', always: 'running' },
+    running: {
+      on: { 'drain.requested': { target: 'draining', actions: ['startDrain', 'tellEras'] } },
+      always: [
+        { guard: and(['allOver', 'anyFailed']), target: 'failed' },
+        { guard: 'allOver', target: 'done' },
+      ],
+    },
+    draining: {
+      always: [
+        { guard: and(['allOver', 'anyFailed']), target: 'failed' },
+        { guard: and(['allOver', 'anyDrained']), target: 'stopped' },
+        { guard: 'allOver', target: 'done' },
+      ],
+    },
+    done: { type: 'final' },
+    stopped: { type: 'final' },
+    failed: { type: 'final' },
+  },
+});

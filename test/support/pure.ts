@@ -11,12 +11,15 @@ import type { EraSpec } from '../../machines/protocol.ts';
 import { sequencerMachine } from '../../machines/sequencer.ts';
 import { workerMachine } from '../../machines/worker.ts';
 
+// biome-ignore lint/suspicious/noExplicitAny: the actor scope and the inputs of effects have no common exported type
+type Loose = any;
+
 export interface PendingEffect {
   readonly actor: string;
   /** The id under which the machine waits for it. */
   readonly id: string;
   readonly name: string;
-  readonly input: never;
+  readonly input: Loose;
 }
 
 interface Message {
@@ -29,9 +32,6 @@ interface Timer {
   readonly id: string;
   readonly event: { readonly type: string };
 }
-
-// biome-ignore lint/suspicious/noExplicitAny: the actor scope is XState's own, not exported as a type
-type Loose = any;
 
 /** One system of actors, stepped by hand. */
 export class PureSystem {
@@ -169,7 +169,7 @@ export class PureSystem {
         params.src as 'worker'
       ];
       if (logic) this.start(params.id, logic as Loose, params.input);
-      else this.effects.push({ actor, id: params.id, name: params.src, input: params.input as never });
+      else this.effects.push({ actor, id: params.id, name: params.src, input: params.input });
     } else if (type === 'xstate.stopChild') {
       const child = typeof params === 'string' ? params : (params?.actorRef?.id ?? params?.id);
       this.#forget((entry) => (entry.actor === actor && entry.id === child) || entry.actor === child);

@@ -1,0 +1,36 @@
+/**
+ * Many small asynchronous steps with a bound on how many are under way. It must never swallow an error or go on
+ * dispatching after one.
+ */
+import { BronzeError } from '../machines/errors.ts';
+
+/** Throws CANCELLED where the signal has fired. */
+export function throwIfCancelled(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new BronzeError('CANCELLED', 'the work was cancelled', { cause: signal.reason });
+}
+
+/** The results in the order of the items; at most `limit` calls at a time. Rejects with the first error. */
+export async function mapBounded<T, R>(
+  items: readonly T[],
+  limit: number,
+  step: (item: T, index: number) => Promise<R>,
+  signal?: AbortSignal,
+): Promise<R[]> {
+  const results = new Array<R>(items.length);
+  let next = 0;
+  let failed = false;
+  const lane = async (): Promise<void> => {
+    while (next < items.length && !failed) {
+      const index = next++;
+      try {
+        throwIfCancelled(signal);
+        results[index] = await step(items[index] as T, index);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));
+  return results;
+}

@@ -1,0 +1,114 @@
+/**
+ * The commands as data: what there is, which options each takes, where its code lies. Help, parsing and checking all
+ * follow from this table. Code of a command is imported only when it is called, so that `--help` is quick.
+ */
+
+import type { Answer } from './answer.ts';
+
+export interface OptionFacts {
+  /** cac's notation: `--to <ledger>` takes a value, `--json` does not, `--no-x` switches off. */
+  readonly flag: string;
+  readonly help: string;
+}
+
+export interface CommandFacts {
+  readonly usage: string;
+  readonly help: string;
+  readonly options: readonly OptionFacts[];
+  readonly examples: readonly string[];
+  readonly load: () => Promise<{ execute(answer: Answer): Promise<number> }>;
+}
+
+const json: OptionFacts = { flag: '--json', help: 'Print JSON on standard output; logs go to standard error' };
+const eras: OptionFacts = { flag: '--eras <names>', help: 'Only these eras, separated by commas' };
+
+export const GLOBAL_OPTIONS: readonly OptionFacts[] = [
+  { flag: '--config <file>', help: 'Configuration file (YAML); CONFIG_FILE names it as well' },
+];
+
+export const COMMANDS: readonly CommandFacts[] = [
+  {
+    usage: 'run',
+    help: 'Copy the active eras, from where the last run stopped',
+    options: [
+      eras,
+      { flag: '--to <ledger>', help: 'Stop after the partition that holds this ledger' },
+      { flag: '--once', help: 'Unbounded eras: copy to the present head, then exit' },
+      { flag: '--dry-run', help: 'The same as plan' },
+      { flag: '--progress', help: 'Show progress on standard error, also without a terminal' },
+      { flag: '--no-progress', help: 'Show no progress' },
+      { flag: '--summary <file>', help: 'Write the summary as JSON to this file' },
+      json,
+    ],
+    examples: ['bronze-copier run --config two-era-backfill.yaml', 'bronze-copier run --config x.yaml --eras pre_p23'],
+    load: () => import('./run.ts'),
+  },
+  {
+    usage: 'plan',
+    help: 'Say what run would do, touching nothing',
+    options: [eras, { flag: '--to <ledger>', help: 'As for run' }, { flag: '--once', help: 'As for run' }, json],
+    examples: ['bronze-copier plan --config two-era-backfill.yaml'],
+    load: () => import('./plan.ts'),
+  },
+  {
+    usage: 'validate',
+    help: 'Check the configuration and print every problem',
+    options: [
+      { flag: '--online', help: 'Also whether the lake and the store can be reached with the rights needed' },
+      json,
+    ],
+    examples: ['bronze-copier validate --config x.yaml --online'],
+    load: () => import('./validate.ts'),
+  },
+  {
+    usage: 'status',
+    help: 'Per era: what is committed, where the lake ends, who holds the lock',
+    options: [eras, json],
+    examples: ['bronze-copier status --config x.yaml'],
+    load: () => import('./status.ts'),
+  },
+  {
+    usage: 'verify [path]',
+    help: 'Read Bronze back and prove it, from a path or from the configuration; needs no state',
+    options: [
+      eras,
+      { flag: '--sample <fraction>', help: 'Read only a part of the partitions, e.g. 1/10' },
+      { flag: '--from <ledger>', help: 'Begin with the partition that holds this ledger' },
+      { flag: '--to <ledger>', help: 'End with the partition that holds this ledger' },
+      { flag: '--events <dir>', help: 'Compare the chain with copies of its events in this folder as well' },
+      { flag: '--threads <n>', help: 'Worker threads [cores]' },
+      { flag: '--no-progress', help: 'Show no progress' },
+      json,
+    ],
+    examples: ['bronze-copier verify ./data', 'bronze-copier verify --config x.yaml --sample 1/10'],
+    load: () => import('./verify.ts'),
+  },
+  {
+    usage: 'machines [name]',
+    help: 'Print the state machines: supervisor, era, worker, sequencer, courier',
+    options: [{ flag: '--format <format>', help: 'json (for Stately Studio) or mermaid' }],
+    examples: ['bronze-copier machines era --format mermaid'],
+    load: () => import('./machines.ts'),
+  },
+  {
+    usage: 'pas <action> [dir]',
+    help: 'pas verify [dir]: check an audit chain from files',
+    options: [json],
+    examples: ['bronze-copier pas verify ./pas-backup'],
+    load: () => import('./pas.ts'),
+  },
+  {
+    usage: 'unlock',
+    help: 'Remove a lock whose holder cannot be checked, naming what it removes',
+    options: [{ flag: '--era <name>', help: 'The era; may be left out where there is only one' }, json],
+    examples: ['bronze-copier unlock --config x.yaml --era pre_p23'],
+    load: () => import('./unlock.ts'),
+  },
+  {
+    usage: 'sample',
+    help: 'Write a small valid made-up lake, hash-chained, crossing an era boundary',
+    options: [{ flag: '--out <dir>', help: 'Where to write it' }],
+    examples: ['bronze-copier sample --out ./lake'],
+    load: () => import('./sample.ts'),
+  },
+];

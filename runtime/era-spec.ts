@@ -1,0 +1,71 @@
+/**
+ * From the configuration to what the machines need: era specs, and a clear refusal of what this release cannot do.
+ * It opens nothing.
+ */
+import type { Config, EraConfig } from '../config/schema.ts';
+import { BronzeError } from '../machines/errors.ts';
+import type { EraSpec } from '../machines/protocol.ts';
+
+/** Choices of one command that are not configuration. */
+export interface RunChoices {
+  /** Names of eras; null = the active ones. */
+  readonly eras: readonly string[] | null;
+  readonly stopAfter: number | null;
+  readonly once: boolean;
+}
+
+/** The eras a command works on. Throws USAGE for a name that no era has. */
+export function chosenEras(config: Config, names: readonly string[] | null): EraConfig[] {
+  const wanted = names ?? config.active_eras;
+  const known = new Map(config.eras.map((era) => [era.era_id, era]));
+  return wanted.map((name) => {
+    const era = known.get(name);
+    if (!era) {
+      throw new BronzeError('USAGE', `--eras: there is no era ${name}`, {
+        details: { expected: [...known.keys()].join(', '), found: name },
+      });
+    }
+    return era;
+  });
+}
+
+export function eraSpec(config: Config, era: EraConfig, choices: RunChoices, runId: string): EraSpec {
+  return {
+    eraId: era.era_id,
+    network: era.network,
+    versionLabel: era.version_label,
+    grid: {
+      size: era.partition_size,
+      origin: era.partition_origin,
+      ledgerStart: era.ledger_start,
+      ledgerEnd: era.ledger_end,
+    },
+    stopAfter: choices.stopAfter,
+    once: choices.once,
+    workers: config.perf.workers,
+    queueSize: config.perf.queue_size,
+    retryAttempts: config.perf.retry_attempts,
+    retryBackoffMs: config.perf.retry_backoff_ms,
+    respawnLimit: config.perf.respawn_limit,
+    attests: config.pas.enabled,
+    delivers: false,
+    runId,
+  };
+}
+
+/** Refuses what validates and is not in this release yet, naming every such key. */
+export function refuseUnbuilt(config: Config): void {
+  const found: string[] = [];
+  if (config.source.mode !== 'local') found.push(`source.mode: ${config.source.mode}`);
+  if (config.storage.backend !== 'local') found.push(`storage.backend: ${config.storage.backend}`);
+  if (config.catalog.backend !== 'none') found.push(`catalog.backend: ${config.catalog.backend}`);
+  if (config.pas.enabled && config.pas.endpoint !== '') found.push('pas.endpoint');
+  if (config.metrics.enabled) found.push('metrics.enabled');
+  if (found.length === 0) return;
+  throw new BronzeError('NOT_BUILT', `not in this release yet: ${found.join(', ')}`, {
+    details: {
+      found: found.join(', '),
+      hint: 'this release reads local lakes and writes local Bronze, without catalog, delivery and metrics server',
+    },
+  });
+}

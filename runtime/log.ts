@@ -1,0 +1,42 @@
+/**
+ * Logs: pino, one JSON object a line, or text for people. Field names are the contract's (section 11).
+ * A log line never carries a secret: what is logged is named field by field, never a configuration as a whole.
+ */
+import { type DestinationStream, destination, type Logger, pino } from 'pino';
+import pretty from 'pino-pretty';
+
+export type { Logger };
+
+export interface LogSettings {
+  readonly format: 'json' | 'text';
+  readonly level: string;
+  /** With `--json`, standard output belongs to the answer and logs go to standard error. */
+  readonly to: 'stdout' | 'stderr';
+  readonly copierId?: string;
+}
+
+export function makeLogger(settings: LogSettings): Logger {
+  const fd = settings.to === 'stdout' ? 1 : 2;
+  const stream: DestinationStream =
+    settings.format === 'json'
+      ? destination({ fd, sync: true })
+      : pretty({
+          destination: fd,
+          sync: true,
+          colorize: process.env.NO_COLOR === undefined && (fd === 1 ? process.stdout : process.stderr).isTTY === true,
+          translateTime: 'SYS:HH:MM:ss',
+          ignore: 'pid,hostname,copier_id,correlation_id,network,version_label',
+          messageFormat: '{component} {msg}',
+          hideObject: false,
+          singleLine: true,
+        });
+  return pino(
+    {
+      level: settings.level,
+      base: settings.copierId === undefined ? {} : { copier_id: settings.copierId },
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    stream,
+  );
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env node
+/**
+ * The binary. Parses, loads the command's code, runs it, and turns errors into one clear message and an exit code.
+ * No stack trace unless BRONZE_DEBUG is set.
+ */
+import { CODES } from '../machines/errors.ts';
+import { parse } from './cli/parse.ts';
+import { printError } from './print-error.ts';
+import { PRODUCER } from './version.ts';
+
+async function main(): Promise<number> {
+  const parsed = parse(process.argv.slice(2), PRODUCER.version);
+  if (!parsed) return 0;
+  const { execute } = await parsed.command.load();
+  return execute(parsed.answer);
+}
+
+// A reader that went away (`| head`) is no error of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  const code = printError(error);
+  process.exitCode = CODES[code].exit;
+}

@@ -1,0 +1,23 @@
+/**
+ * SIGINT and SIGTERM: the first asks for a drain, the second ends the process at once with 130.
+ * It decides nothing else; what a drain means is the machines' business.
+ */
+
+/** Calls `drain` at the first signal. Returns a function that takes the handlers off again. */
+export function onSignals(drain: (signal: string) => void): () => void {
+  let asked = false;
+  const handle = (signal: NodeJS.Signals): void => {
+    if (asked) {
+      process.stderr.write(`\n${signal} again: ending now; what is half done is finished by the next run\n`);
+      process.exit(130);
+    }
+    asked = true;
+    drain(signal);
+  };
+  process.on('SIGINT', handle);
+  process.on('SIGTERM', handle);
+  return () => {
+    process.off('SIGINT', handle);
+    process.off('SIGTERM', handle);
+  };
+}

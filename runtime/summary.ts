@@ -1,0 +1,93 @@
+/**
+ * What a run did, as data and as text. The counts come from the machines, the times from the observer.
+ */
+import type { RunSummary } from '../machines/supervisor.ts';
+import type { Observer } from './observer.ts';
+
+export interface EraReport {
+  readonly era_id: string;
+  readonly status: 'done' | 'drained' | 'failed';
+  readonly next_ledger: number;
+  readonly partitions: number;
+  readonly partitions_found: number;
+  readonly ledgers: number;
+  readonly source_bytes: number;
+  readonly raw_bytes: number;
+  readonly bronze_bytes: number;
+  /** raw_bytes / bronze_bytes; null where nothing was written. */
+  readonly ratio: number | null;
+  /** 10^6 raw bytes per second of wall time. */
+  readonly mb_per_second: number;
+  readonly retries: number;
+  readonly restages: number;
+  readonly crashes: number;
+  readonly waited_ms: number;
+  readonly duration_ms: number;
+  readonly error: Record<string, unknown> | null;
+}
+
+export interface RunReport {
+  readonly status: 'done' | 'drained' | 'failed';
+  readonly started_at: string;
+  readonly duration_ms: number;
+  readonly breaker_trips: number;
+  readonly eras: readonly EraReport[];
+}
+
+const STATUS = { done: 'done', stopped: 'drained', failed: 'failed' } as const;
+
+export function makeReport(run: RunSummary, observer: Observer, startedAt: Date, durationMs: number): RunReport {
+  return {
+    status: STATUS[run.outcome],
+    started_at: startedAt.toISOString(),
+    duration_ms: Math.round(durationMs),
+    breaker_trips: run.breakerTrips,
+    eras: run.eras.map((era) => {
+      const seen = observer.eras.get(era.eraId);
+      const duration = seen ? (seen.endedAt ?? seen.startedAt + durationMs) - seen.startedAt : durationMs;
+      return {
+        era_id: era.eraId,
+        status: era.outcome,
+        next_ledger: era.nextLedger,
+        partitions: era.partitions,
+        partitions_found: era.partitionsFound,
+        ledgers: era.ledgers,
+        source_bytes: era.sourceBytes,
+        raw_bytes: era.rawBytes,
+        bronze_bytes: era.bronzeBytes,
+        ratio: era.bronzeBytes > 0 ? Number((era.rawBytes / era.bronzeBytes).toFixed(2)) : null,
+        mb_per_second: duration > 0 ? Number((era.rawBytes / 1e3 / duration).toFixed(1)) : 0,
+        retries: era.retries,
+        restages: era.restages,
+        crashes: era.crashes,
+        waited_ms: Math.round(seen?.waitedMs ?? 0),
+        duration_ms: Math.round(duration),
+        error: era.failure ? { ...era.failure } : null,
+      };
+    }),
+  };
+}
+
+const mb = (bytes: number): string =>
+  bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(2)} MB`;
+
+/** For a person, on standard error. */
+export function reportText(report: RunReport): string {
+  const lines = [`${report.status} in ${(report.duration_ms / 1000).toFixed(1)} s`];
+  for (const era of report.eras) {
+    lines.push(
+      `  ${era.era_id}: ${era.status}; ${era.ledgers} ledgers in ${era.partitions} partitions` +
+        (era.partitions_found > 0 ? ` (${era.partitions_found} were there already)` : '') +
+        `; ${mb(era.source_bytes)} read, ${mb(era.raw_bytes)} raw, ${mb(era.bronze_bytes)} written` +
+        (era.ratio === null ? '' : ` (${era.ratio}x)`) +
+        `; ${era.mb_per_second} MB/s` +
+        (era.retries > 0 ? `; ${era.retries} retries` : '') +
+        (era.restages > 0 ? `; ${era.restages} restages` : '') +
+        (era.waited_ms > 999 ? `; waited ${(era.waited_ms / 1000).toFixed(0)} s` : '') +
+        `; next ledger ${era.next_ledger}`,
+    );
+    if (era.error) lines.push(`    ${String(era.error.code)}: ${String(era.error.message)}`);
+    if (era.error?.hint) lines.push(`    ${String(era.error.hint)}`);
+  }
+  return `${lines.join('\n')}\n`;
+}

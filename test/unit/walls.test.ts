@@ -1,0 +1,92 @@
+// The walls of the house: imports point one way, and there are no cycles.
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const ROOMS = ['machines', 'actors', 'config', 'runtime'] as const;
+
+/** What each room may import of the others. */
+const MAY: Record<(typeof ROOMS)[number], readonly string[]> = {
+  machines: ['machines'],
+  config: ['config', 'machines'],
+  actors: ['actors', 'machines', 'config'],
+  runtime: ['runtime', 'actors', 'machines', 'config'],
+};
+
+const files = ROOMS.flatMap((room) =>
+  readdirSync(join(ROOT, room), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join(room, name)),
+);
+
+interface Import {
+  readonly from: string;
+  readonly what: string;
+}
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(ROOT, file), 'utf8');
+  const found = [
+    ...text.matchAll(/(?:^|\n)\s*(?:import|export)\s[^;'"]*?from\s*['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)/g),
+  ];
+  return found.map((match) => ({ from: file, what: (match[1] ?? match[2]) as string }));
+}
+
+const all = files.flatMap(importsOf);
+const local = all
+  .filter((entry) => entry.what.startsWith('.'))
+  .map((entry) => ({ from: entry.from, to: relative(ROOT, resolve(ROOT, dirname(entry.from), entry.what)) }));
+
+const roomOf = (file: string): string => file.split('/')[0] as string;
+
+describe('the walls between the folders', () => {
+  it('finds the code it judges', () => {
+    expect(files.length).toBeGreaterThan(30);
+    expect(local.length).toBeGreaterThan(60);
+  });
+
+  it('lets imports point one way only', () => {
+    const through = local.filter(({ from, to }) => !MAY[roomOf(from) as 'machines'].includes(roomOf(to)));
+    expect(through).toEqual([]);
+  });
+
+  it('lets machines import nothing but xstate and machines', () => {
+    const packages = all.filter(
+      ({ from, what }) => roomOf(from) === 'machines' && !what.startsWith('.') && what !== 'xstate',
+    );
+    expect(packages).toEqual([]);
+  });
+
+  it('keeps clocks, chance, I/O and promises out of machines', () => {
+    const words =
+      /\b(?:Date\.now|new Date|Math\.random|process\.|setTimeout|setInterval|await |performance\.|globalThis)/;
+    const guilty = files
+      .filter((file) => roomOf(file) === 'machines')
+      .filter((file) => words.test(readFileSync(join(ROOT, file), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')));
+    expect(guilty).toEqual([]);
+  });
+
+  it('has no import cycles', () => {
+    const next = new Map<string, string[]>();
+    for (const { from, to } of local) next.set(from, [...(next.get(from) ?? []), to]);
+    const done = new Set<string>();
+    const cycles: string[] = [];
+    const visit = (file: string, path: readonly string[]): void => {
+      if (path.includes(file)) {
+        cycles.push([...path.slice(path.indexOf(file)), file].join(' → '));
+        return;
+      }
+      if (done.has(file)) return;
+      for (const to of next.get(file) ?? []) visit(to, [...path, file]);
+      done.add(file);
+    };
+    for (const file of files) visit(file, []);
+    expect(cycles).toEqual([]);
+  });
+
+  it('says in the first lines of every file what it is for', () => {
+    const silent = files.filter((file) => !/^(?:#!.*\n)?\s*\/[/*]/.test(readFileSync(join(ROOT, file), 'utf8')));
+    expect(silent).toEqual([]);
+  });
+});

@@ -1,0 +1,203 @@
+/**
+ * The audit chain in `_audit/` of a store: read whole, and extended by one event. Backend-independent.
+ * It must never write an event that does not follow from the stored manifest, nor replace one that stands there.
+ */
+import { BronzeError } from '../../machines/errors.ts';
+import { rangeLabel, sameRange } from '../../machines/partitions.ts';
+import type { AttestedEvent, ChainHead, LedgerRange } from '../../machines/protocol.ts';
+import { mapBounded } from '../bounded.ts';
+import { parseManifest } from '../commit/manifest.ts';
+import { killPoint } from '../kill-points.ts';
+import { auditPrefix, type ChainName, chainKey, eventKey, manifestKey } from '../paths.ts';
+import type { BronzeStore } from '../ports.ts';
+import { type BackupFolder, writeCopies } from './copies.ts';
+import { attestedEvent, buildEvent, type ChainEvent, eventBytes, parseEvent } from './event.ts';
+
+/** Events read at a time: small objects, so that a store far away is not waited for one by one. */
+const PARALLEL = 16;
+
+/** A chain of a store and the table that its partitions are in. */
+export interface ChainPlace {
+  readonly store: BronzeStore;
+  readonly chain: ChainName;
+  readonly table: string;
+}
+
+/** The chain as it stands; `events` in order of sequence. */
+export interface AuditChain {
+  readonly events: readonly AttestedEvent[];
+  /** Sequences below the last one for which there is no event. */
+  readonly holes: readonly number[];
+}
+
+const fork = (object: string, message: string, range: LedgerRange): BronzeError =>
+  new BronzeError('AUDIT_FORK', message, {
+    details: {
+      ...range,
+      object,
+      hint: 'keep both and find out who wrote it (docs/runbook.md, "An audit chain forks")',
+    },
+  });
+
+/** Reads the event that stands under a sequence and checks that it belongs there. Null where there is none. */
+export async function readEvent(
+  place: ChainPlace,
+  sequence: number,
+  signal?: AbortSignal,
+): Promise<{ event: ChainEvent; attested: AttestedEvent; bytes: Uint8Array } | null> {
+  const key = eventKey(place.chain, sequence);
+  const bytes = await place.store.get(key, signal);
+  if (bytes === null) return null;
+  const event = parseEvent(bytes, key);
+  const attested = attestedEvent(event);
+  if (
+    attested.sequence !== sequence ||
+    chainKey(event.chain) !== chainKey(place.chain) ||
+    event.table !== place.table
+  ) {
+    throw new BronzeError(
+      'AUDIT_INVALID',
+      `the event ${key} does not belong there: it is number ${attested.sequence} of ${chainKey(event.chain)}, table ${event.table}`,
+      { details: { object: key, ...event.range } },
+    );
+  }
+  return { event, attested, bytes };
+}
+
+/** Every partition once, and every event naming the one before it. */
+function assertLinked(chain: ChainName, events: readonly AttestedEvent[]): void {
+  const seen = new Map<string, number>();
+  let before: AttestedEvent | null = null;
+  for (const event of events) {
+    const object = eventKey(chain, event.sequence);
+    const label = rangeLabel(event.range);
+    const twin = seen.get(label);
+    if (twin !== undefined) {
+      throw fork(object, `the events ${twin} and ${event.sequence} both attest partition ${label}`, event.range);
+    }
+    seen.set(label, event.sequence);
+    if (before?.sequence === event.sequence - 1 && event.prevEventHash !== before.eventHash) {
+      throw new BronzeError('AUDIT_INVALID', `the event ${object} does not name the hash of the event before it`, {
+        details: {
+          object,
+          ...event.range,
+          check: 'prev_event_hash',
+          expected: before.eventHash,
+          found: event.prevEventHash ?? 'null',
+          hint: 'find out which of the two was changed; events are never overwritten',
+        },
+      });
+    }
+    before = event;
+  }
+}
+
+/**
+ * Reads all events of a chain, checks their hashes and links, and finds holes. Names in `_audit/` that no copier gives
+ * are passed over. Throws AUDIT_INVALID, AUDIT_FORK, STORE_*.
+ */
+export async function readChain(place: ChainPlace, signal?: AbortSignal): Promise<AuditChain> {
+  const prefix = auditPrefix(place.chain);
+  const listed = await place.store.list(prefix, signal);
+  const sequences = listed.flatMap(({ key }) => {
+    const match = /^(\d{10})\.json$/.exec(key.slice(prefix.length));
+    return match ? [Number(match[1])] : [];
+  });
+  const read = await mapBounded(sequences, PARALLEL, (sequence) => readEvent(place, sequence, signal), signal);
+  const events = read.flatMap((found) => (found === null ? [] : [found.attested]));
+  assertLinked(place.chain, events);
+  const holes: number[] = [];
+  let next = 0;
+  for (const { sequence } of events) {
+    // An invented huge sequence must not become billions of holes.
+    if (sequence - next > events.length + 1_000_000) {
+      throw new BronzeError(
+        'AUDIT_HOLE',
+        `between the events ${next - 1} and ${sequence} of ${prefix} there is nothing`,
+        {
+          details: { object: eventKey(place.chain, next) },
+        },
+      );
+    }
+    for (; next < sequence; next++) holes.push(next);
+    next = sequence + 1;
+  }
+  return { events, holes };
+}
+
+/** The event that the stored manifest of a partition gives at a place in the chain. Throws PARTITION_DAMAGED where there is none. */
+export async function deriveEvent(place: ChainPlace, range: LedgerRange, head: ChainHead, signal?: AbortSignal) {
+  const { store, chain, table } = place;
+  const object = manifestKey(chain, table, range);
+  const manifestBytes = await store.get(object, signal);
+  if (manifestBytes === null) {
+    throw new BronzeError('PARTITION_DAMAGED', `the manifest of a sealed partition is not there any more: ${object}`, {
+      details: { ...range, object },
+    });
+  }
+  const manifest = parseManifest(manifestBytes, { chain, table, range, object });
+  return buildEvent({
+    chain,
+    table,
+    storagePrefix: store.prefix,
+    manifest,
+    manifestBytes,
+    sequence: head.nextSequence,
+    prevEventHash: head.prevEventHash,
+  });
+}
+
+/**
+ * Attests a sealed partition under `head.nextSequence`, if nothing stands there, and reads back what does.
+ * `attested: false`: the event of another partition, which a second copier put there; the caller goes on after it.
+ * `expected`: an event that was re-derived for a hole and has to come out the same.
+ * Throws AUDIT_FORK (other content for this partition, or a chain that left ours), AUDIT_HOLE, AUDIT_INVALID,
+ * MANIFEST_INVALID, PARTITION_DAMAGED, STORE_*, STATE_IO (copies).
+ */
+export async function attestPartition(
+  place: ChainPlace & { readonly backup: BackupFolder | null },
+  input: { readonly range: LedgerRange; readonly chain: ChainHead; readonly expected: AttestedEvent | null },
+  signal?: AbortSignal,
+): Promise<{ attested: boolean; sequence: number; eventHash: string }> {
+  const { range, chain: head, expected } = input;
+  const sequence = head.nextSequence;
+  const key = eventKey(place.chain, sequence);
+  const ours = await deriveEvent(place, range, head, signal);
+  const ourHash = ours.chain.event_hash;
+  if (expected !== null && ourHash !== expected.eventHash) {
+    throw new BronzeError(
+      'AUDIT_HOLE',
+      `the missing event ${key} comes out with another hash than its successor names`,
+      {
+        details: { ...range, object: key, expected: expected.eventHash, found: ourHash },
+      },
+    );
+  }
+  killPoint('commit:before-attest');
+  await place.store.create(key, eventBytes(ours), signal);
+  killPoint('commit:after-attest');
+  // Also after `created`: the answer may belong to a request that a store repeated.
+  const stored = await readEvent(place, sequence, signal);
+  if (stored === null) {
+    throw new BronzeError('STORE_IO', `the event ${key} was written and cannot be read back`, {
+      details: { object: key },
+    });
+  }
+  const theirs = stored.attested;
+  if (theirs.eventHash !== ourHash) {
+    const label = rangeLabel(range);
+    if (sameRange(theirs.range, range)) {
+      throw fork(key, `another event attests partition ${label}: ${theirs.eventHash}, ours is ${ourHash}`, range);
+    }
+    if (theirs.prevEventHash !== head.prevEventHash || expected !== null) {
+      throw fork(key, `the event ${key} is for ${rangeLabel(theirs.range)} and does not continue this chain`, range);
+    }
+    return { attested: false, sequence, eventHash: theirs.eventHash };
+  }
+  if (place.backup !== null) {
+    killPoint('commit:before-copies');
+    await writeCopies(place.backup, theirs, stored.bytes, expected === null);
+    killPoint('commit:after-copies');
+  }
+  return { attested: true, sequence, eventHash: ourHash };
+}

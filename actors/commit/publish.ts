@@ -1,0 +1,177 @@
+/**
+ * Publishing: a staged partition becomes visible under its final name, or what stands there already is read and found
+ * to hold the same ledgers. It must never delete, replace or trust a published object by its name, size or existence.
+ */
+import { BronzeError } from '../../machines/errors.ts';
+import { rangeLabel } from '../../machines/partitions.ts';
+import type { AttestedEvent, DataFile, PublishedPartition, StagedPartition } from '../../machines/protocol.ts';
+import type { ReadBackAnswer } from '../build/spec.ts';
+import { killPoint } from '../kill-points.ts';
+import { dataKey, manifestKey } from '../paths.ts';
+import { manifestData, parseManifest, sameLedgers, toEnds } from './manifest.ts';
+import { type CommitPlace, condemnsContent, readPartition } from './place.ts';
+
+const WAY_OUT =
+  'nothing was overwritten; see docs/runbook.md, "A partition conflicts": copy under a new version_label, or find out which of the two is wrong';
+
+const ofData = (data: DataFile): string => `${data.checksum}, ${data.rowCount} rows, ${data.byteSize} bytes`;
+
+function conflict(place: CommitPlace, staged: StagedPartition, found: string, cause?: unknown): BronzeError {
+  const key = dataKey(place.chain, place.table, staged.range);
+  const ours = `${ofData(staged.data)}, content_root ${staged.ledgers.contentRoot}`;
+  return new BronzeError(
+    'PARTITION_CONFLICT',
+    `another content stands under ${place.store.uri}${key}: stored ${found}; copied now ${ours}; ${WAY_OUT}`,
+    { details: { ...staged.range, object: key, expected: ours, found, hint: WAY_OUT }, cause },
+  );
+}
+
+function orphan(place: CommitPlace, event: AttestedEvent, found: string): BronzeError {
+  const object = dataKey(place.chain, place.table, event.range);
+  return new BronzeError(
+    'AUDIT_ORPHAN',
+    `event ${event.sequence} attests partition ${rangeLabel(event.range)} with ${event.data.checksum}, and it cannot be restored: ${found}`,
+    {
+      details: {
+        ...event.range,
+        object,
+        expected: event.data.checksum,
+        found,
+        hint: 'bring the object back from a copy, or build it with the release and compression that wrote it (docs/runbook.md, "A partition cannot be restored")',
+      },
+    },
+  );
+}
+
+/** Whether a read-back found exactly these bytes. */
+const sameBytes = (answer: ReadBackAnswer, data: DataFile): boolean =>
+  answer.data.checksum === data.checksum && answer.data.byteSize === data.byteSize;
+
+/** What is published under a manifest: the stored facts win, if they are about the same ledgers and the bytes are whole. */
+async function sealedThere(
+  place: CommitPlace,
+  staged: StagedPartition,
+  bytes: Uint8Array,
+  signal?: AbortSignal,
+): Promise<PublishedPartition> {
+  const { range } = staged;
+  const object = manifestKey(place.chain, place.table, range);
+  const manifest = parseManifest(bytes, { chain: place.chain, table: place.table, range, object });
+  const data = manifestData(manifest, place.table);
+  const ledgers = toEnds(manifest.ledgers);
+  if (!sameLedgers(ledgers, staged.ledgers)) {
+    throw conflict(place, staged, `${ofData(data)}, content_root ${ledgers.contentRoot}, sealed`);
+  }
+  const answer = await readPartition(place, range, 'bytes', signal);
+  if (!sameBytes(answer, data)) {
+    throw new BronzeError(
+      'PARTITION_DAMAGED',
+      `${dataKey(place.chain, place.table, range)} is not what its manifest says: ${answer.data.checksum}, ${answer.data.byteSize} bytes instead of ${data.checksum}, ${data.byteSize} bytes`,
+      { details: { ...range, object, expected: data.checksum, found: answer.data.checksum } },
+    );
+  }
+  return {
+    range,
+    data,
+    ledgers,
+    writer: manifest.writer,
+    checks: manifest.checks,
+    source: manifest.source,
+    found: true,
+  };
+}
+
+/** What is published without a manifest: the same bytes, or, row by row, the same ledgers by another writer (S30). */
+async function unsealedThere(
+  place: CommitPlace,
+  staged: StagedPartition,
+  signal?: AbortSignal,
+): Promise<PublishedPartition> {
+  const { range, ledgers, writer, checks, source } = staged;
+  let found = 'a file that cannot be read';
+  try {
+    const whole = await readPartition(place, range, 'bytes', signal);
+    if (sameBytes(whole, staged.data)) {
+      return { range, data: staged.data, ledgers, writer, checks, source, found: true };
+    }
+    found = `${whole.data.checksum}, ${whole.data.byteSize} bytes`;
+    const { data, rows } = await readPartition(place, range, 'rows', signal);
+    if (rows === null) throw new BronzeError('INTERNAL', 'a read-back of rows answered without rows');
+    found = `${ofData(data)}, content_root ${rows.ledgers.contentRoot}`;
+    if (sameLedgers(rows.ledgers, ledgers) && data.rowCount === staged.data.rowCount) {
+      return { range, data, ledgers: rows.ledgers, writer: rows.writer, checks: rows.checks, source, found: true };
+    }
+  } catch (error) {
+    if (!condemnsContent(error)) throw error;
+    throw conflict(place, staged, `${found} (${error.message})`, error);
+  }
+  throw conflict(place, staged, found);
+}
+
+async function lookAtStored(
+  place: CommitPlace,
+  staged: StagedPartition,
+  signal?: AbortSignal,
+): Promise<PublishedPartition> {
+  const key = manifestKey(place.chain, place.table, staged.range);
+  const manifest = await place.store.get(key, signal);
+  return manifest === null ? unsealedThere(place, staged, signal) : sealedThere(place, staged, manifest, signal);
+}
+
+async function isThere(place: CommitPlace, key: string, signal?: AbortSignal): Promise<boolean> {
+  const reader = await place.store.open(key, signal);
+  await reader?.close();
+  return reader !== null;
+}
+
+/** Whether the staged object is what stands published now. Whatever else happened, the answer is found by looking. */
+async function tryToPublish(
+  place: CommitPlace,
+  staged: StagedPartition,
+  attested: AttestedEvent | null,
+  signal?: AbortSignal,
+): Promise<'published' | 'exists'> {
+  const key = dataKey(place.chain, place.table, staged.range);
+  if (attested !== null && staged.data.checksum !== attested.data.checksum) {
+    // Not what the event promises, so it must not become visible; what stands there may still be.
+    if (await isThere(place, key, signal)) return 'exists';
+    throw orphan(place, attested, `built again it has ${staged.data.checksum}`);
+  }
+  try {
+    killPoint('commit:before-publish');
+    const outcome = await place.store.publish(staged.handle, key, signal);
+    killPoint('commit:after-publish');
+    return outcome;
+  } catch (error) {
+    // Gone, because an attempt whose answer was lost has published it? Then a rebuild would be for nothing.
+    const isGone = error instanceof BronzeError && error.code === 'STAGED_GONE';
+    if (isGone && (await isThere(place, key, signal))) return 'exists';
+    throw error;
+  }
+}
+
+/**
+ * Publishes a staged partition. Where something stands under its name: `found` is true, the facts are those of what is
+ * stored, and the staged object is discarded. With `attested` (a partition that an event promises and that was lost)
+ * the checksum must be the event's.
+ * Throws PARTITION_CONFLICT, PARTITION_DAMAGED, MANIFEST_INVALID, AUDIT_ORPHAN, STAGED_GONE, STORE_*, THREAD_CRASHED.
+ */
+export async function publishPartition(
+  place: CommitPlace,
+  input: { readonly staged: StagedPartition; readonly attested: AttestedEvent | null },
+  signal?: AbortSignal,
+): Promise<PublishedPartition> {
+  const { staged, attested } = input;
+  const outcome = await tryToPublish(place, staged, attested, signal);
+  if (outcome === 'published') {
+    const { range, data, ledgers, writer, checks, source } = staged;
+    return { range, data, ledgers, writer, checks, source, found: false };
+  }
+  const published = await lookAtStored(place, staged, signal);
+  if (attested !== null && published.data.checksum !== attested.data.checksum) {
+    throw orphan(place, attested, `what stands there has ${published.data.checksum}`);
+  }
+  // What cannot be removed now is swept by the next holder of the lock; the partition stands.
+  await place.store.discard([staged.handle], signal).catch(() => undefined);
+  return published;
+}

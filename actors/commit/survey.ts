@@ -1,0 +1,198 @@
+/**
+ * The survey: what is durable about a chain, gathered from listings, events and the manifests that a decision needs.
+ * It reads and judges only what no decision could mend (damage, forks, holes that cannot be filled). It must never
+ * write, and never take part of a listing for the whole.
+ */
+import { BronzeError } from '../../machines/errors.ts';
+import { rangeLabel } from '../../machines/partitions.ts';
+import type { AttestedEvent, EraFacts, FoundPartition, LedgerRange, SealedPartition } from '../../machines/protocol.ts';
+import { type ChainPlace, deriveEvent, readChain } from '../audit/chain.ts';
+import { attestedEvent, eventBytes, parseEvent } from '../audit/event.ts';
+import { mapBounded } from '../bounded.ts';
+import { dataFileName, dataKey, eventKey, manifestKey, parsePartitionKey, tablePrefix } from '../paths.ts';
+import type { CheckpointStore } from '../ports.ts';
+import { parseManifest, sealedFacts } from './manifest.ts';
+
+/** Manifests read at a time. */
+const PARALLEL = 16;
+
+export interface SurveyPlace extends ChainPlace {
+  /** Null where checkpoints are switched off. */
+  readonly checkpoint: CheckpointStore | null;
+  /** Told why a checkpoint is not used; it is only a hint. */
+  readonly onProblem?: (problem: string) => void;
+}
+
+interface Listed {
+  readonly range: LedgerRange;
+  dataBytes: number | null;
+  hasManifest: boolean;
+}
+
+/** The partitions of a table as listed, by range; folders that hold neither of the two objects are none. */
+async function listPartitions(place: ChainPlace, signal?: AbortSignal): Promise<Listed[]> {
+  const prefix = tablePrefix(place.chain, place.table);
+  const byLabel = new Map<string, Listed>();
+  for (const { key, size } of await place.store.list(prefix, signal)) {
+    const found = parsePartitionKey(key.slice(prefix.length));
+    if (found === null) continue;
+    const isData = found.name === dataFileName(found.range);
+    if (!isData && found.name !== '_manifest.json') continue;
+    const label = rangeLabel(found.range);
+    const partition = byLabel.get(label) ?? { range: found.range, dataBytes: null, hasManifest: false };
+    if (isData) partition.dataBytes = size;
+    else partition.hasManifest = true;
+    byLabel.set(label, partition);
+  }
+  return [...byLabel.values()].sort((a, b) => a.range.start - b.range.start || a.range.end - b.range.end);
+}
+
+/** What an event says about a partition's data must be true of what is there; a listing tells at least its size. */
+function assertSizes(
+  place: ChainPlace,
+  partitions: readonly Listed[],
+  events: ReadonlyMap<string, AttestedEvent>,
+): void {
+  for (const { range, dataBytes } of partitions) {
+    const event = events.get(rangeLabel(range));
+    if (event === undefined || dataBytes === null || dataBytes === event.data.byteSize) continue;
+    const object = dataKey(place.chain, place.table, range);
+    throw new BronzeError(
+      'PARTITION_DAMAGED',
+      `${object} has ${dataBytes} bytes; event ${event.sequence} attests ${event.data.byteSize}`,
+      {
+        details: {
+          ...range,
+          object,
+          check: 'byte_size',
+          expected: String(event.data.byteSize),
+          found: String(dataBytes),
+          hint: 'bring it back from a copy (docs/runbook.md, "A partition is damaged"); nothing was changed',
+        },
+      },
+    );
+  }
+}
+
+async function readManifest(
+  place: ChainPlace,
+  range: LedgerRange,
+  signal?: AbortSignal,
+): Promise<SealedPartition | null> {
+  const { store, chain, table } = place;
+  const object = manifestKey(chain, table, range);
+  const bytes = await store.get(object, signal);
+  return bytes === null ? null : sealedFacts(parseManifest(bytes, { chain, table, range, object }), bytes, table);
+}
+
+/** A manifest that was read must be the one that its event names. */
+function assertAttested(place: ChainPlace, manifest: SealedPartition, event: AttestedEvent | undefined): void {
+  if (event === undefined || event.manifestSha256 === manifest.manifestSha256) return;
+  const object = manifestKey(place.chain, place.table, manifest.range);
+  throw new BronzeError('PARTITION_DAMAGED', `${object} is not the manifest that event ${event.sequence} attests`, {
+    details: {
+      ...manifest.range,
+      object,
+      check: 'manifest_sha256',
+      expected: event.manifestSha256,
+      found: manifest.manifestSha256,
+      hint: 'bring it back from a copy (docs/runbook.md, "A partition is damaged"); nothing was changed',
+    },
+  });
+}
+
+/** Holes in the sequence that lie side by side, with the events around them. */
+interface Gap {
+  readonly sequences: readonly number[];
+  readonly before: AttestedEvent | null;
+  readonly after: AttestedEvent;
+}
+
+function gapsOf(events: readonly AttestedEvent[], holes: readonly number[]): Gap[] {
+  const gaps: Gap[] = [];
+  let before: AttestedEvent | null = null;
+  let next = 0;
+  let hole = 0;
+  for (const after of events) {
+    const sequences: number[] = [];
+    for (; hole < holes.length && (holes[hole] as number) < after.sequence; hole++)
+      sequences.push(holes[hole] as number);
+    if (after.sequence > next) gaps.push({ sequences, before, after });
+    before = after;
+    next = after.sequence + 1;
+  }
+  return gaps;
+}
+
+/** The events of one gap from stored manifests; only if the last one has the hash that its successor names. */
+async function rederive(
+  place: ChainPlace,
+  gap: Gap,
+  partitions: readonly FoundPartition[],
+  signal?: AbortSignal,
+): Promise<AttestedEvent[]> {
+  const from = gap.before === null ? 0 : gap.before.range.end + 1;
+  const between = partitions.filter(({ range }) => range.start >= from && range.end < gap.after.range.start);
+  const object = eventKey(place.chain, gap.sequences[0] as number);
+  const lost = (why: string): BronzeError =>
+    new BronzeError(
+      'AUDIT_HOLE',
+      `${gap.sequences.length} event(s) from ${object} on are missing and cannot be re-derived: ${why}`,
+      { details: { object, hint: 'bring them back from the backup folder, where the copies have the same content' } },
+    );
+  const sealed = between.filter((partition) => partition.manifest !== null);
+  if (sealed.length !== gap.sequences.length) {
+    throw lost(`${sealed.length} sealed partition(s) lie between ledgers ${from} and ${gap.after.range.start}`);
+  }
+  const events: AttestedEvent[] = [];
+  let prevEventHash = gap.before?.eventHash ?? null;
+  for (const [index, sequence] of gap.sequences.entries()) {
+    const { range } = sealed[index] as FoundPartition;
+    const event = await deriveEvent(place, range, { nextSequence: sequence, prevEventHash }, signal);
+    events.push(attestedEvent(parseEvent(eventBytes(event), eventKey(place.chain, sequence))));
+    prevEventHash = event.chain.event_hash;
+  }
+  if (prevEventHash !== gap.after.prevEventHash) {
+    throw lost(`event ${gap.after.sequence} names ${gap.after.prevEventHash}, the manifests give ${prevEventHash}`);
+  }
+  return events;
+}
+
+/** Which manifests a decision may need: of all that no event attests, of the last one attested, of those around holes. */
+function wantsManifest(events: readonly AttestedEvent[], gaps: readonly Gap[]): (label: string) => boolean {
+  const attested = new Set(events.map((event) => rangeLabel(event.range)));
+  const around = [events.at(-1), ...gaps.flatMap(({ before, after }) => [before, after])];
+  const needed = new Set(around.flatMap((event) => (event ? [rangeLabel(event.range)] : [])));
+  return (label) => !attested.has(label) || needed.has(label);
+}
+
+/**
+ * Everything durable about a chain. Costs one listing of the table, one of `_audit/` and one small read per event.
+ * Throws PARTITION_DAMAGED, MANIFEST_INVALID, AUDIT_INVALID, AUDIT_FORK, AUDIT_HOLE, STORE_*.
+ */
+export async function surveyChain(place: SurveyPlace, signal?: AbortSignal): Promise<EraFacts> {
+  // Events first: a partition is published before it is attested, so what they speak of has to be in the listing.
+  const { events, holes } = await readChain(place, signal);
+  const listed = await listPartitions(place, signal);
+  const byLabel = new Map(events.map((event) => [rangeLabel(event.range), event]));
+  assertSizes(place, listed, byLabel);
+  const gaps = gapsOf(events, holes);
+  const wants = wantsManifest(events, gaps);
+  const partitions = await mapBounded(
+    listed,
+    PARALLEL,
+    async (partition): Promise<FoundPartition> => {
+      const label = rangeLabel(partition.range);
+      const manifest =
+        partition.hasManifest && wants(label) ? await readManifest(place, partition.range, signal) : null;
+      if (manifest !== null) assertAttested(place, manifest, byLabel.get(label));
+      return { ...partition, manifest };
+    },
+    signal,
+  );
+  const rederived: AttestedEvent[] = [];
+  for (const gap of gaps) rederived.push(...(await rederive(place, gap, partitions, signal)));
+  const { facts, problem } = (await place.checkpoint?.read()) ?? { facts: null, problem: null };
+  if (problem !== null) place.onProblem?.(problem);
+  return { partitions, events, checkpoint: facts, rederived };
+}

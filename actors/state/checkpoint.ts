@@ -1,0 +1,102 @@
+/**
+ * The checkpoint of one era, under the name and with the keys of the old program (contract, section 6). It is a hint:
+ * reading it never fails, writing it is durable. It must never be the reason why anything is copied or skipped.
+ */
+import { join } from 'node:path';
+import * as z from 'zod';
+import { MAX_LEDGER } from '../../machines/partitions.ts';
+import type { CheckpointFacts } from '../../machines/protocol.ts';
+import { ensureFolder, readSmall, replaceFile } from '../durable.ts';
+import { type FileOps, fileError, realFiles } from '../files.ts';
+import { parseJson, prettyJson } from '../json.ts';
+import { killPoint } from '../kill-points.ts';
+import { type ChainName, chainKey, checkpointFile } from '../paths.ts';
+import type { CheckpointStore } from '../ports.ts';
+
+const LIMIT = 1024 * 1024;
+
+const ledger = z.int().min(0).max(MAX_LEDGER);
+
+const schema = z.looseObject({
+  network: z.string(),
+  era_id: z.string(),
+  version_label: z.string(),
+  last_committed_ledger: ledger,
+  last_committed_partition: z.looseObject({
+    start: ledger,
+    end: ledger,
+    checksum: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+  }),
+});
+
+export interface CheckpointOptions {
+  /** State folder; made where it is missing. */
+  readonly dir: string;
+  readonly chain: ChainName;
+  readonly copierId: string;
+  readonly files?: FileOps;
+  /** RFC 3339, for people only. */
+  readonly now?: () => string;
+}
+
+/** What is wrong with a checkpoint's content, for this chain; null where it can be used. */
+function judge(bytes: Uint8Array, chain: ChainName): { facts: CheckpointFacts } | { problem: string } {
+  let json: unknown;
+  try {
+    json = parseJson(bytes);
+  } catch (error) {
+    return { problem: error instanceof Error ? error.message : String(error) };
+  }
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) return { problem: z.prettifyError(parsed.error).replaceAll('\n', ' ') };
+  const { network, era_id, version_label, last_committed_ledger, last_committed_partition: last } = parsed.data;
+  const found = chainKey({ network, eraId: era_id, versionLabel: version_label });
+  if (found !== chainKey(chain)) return { problem: `it belongs to ${found}` };
+  if (last.start > last.end) return { problem: `its partition ${last.start}-${last.end} ends before it starts` };
+  if (last.end !== last_committed_ledger) {
+    return { problem: `its ledger ${last_committed_ledger} is not the end of its partition ${last.start}-${last.end}` };
+  }
+  return { facts: { range: { start: last.start, end: last.end }, checksum: last.checksum } };
+}
+
+/** The checkpoint of a chain in a state folder. `write` throws STATE_IO; `read` never throws. */
+export function openCheckpoint(options: CheckpointOptions): CheckpointStore {
+  const { dir, chain, copierId } = options;
+  const files = options.files ?? realFiles;
+  const name = checkpointFile(chain);
+  const path = join(dir, name);
+  return {
+    async read() {
+      try {
+        const bytes = await readSmall(files, path, LIMIT);
+        if (bytes === null) return { facts: null, problem: null };
+        const verdict = judge(bytes, chain);
+        if ('facts' in verdict) return { facts: verdict.facts, problem: null };
+        return { facts: null, problem: `the checkpoint ${path} is not used: ${verdict.problem}` };
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        return { facts: null, problem: `the checkpoint ${path} is not used: it cannot be read: ${reason}` };
+      }
+    },
+    async write(range, checksum) {
+      const content = {
+        copier_id: copierId,
+        network: chain.network,
+        era_id: chain.eraId,
+        version_label: chain.versionLabel,
+        last_committed_ledger: range.end,
+        last_committed_partition: { start: range.start, end: range.end, checksum },
+        updated_at: options.now?.() ?? new Date().toISOString(),
+      };
+      killPoint('checkpoint:before-write');
+      try {
+        await ensureFolder(files, dir);
+        const bytes = prettyJson(content);
+        await replaceFile(files, dir, name, bytes, (at) => killPoint(`checkpoint:${at}`));
+      } catch (error) {
+        throw fileError('state', 'write the checkpoint', path, error);
+      }
+      killPoint('checkpoint:after-fsync');
+    },
+  };
+}

@@ -1,0 +1,8 @@
+/** Opens the lake that a configuration names: the only place that knows which backends of the port there are. */
+import type { LakeSource, SourceSpec } from '../ports.ts';
+import { LocalLake } from './local.ts';
+
+/** The lake of a spec. Touches nothing: `open` on it does. */
+export function openSource(spec: SourceSpec): LakeSource {
+  return new LocalLake(spec);
+}

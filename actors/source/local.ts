@@ -1,0 +1,176 @@
+/**
+ * A Galexie lake in a folder. Reads by computed keys; lists only to find the head, or the numbers of a lake that does
+ * not say them. It must never write below the lake's root, and never touch a path that is not a key.
+ */
+import { open, readdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { BronzeError } from '../../machines/errors.ts';
+import type { LakeHead, LedgerRange } from '../../machines/protocol.ts';
+import type { LakeLayout, LakeObject, LakeSource, SourceSpec } from '../ports.ts';
+import {
+  fileRange,
+  LAKE_CONFIG_KEY,
+  type LakeNumbers,
+  MAX_LEDGER,
+  parseFileName,
+  parseFolderName,
+  partitionFolder,
+  partitionRange,
+} from './keys.ts';
+import {
+  configuredLayout,
+  LAKE_CONFIG_LIMIT,
+  layoutFromNames,
+  misconfigured,
+  misfit,
+  notALake,
+  parseLakeConfig,
+} from './lake-config.ts';
+import { cancelled, LocalReader, READ_FLAGS, type SuffixMemory, sourceError } from './local-read.ts';
+import { fileStarts, RunOfFiles } from './run-of-files.ts';
+
+const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException | null)?.code === 'ENOENT';
+
+/** Opens lakes of mode `local`. */
+export class LocalLake implements LakeSource {
+  readonly uri: string;
+  readonly #root: string;
+  readonly #configured: LakeNumbers | null;
+  readonly #memory: SuffixMemory = { suffix: 'zst' };
+  #remembers = false;
+  /** An unbroken run that was listed before: objects of a lake stay, so following the head need not list it again. */
+  #run: LedgerRange | null = null;
+
+  constructor(spec: SourceSpec) {
+    this.#root = resolve(spec.path);
+    this.#configured = spec.configured;
+    this.uri = pathToFileURL(this.#root).href;
+  }
+
+  /** @throws LAKE_NOT_FOUND, LAKE_CONFIG_INVALID, SOURCE_DENIED, SOURCE_READ, CANCELLED */
+  async open(signal: AbortSignal): Promise<LakeLayout> {
+    cancelled(signal);
+    const config = await this.#readConfig();
+    if (config !== null) return parseLakeConfig(config, join(this.#root, LAKE_CONFIG_KEY));
+    const names = await this.#list('');
+    if (names === null) {
+      throw new BronzeError('LAKE_NOT_FOUND', `there is no lake at ${this.#root}`, { details: { object: this.#root } });
+    }
+    cancelled(signal);
+    const folders = names.filter((name) => parseFolderName(name) !== null);
+    const rootFiles = names.filter((name) => parseFileName(name) !== null);
+    if (this.#configured !== null) {
+      const seen = folders[0] ?? rootFiles[0];
+      if (seen === undefined) throw notALake(this.#root);
+      const stray = misfit(this.#configured, seen, folders.length > 0);
+      if (stray !== null) throw misconfigured(this.#configured, this.#root, stray);
+      return configuredLayout(this.#configured, parseFileName(rootFiles[0] ?? '')?.suffix ?? 'zst');
+    }
+    return layoutFromNames(
+      {
+        folders: folders.map(parseFolderName).filter((range) => range !== null),
+        rootFiles,
+        folderFiles: await this.#firstFiles(folders, signal),
+      },
+      this.#root,
+    );
+  }
+
+  /** @throws SOURCE_DENIED, SOURCE_READ, LAKE_NOT_FOUND, CANCELLED */
+  async head(layout: LakeLayout, from: number, signal: AbortSignal): Promise<LakeHead> {
+    // No lake holds ledger 0 or 1.
+    const first = Math.max(2, from);
+    const known = this.#run !== null && first >= this.#run.start && first <= this.#run.end + 1 ? this.#run : null;
+    const run = new RunOfFiles(layout, known === null ? first : known.end + 1);
+    let head: number | null = null;
+    const see = (starts: readonly number[]): void => {
+      const last = starts.at(-1);
+      if (last !== undefined) head = Math.max(head ?? 0, fileRange(layout, last).end);
+    };
+    const root = await this.#list('');
+    if (root === null) {
+      throw new BronzeError('LAKE_NOT_FOUND', `there is no lake at ${this.#root}`, { details: { object: this.#root } });
+    }
+    if (layout.filesPerPartition === 1) {
+      const starts = fileStarts(layout, root);
+      see(starts);
+      run.follow(starts);
+    } else {
+      const size = layout.ledgersPerFile * layout.filesPerPartition;
+      const folders = root
+        .map(parseFolderName)
+        .filter((r) => r !== null)
+        .filter((r) => r.start % size === 0 && r.end - r.start + 1 === size)
+        .map((r) => r.start)
+        .sort((a, b) => a - b);
+      const starts = async (folder: number): Promise<number[]> => {
+        cancelled(signal);
+        const names = await this.#list(partitionFolder(layout, folder));
+        const { end } = partitionRange(layout, folder);
+        return fileStarts(layout, names ?? []).filter((start) => start >= folder && start <= end);
+      };
+      // Newest first: the newest folder that has an object holds the head.
+      for (let i = folders.length - 1; i >= 0 && head === null; i -= 1) see(await starts(folders[i] as number));
+      const begin = partitionRange(layout, known === null ? first : Math.min(known.end + 1, MAX_LEDGER)).start;
+      for (const folder of folders) {
+        if (folder < begin) continue;
+        const found = await starts(folder);
+        see(found);
+        if (!run.follow(found)) break;
+      }
+    }
+    const answer = run.found(head);
+    if (answer.contiguousTo >= first) this.#run = { start: known?.start ?? first, end: answer.contiguousTo };
+    return answer;
+  }
+
+  /** @throws LEDGER_MISSING, SOURCE_DENIED, SOURCE_READ, OBJECT_TOO_LARGE, CANCELLED */
+  read(layout: LakeLayout, range: LedgerRange, signal: AbortSignal): AsyncIterable<readonly LakeObject[]> {
+    if (!this.#remembers) {
+      this.#memory.suffix = layout.suffix;
+      this.#remembers = true;
+    }
+    return new LocalReader(this.#root, layout, range, this.#memory, signal).batches();
+  }
+
+  /** Null where there is none. */
+  async #readConfig(): Promise<Uint8Array | null> {
+    const path = join(this.#root, LAKE_CONFIG_KEY);
+    try {
+      const handle = await open(path, READ_FLAGS);
+      try {
+        const buffer = Buffer.alloc(LAKE_CONFIG_LIMIT + 1);
+        const { bytesRead } = await handle.read(buffer, 0, buffer.length, null);
+        return buffer.subarray(0, bytesRead);
+      } finally {
+        await handle.close();
+      }
+    } catch (error) {
+      if (isMissing(error)) return null;
+      if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') throw notALake(this.#root);
+      throw sourceError(error, path);
+    }
+  }
+
+  /** Names in a folder of the lake; null where there is no such folder. */
+  async #list(folder: string): Promise<string[] | null> {
+    try {
+      return await readdir(join(this.#root, folder));
+    } catch (error) {
+      if (isMissing(error)) return null;
+      throw sourceError(error, folder === '' ? this.#root : folder);
+    }
+  }
+
+  /** Object names of the newest partition folder that has some. */
+  async #firstFiles(folders: readonly string[], signal: AbortSignal): Promise<string[]> {
+    // Names are reversed: ascending is newest first.
+    for (const folder of [...folders].sort()) {
+      cancelled(signal);
+      const files = ((await this.#list(folder)) ?? []).filter((name) => parseFileName(name) !== null);
+      if (files.length > 0) return files;
+    }
+    return [];
+  }
+}

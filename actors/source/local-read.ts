@@ -3,10 +3,10 @@
  * batches, because a promise costs more than a ledger of 400 bytes; large ones asynchronously, several at once. It must
  * never hold more than a bounded number of bytes, and never yield an object out of order or skip one.
  */
-import { closeSync, constants, openSync, readSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync, read, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import type { LakeObject } from '../ports.ts';
@@ -178,38 +178,38 @@ export class LocalReader {
     /** In ledger order; a failure waits for its turn. */
     const ahead: { size: number; object: Promise<LakeObject> }[] = [];
     let held = 0;
-    let opening: Promise<Opened> | null = null;
+    let opened: Opened | null = null;
+    let failure: unknown = null;
     let next = from;
-    const drop = async (): Promise<void> => {
-      const left = [
-        ...ahead.map((a) => a.object),
-        ...(opening === null ? [] : [opening.then((o) => o.handle.close())]),
-      ];
-      await Promise.allSettled(left);
-    };
     try {
       for (;;) {
         // Open (and so learn the size of) the next object, read it as soon as it fits into what may be held.
-        while (next < this.#count && ahead.length < AHEAD_OBJECTS && this.#average > SMALL / 2) {
-          opening ??= this.#open(fileOf(this.#numbers, this.#range, next));
-          let opened: Opened;
+        while (
+          failure === null &&
+          next < this.#count &&
+          ahead.length < AHEAD_OBJECTS &&
+          (this.#average > SMALL / 2 || opened !== null)
+        ) {
           try {
-            opened = await opening;
+            opened ??= this.#open(fileOf(this.#numbers, this.#range, next));
           } catch (error) {
-            if (ahead.length > 0) break;
-            throw error;
+            failure = error;
+            break;
           }
           if (ahead.length > 0 && held + opened.size > AHEAD_BYTES) break;
-          opening = null;
           const object = this.#readAll(opened);
           // It is awaited when its turn comes; until then a failure of it is not an unhandled one.
           object.catch(() => undefined);
           ahead.push({ size: opened.size, object });
           held += opened.size;
+          opened = null;
           next += 1;
         }
         const first = ahead[0];
-        if (first === undefined) return;
+        if (first === undefined) {
+          if (failure !== null) throw failure;
+          return;
+        }
         const object = await first.object;
         await this.#breathe();
         this.#weigh(object.bytes.length);
@@ -219,33 +219,23 @@ export class LocalReader {
         held -= first.size;
       }
     } finally {
-      await drop();
+      if (opened !== null) closeSync(opened.fd);
+      await Promise.allSettled(ahead.map((a) => a.object));
     }
   }
 
-  async #open(file: LakeFile): Promise<Opened> {
-    const first = this.#memory.suffix;
-    for (const suffix of [first, otherSuffix(first)]) {
-      const key = `${file.stem}${suffix}`;
-      let handle: FileHandle;
-      try {
-        handle = await open(join(this.#root, key), READ_FLAGS);
-      } catch (error) {
-        if (codeOf(error) === 'ENOENT') continue;
-        throw sourceError(error, key);
-      }
-      try {
-        const stat = await handle.stat();
-        if (stat.isDirectory()) throw Object.assign(new Error('it is a folder'), { code: 'EISDIR' });
-        if (stat.size > OBJECT_LIMIT) throw tooLarge(key, stat.size);
-        this.#memory.suffix = suffix;
-        return { handle, key, size: stat.size, named: file.named };
-      } catch (error) {
-        await handle.close();
-        throw sourceError(error, key);
-      }
+  /** Opening is a system call on names in memory; only the reading is worth a promise. */
+  #open(file: LakeFile): Opened {
+    const { fd, key } = this.#openSync(file);
+    try {
+      const stat = fstatSync(fd);
+      if (stat.isDirectory()) throw Object.assign(new Error('it is a folder'), { code: 'EISDIR' });
+      if (stat.size > OBJECT_LIMIT) throw tooLarge(key, stat.size);
+      return { fd, key, size: stat.size, named: file.named };
+    } catch (error) {
+      closeSync(fd);
+      throw sourceError(error, key);
     }
-    throw missing(file, first);
   }
 
   /** Memory of an object that the consumer is done with, or new. */
@@ -256,12 +246,12 @@ export class LocalReader {
     return Buffer.allocUnsafeSlow(size + (size >> 2)).subarray(0, size);
   }
 
-  async #readAll({ handle, key, size, named }: Opened): Promise<LakeObject> {
+  async #readAll({ fd, key, size, named }: Opened): Promise<LakeObject> {
     try {
       const bytes = this.#memoryFor(size);
       let at = 0;
       while (at < size) {
-        const { bytesRead } = await handle.read(bytes, at, size - at, null);
+        const { bytesRead } = await readAsync(fd, bytes, at, size - at, null);
         if (bytesRead === 0) break;
         at += bytesRead;
       }
@@ -269,18 +259,20 @@ export class LocalReader {
     } catch (error) {
       throw sourceError(error, key);
     } finally {
-      await handle.close();
+      closeSync(fd);
     }
   }
 }
 
 interface Opened {
-  readonly handle: FileHandle;
+  readonly fd: number;
   readonly key: string;
   /** Bytes. */
   readonly size: number;
   readonly named: LedgerRange;
 }
+
+const readAsync = promisify(read);
 
 /** Reads to the end of the file or of the buffer; some file systems give less than was asked for before the end. */
 function fill(fd: number, buffer: Buffer, from: number): number {

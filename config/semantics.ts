@@ -1,0 +1,82 @@
+/**
+ * Rules that take more than one key: what a mode needs, what excludes what. It must never repeat what the schema says
+ * about a single key, nor report a second time what is already reported as broken.
+ */
+import type { Draft } from './draft.ts';
+import { KNOWN_PASSPHRASES } from './networks.ts';
+import { quote } from './problems.ts';
+import { leafAt } from './tree.ts';
+
+/** For each mode or backend the keys that it cannot do without. */
+const NEEDS: readonly {
+  readonly chooser: string;
+  readonly needs: Readonly<Record<string, readonly string[]>>;
+}[] = [
+  {
+    chooser: 'source.mode',
+    needs: {
+      local: ['source.local_path'],
+      gcs: ['source.gcs_bucket'],
+      s3: ['source.s3_bucket'],
+      datastore: ['source.datastore_path'],
+    },
+  },
+  {
+    chooser: 'storage.backend',
+    needs: { local: ['storage.local_dir'], gcs: ['storage.gcs_bucket'], s3: ['storage.s3_bucket'] },
+  },
+  {
+    chooser: 'catalog.backend',
+    needs: {
+      embedded: ['catalog.dir'],
+      postgres: ['catalog.postgres_dsn'],
+      bigquery: ['catalog.bigquery.project', 'catalog.bigquery.dataset'],
+    },
+  },
+];
+
+/** Checks everything but eras. `eraPaths` says which networks there are. */
+export function checkSemantics(draft: Draft, eraPaths: readonly string[]): void {
+  for (const { chooser, needs } of NEEDS) {
+    const chosen = draft.text(chooser);
+    for (const key of chosen === undefined ? [] : (needs[chosen] ?? [])) checkNeeded(draft, key, chooser, chosen ?? '');
+  }
+  checkCompressionLevel(draft);
+  checkPassphrase(draft, eraPaths);
+}
+
+function checkNeeded(draft: Draft, key: string, chooser: string, chosen: string): void {
+  if (draft.isBroken(key) || draft.text(key) !== '') return;
+  const facts = leafAt(key)?.facts;
+  const variable = facts?.variable === undefined ? '' : `, here or in ${facts.variable}`;
+  draft.complain(key, {
+    message: `required by ${chooser} ${chosen} and not given`,
+    expected: `${facts?.expected ?? 'a value'}${variable}`,
+    found: 'nothing',
+  });
+}
+
+function checkCompressionLevel(draft: Draft): void {
+  const codec = draft.text('bronze.compression');
+  const level = draft.given('bronze.compression_level');
+  if (codec === undefined || codec === 'zstd' || level === undefined) return;
+  draft.complain('bronze.compression_level', {
+    message: `${codec} has no levels`,
+    expected: 'no compression_level, or compression zstd',
+    found: String(level),
+  });
+}
+
+/** A passphrase that contradicts the only networks there are would never be compared with anything: a silent no-op. */
+function checkPassphrase(draft: Draft, eraPaths: readonly string[]): void {
+  const passphrase = draft.text('source.network_passphrase');
+  if (passphrase === undefined || passphrase === '') return;
+  const known = eraPaths.map((path) => KNOWN_PASSPHRASES.get(draft.text(`${path}.network`) ?? ''));
+  const first = known[0];
+  if (first === undefined || known.some((each) => each === undefined || each === passphrase)) return;
+  draft.complain('source.network_passphrase', {
+    message: 'another passphrase than that of the network of the eras',
+    expected: `${quote(first)}, or another network label`,
+    found: quote(passphrase),
+  });
+}

@@ -45,3 +45,9 @@ export const sameRange = (a: LedgerRange, b: LedgerRange): boolean => a.start ==
 
 /** `range=10000-19999`, as in paths; used in messages as well. */
 export const rangeLabel = (range: LedgerRange): string => `${range.start}-${range.end}`;
+
+/** What is wrong between two ranges, the first starting not after the second; null = they adjoin. */
+export function overlapsOrGap(before: LedgerRange, after: LedgerRange): 'overlap' | 'gap' | null {
+  if (after.start <= before.end) return 'overlap';
+  return after.start === before.end + 1 ? null : 'gap';
+}

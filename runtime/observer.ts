@@ -35,8 +35,9 @@ const text = (range: LedgerRange): { ledger_start: number; ledger_end: number } 
 });
 
 export function failureFields(failure: Failure): Record<string, unknown> {
-  const { message, retryable, ...rest } = failure;
-  return { error: message, retryable, ...rest };
+  // The range stands in ledger_start and ledger_end already.
+  const { message, start: _start, end: _end, ...rest } = failure;
+  return { error: message, ...rest };
 }
 
 type Seen = EraEvent | SupervisorEvent | { type: 'partition.assigned'; job: Job };

@@ -130,3 +130,42 @@ export async function compareBronze(
   if (bytes === null) return null;
   return differences(parse(bytes, key), configuredFor(place.chain, place.table, facts));
 }
+
+/**
+ * Compares `_bronze.json` where there is one, and writes nothing: whether it is there. A run creates it with the first
+ * partition that it publishes, so that a first try with a wrong configuration fixes nothing.
+ * Throws what `openBronze` throws.
+ */
+export async function expectBronze(
+  place: { readonly store: BronzeStore; readonly chain: ChainName; readonly table: string },
+  facts: BronzeFacts,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const { store, chain, table } = place;
+  const key = bronzeJsonKey(chain);
+  const bytes = await store.get(key, signal);
+  if (bytes === null) {
+    await refuseForeign(store, chain, signal);
+    return false;
+  }
+  compare(parse(bytes, key), configuredFor(chain, table, facts), key);
+  return true;
+}
+
+/** What a stored `_bronze.json` tells a reader who has no configuration; null where there is none. Throws BRONZE_INVALID. */
+export async function readBronze(
+  store: BronzeStore,
+  chain: ChainName,
+  signal?: AbortSignal,
+): Promise<{ columns: number; table: string; ledgerStart: number } | null> {
+  const key = bronzeJsonKey(chain);
+  const bytes = await store.get(key, signal);
+  if (bytes === null) return null;
+  const fixed = parse(bytes, key);
+  if (fixed.chain_key !== chainKey(chain)) {
+    throw new BronzeError('BRONZE_INVALID', `${key} belongs to ${fixed.chain_key}, not to where it lies`, {
+      details: { object: key, expected: chainKey(chain), found: fixed.chain_key },
+    });
+  }
+  return { columns: fixed.columns, table: fixed.primary_table, ledgerStart: fixed.ledger_start };
+}

@@ -1,0 +1,137 @@
+/**
+ * What commands have in common: the configuration, a logger, the sessions of the chosen eras. Opens no lake and no
+ * store beyond what is asked for; whoever made a context closes it.
+ */
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Neighbour } from '../actors/commit/neighbours.ts';
+import type { ChainName } from '../actors/paths.ts';
+import type { BronzeStore, LakeSource, SourceSpec, StoreSpec } from '../actors/ports.ts';
+import { openSource } from '../actors/source/index.ts';
+import { openCheckpoint } from '../actors/state/checkpoint.ts';
+import { openStore } from '../actors/store/index.ts';
+import { ThreadPool } from '../actors/threads/pool.ts';
+import { loadConfig } from '../config/load.ts';
+import { networkPassphrase } from '../config/networks.ts';
+import type { Config, EraConfig, SourceConfig } from '../config/schema.ts';
+import { BronzeError } from '../machines/errors.ts';
+import { type Answer, switchOption, textOption } from './cli/answer.ts';
+import { chosenEras, refuseUnbuilt } from './era-spec.ts';
+import { type Logger, makeLogger } from './log.ts';
+import { EraSession, type EraSetup } from './session.ts';
+
+/** The numbers of a lake without `.config.json`, as far as somebody wrote them down; otherwise they are found. */
+function configuredNumbers(source: SourceConfig): SourceSpec['configured'] {
+  const { ledgers_per_file, files_per_partition } = source;
+  if (ledgers_per_file === 1 && files_per_partition === 64_000) return null;
+  return { ledgersPerFile: ledgers_per_file, filesPerPartition: files_per_partition };
+}
+
+export const chainOf = (era: EraConfig): ChainName => ({
+  network: era.network,
+  eraId: era.era_id,
+  versionLabel: era.version_label,
+});
+
+export interface Context {
+  readonly config: Config;
+  readonly eras: readonly EraConfig[];
+  readonly log: Logger;
+  readonly store: BronzeStore;
+  readonly storeSpec: StoreSpec;
+  readonly source: LakeSource;
+  readonly sourceSpec: SourceSpec;
+}
+
+/** The eras named by `--eras a,b`; null = not given. */
+function namedEras(answer: Answer): string[] | null {
+  const text = textOption(answer, 'eras');
+  if (text === undefined) return null;
+  const names = text.split(',').map((name) => name.trim());
+  if (names.some((name) => name === ''))
+    throw new BronzeError('USAGE', `--eras: an empty name in ${JSON.stringify(text)}`);
+  return [...new Set(names)];
+}
+
+export function configOf(answer: Answer): Config {
+  const file = textOption(answer, 'config');
+  return loadConfig({ env: process.env, ...(file === undefined ? {} : { file }) });
+}
+
+/** Throws CONFIG_INVALID, CONFIG_UNREADABLE, NOT_BUILT, USAGE. */
+export function openContext(answer: Answer): Context {
+  const config = configOf(answer);
+  const eras = chosenEras(config, namedEras(answer));
+  refuseUnbuilt(config);
+  const sourceSpec: SourceSpec = {
+    mode: 'local',
+    path: resolve(config.source.local_path),
+    configured: configuredNumbers(config.source),
+  };
+  const storeSpec: StoreSpec = {
+    backend: 'local',
+    root: resolve(config.storage.local_dir),
+    prefix: config.storage.prefix,
+  };
+  return {
+    config,
+    eras,
+    log: makeLogger({
+      format: config.logging.format,
+      level: config.logging.level,
+      to: switchOption(answer, 'json') ? 'stderr' : 'stdout',
+      copierId: config.copier_id,
+    }),
+    source: openSource(sourceSpec),
+    sourceSpec,
+    store: openStore(storeSpec),
+    storeSpec,
+  };
+}
+
+export const openPool = (config: Config): ThreadPool => new ThreadPool(config.perf.threads || availableParallelism());
+
+/** Everything fixed for one era of this configuration. */
+export function eraSetup(context: Context, era: EraConfig, pool: ThreadPool): EraSetup {
+  const { config } = context;
+  const chain = chainOf(era);
+  const table = config.bronze.primary_table;
+  const passphrase = networkPassphrase(config, era.network);
+  const neighbours: Neighbour[] = config.eras
+    .filter((other) => other !== era && other.network === era.network)
+    .map((other) => ({
+      chain: chainOf(other),
+      table,
+      ledgerStart: other.ledger_start,
+      ledgerEnd: other.ledger_end,
+    }));
+  const stateDir = resolve(config.checkpoint.dir);
+  return {
+    chain,
+    table,
+    copierId: config.copier_id,
+    stateDir,
+    store: context.store,
+    storeSpec: context.storeSpec,
+    source: context.source,
+    sourceSpec: context.sourceSpec,
+    passphrase,
+    terms: {
+      grid: { size: era.partition_size, origin: era.partition_origin, ledgerStart: era.ledger_start },
+      networkPassphrase: passphrase,
+    },
+    neighbours,
+    compression: { codec: config.bronze.compression, level: config.bronze.compression_level },
+    checks: { results: config.checks.results, protocolMin: era.protocol_min, protocolMax: era.protocol_max },
+    backup: config.pas.enabled ? { dir: resolve(config.pas.backup_dir), chain } : null,
+    checkpoint: config.checkpoint.enabled ? openCheckpoint({ dir: stateDir, chain, copierId: config.copier_id }) : null,
+    pool,
+    log: context.log.child({ era_id: era.era_id, version_label: era.version_label, network: era.network }),
+  };
+}
+
+export const openSessions = (context: Context, pool: ThreadPool): Map<string, EraSession> =>
+  new Map(context.eras.map((era) => [era.era_id, new EraSession(eraSetup(context, era, pool))]));
+
+export const fileUri = (path: string): string => pathToFileURL(resolve(path)).href;

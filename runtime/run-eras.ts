@@ -1,0 +1,78 @@
+/**
+ * One run: machines, sessions, threads, observer, signals, from start to report. The machines decide when it is over.
+ */
+import { createActor } from 'xstate';
+import { SUPERVISOR_ID } from '../machines/peers.ts';
+import type { RunSummary } from '../machines/supervisor.ts';
+import { assemble } from './assemble.ts';
+import { type Context, openPool, openSessions } from './context.ts';
+import { eraSpec } from './era-spec.ts';
+import { Observer } from './observer.ts';
+import { Progress } from './progress.ts';
+import { EraSession } from './session.ts';
+import { onSignals } from './signals.ts';
+import { makeReport, type RunReport } from './summary.ts';
+
+export interface RunOptions {
+  readonly stopAfter: number | null;
+  readonly once: boolean;
+  /** A stream to draw on, `log` for a line a minute, `none`. */
+  readonly progress: NodeJS.WriteStream | 'log' | 'none';
+}
+
+/** Ten minutes: how long a hole or an unreadable file at the head of a lake is put up with (contract, section 3). */
+const HEAD_PATIENCE_MS = 600_000;
+
+export async function runEras(context: Context, options: RunOptions): Promise<RunReport> {
+  const { config, eras, log } = context;
+  const runId = EraSession.runId();
+  const specs = eras.map((era) => eraSpec(config, era, { eras: null, ...options }, runId));
+  const pool = openPool(config);
+  const sessions = openSessions(context, pool);
+  const observer = new Observer(specs, log);
+  const machine = assemble(
+    sessions,
+    {
+      pollInterval: config.source.poll_interval_ms,
+      stallTimeout: config.perf.stall_timeout_ms,
+      headPatience: HEAD_PATIENCE_MS,
+    },
+    (eraId, reason) => log.error({ component: 'supervisor', era_id: eraId }, `circuit breaker: ${reason}`),
+  );
+  const startedAt = new Date();
+  const t0 = performance.now();
+  const actor = createActor(machine, { systemId: SUPERVISOR_ID, input: { eras: specs }, inspect: observer.inspect });
+  const over = new Promise<RunSummary>((resolve, reject) => {
+    actor.subscribe({
+      next: (snapshot) => {
+        for (const [eraId, era] of Object.entries(snapshot.context.eras)) if (era.summary) observer.finish(eraId);
+        if (snapshot.status === 'done') resolve(snapshot.output);
+      },
+      error: reject,
+    });
+  });
+  const takeHandlersOff = onSignals((signal) => {
+    log.warn({ component: 'supervisor' }, `${signal}: finishing what is being committed; once more ends at once`);
+    actor.send({ type: 'drain.requested' });
+  });
+  const progress =
+    options.progress === 'none'
+      ? null
+      : new Progress(specs, observer, log, options.progress === 'log' ? null : options.progress);
+  try {
+    log.info({ component: 'supervisor', eras: specs.map((spec) => spec.eraId), run_id: runId }, 'run started');
+    progress?.start();
+    actor.start();
+    const summary = await over;
+    const report = makeReport(summary, observer, startedAt, performance.now() - t0);
+    log.info({ component: 'supervisor', status: report.status, duration_ms: report.duration_ms }, 'run ended');
+    return report;
+  } finally {
+    progress?.stop();
+    actor.stop();
+    // An era that was stopped in the middle (stall, crash) has not given its lock back.
+    for (const session of sessions.values()) await session.closeChain().catch(() => null);
+    await pool.close();
+    takeHandlersOff();
+  }
+}

@@ -1,0 +1,267 @@
+/**
+ * What one era needs while it runs: its lock, its place in the store, its lake, its state. The effects of its machines
+ * are methods here; each is a call into actors/, and none of them decides anything.
+ */
+import { randomBytes } from 'node:crypto';
+import { attestPartition } from '../actors/audit/chain.ts';
+import { type BackupFolder, restoreCopies } from '../actors/audit/copies.ts';
+import type { BuildAnswer, BuildTask, CheckSpec, CompressionSpec, Progress } from '../actors/build/spec.ts';
+import { type BronzeFacts, expectBronze, openBronze } from '../actors/commit/bronze-json.ts';
+import { checkNeighbours, type Neighbour } from '../actors/commit/neighbours.ts';
+import type { CommitPlace } from '../actors/commit/place.ts';
+import { publishPartition } from '../actors/commit/publish.ts';
+import { sealPartition } from '../actors/commit/seal.ts';
+import { surveyChain } from '../actors/commit/survey.ts';
+import { verifySealed } from '../actors/commit/verify-sealed.ts';
+import { type ChainName, chainPrefix } from '../actors/paths.ts';
+import type {
+  BronzeStore,
+  ChainLock,
+  CheckpointStore,
+  LakeLayout,
+  LakeSource,
+  SourceSpec,
+  StoreSpec,
+} from '../actors/ports.ts';
+import { acquireLock } from '../actors/state/lock.ts';
+import type { ThreadPool } from '../actors/threads/pool.ts';
+import { BronzeError } from '../machines/errors.ts';
+import type { Effects, StagedPartition } from '../machines/protocol.ts';
+import type { Logger } from './log.ts';
+import { PRODUCER } from './version.ts';
+
+type Input<K extends keyof Effects> = Effects[K]['input'];
+type Output<K extends keyof Effects> = Promise<Effects[K]['output']>;
+
+/** Everything that is fixed for an era before it starts. */
+export interface EraSetup {
+  readonly chain: ChainName;
+  readonly table: string;
+  readonly copierId: string;
+  readonly stateDir: string;
+  readonly store: BronzeStore;
+  readonly storeSpec: StoreSpec;
+  readonly source: LakeSource;
+  readonly sourceSpec: SourceSpec;
+  /** Null: nothing to compare the lake's passphrase with. */
+  readonly passphrase: string | null;
+  readonly terms: BronzeFacts;
+  readonly neighbours: readonly Neighbour[];
+  readonly compression: CompressionSpec;
+  readonly checks: CheckSpec;
+  /** Null where no copies of events are written. */
+  readonly backup: BackupFolder | null;
+  /** Null where checkpoints are switched off. */
+  readonly checkpoint: CheckpointStore | null;
+  readonly pool: ThreadPool;
+  readonly log: Logger;
+}
+
+export interface BuildListener {
+  readonly onQueued: () => void;
+  readonly onStarted: () => void;
+  readonly onProgress: (progress: Progress) => void;
+}
+
+/** One era of one process. Methods throw BronzeError. */
+export class EraSession {
+  readonly #setup: EraSetup;
+  readonly #place: CommitPlace & { readonly backup: BackupFolder | null };
+  readonly #log: Logger;
+  /** Builds that were asked for and have not settled, cancelled ones included. */
+  readonly #underWay = new Set<Promise<unknown>>();
+  #lock: ChainLock | null = null;
+  #layout: LakeLayout | null = null;
+  #termsAreFixed = false;
+  #attempts = 0;
+
+  constructor(setup: EraSetup) {
+    this.#setup = setup;
+    this.#log = setup.log;
+    const { store, storeSpec, chain, table, checks, backup, pool } = setup;
+    this.#place = {
+      store,
+      chain,
+      table,
+      checks,
+      backup,
+      readBack: (task, signal) => pool.run({ ...task, kind: 'readback', store: storeSpec }, signal ? { signal } : {}),
+    };
+  }
+
+  /** Takes the lock (kept from an earlier start of this era in this process), sweeps, compares `_bronze.json`. */
+  async openChain(signal: AbortSignal): Output<'openChain'> {
+    const { stateDir, chain, copierId, store } = this.#setup;
+    this.#lock ??= await acquireLock({ dir: stateDir, chain, copierId });
+    const lock = this.#lock;
+    if (lock.orphaned.length > 0) {
+      const removed = await store.sweep(chainPrefix(chain), lock.orphaned, signal);
+      await lock.swept();
+      if (removed > 0) this.#log.info({ component: 'store', removed }, 'removed what an earlier run had staged');
+    }
+    this.#termsAreFixed = await expectBronze(this.#place, this.#setup.terms, signal);
+    return { created: this.#termsAreFixed };
+  }
+
+  async surveyChain(signal: AbortSignal): Output<'surveyChain'> {
+    const { backup, store, checkpoint } = this.#setup;
+    const facts = await surveyChain(
+      { ...this.#place, checkpoint, onProblem: (problem) => this.#log.warn({ component: 'checkpoint' }, problem) },
+      signal,
+    );
+    if (backup !== null) {
+      const written = await restoreCopies(backup, store, facts.events, signal);
+      if (written > 0) this.#log.info({ component: 'audit', written }, 'wrote copies of events that were missing');
+    }
+    return facts;
+  }
+
+  async openLake(signal: AbortSignal): Output<'openLake'> {
+    const { source, passphrase } = this.#setup;
+    const layout = await source.open(signal);
+    if (layout.networkPassphrase === null || passphrase === null) {
+      this.#log.warn(
+        { component: 'source', source: source.uri },
+        layout.networkPassphrase === null
+          ? 'the lake has no .config.json: its network was not compared'
+          : 'source.network_passphrase is not set: the network of the lake was not compared',
+      );
+    } else if (layout.networkPassphrase !== passphrase) {
+      throw new BronzeError('LAKE_WRONG_NETWORK', `the lake ${source.uri} is of another network`, {
+        details: {
+          object: source.uri,
+          check: 'network passphrase',
+          expected: passphrase,
+          found: layout.networkPassphrase,
+          hint: 'point source at a lake of this network, or set network (source.network_passphrase) to that of the lake',
+        },
+      });
+    }
+    this.#layout = layout;
+    return { source: source.uri };
+  }
+
+  async findHead({ from }: Input<'findHead'>, signal: AbortSignal): Output<'findHead'> {
+    return this.#setup.source.head(this.#openedLayout(), from, signal);
+  }
+
+  /** Runs in a thread. Cancelled: settles once the thread has removed what it had written. */
+  async buildPartition(
+    { job, retries }: Input<'buildPartition'>,
+    listener: BuildListener,
+    signal: AbortSignal,
+  ): Output<'buildPartition'> {
+    const { chain, sourceSpec, source, compression, checks, pool, store } = this.#setup;
+    const task: BuildTask = {
+      kind: 'build',
+      chain,
+      range: job.range,
+      source: sourceSpec,
+      layout: this.#openedLayout(),
+      staging: store.stagingSpec(chainPrefix(chain), this.#heldLock().nonce),
+      attempt: `${job.range.start}-${job.range.end}.${++this.#attempts}`,
+      compression,
+      checks,
+    };
+    const run = pool.run(task, { signal, ...listener });
+    this.#track(run);
+    const answer: BuildAnswer = await run;
+    const staged: StagedPartition = {
+      ...answer,
+      range: job.range,
+      ticket: job.ticket,
+      correlationId: job.correlationId,
+      source: source.uri,
+      retries,
+    };
+    return staged;
+  }
+
+  async stagePartition({ staged }: Input<'stagePartition'>, signal: AbortSignal): Output<'stagePartition'> {
+    await this.#setup.store.stage(staged.handle, staged.data.byteSize, signal);
+    return staged;
+  }
+
+  verifySealed({ sealed }: Input<'verifySealed'>, signal: AbortSignal): Output<'verifySealed'> {
+    return verifySealed(this.#place, sealed, signal);
+  }
+
+  async publishPartition(input: Input<'publishPartition'>, signal: AbortSignal): Output<'publishPartition'> {
+    // Not before something is published: a first try with a wrong configuration must not fix anything.
+    if (!this.#termsAreFixed) {
+      await openBronze(this.#place, this.#setup.terms, signal);
+      this.#termsAreFixed = true;
+    }
+    return publishPartition(this.#place, input, signal);
+  }
+
+  checkNeighbours(input: Input<'checkNeighbours'>, signal: AbortSignal): Output<'checkNeighbours'> {
+    const { store, chain, neighbours } = this.#setup;
+    return checkNeighbours({ store, chain, others: neighbours }, input, signal);
+  }
+
+  sealPartition(input: Input<'sealPartition'>, signal: AbortSignal): Output<'sealPartition'> {
+    return sealPartition(this.#place, { producer: PRODUCER, now: () => new Date().toISOString() }, input, signal);
+  }
+
+  attestPartition(input: Input<'attestPartition'>, signal: AbortSignal): Output<'attestPartition'> {
+    return attestPartition(this.#place, input, signal);
+  }
+
+  /** There is no catalog in this release: nothing to record. */
+  async recordPartition(): Output<'recordPartition'> {
+    return null;
+  }
+
+  async writeCheckpoint({ range, checksum }: Input<'writeCheckpoint'>): Output<'writeCheckpoint'> {
+    await this.#setup.checkpoint?.write(range, checksum);
+    return null;
+  }
+
+  async discardStaged({ handles }: Input<'discardStaged'>, signal: AbortSignal): Output<'discardStaged'> {
+    await this.#setup.store.discard(handles, signal);
+    return null;
+  }
+
+  /** Waits for cancelled builds to end, removes what this run staged, gives the lock back. */
+  async closeChain(signal?: AbortSignal): Output<'closeChain'> {
+    await Promise.allSettled(this.#underWay);
+    const lock = this.#lock;
+    if (lock === null) return null;
+    const { store, chain } = this.#setup;
+    try {
+      await store.sweep(chainPrefix(chain), [lock.nonce], signal);
+    } catch (error) {
+      this.#log.warn(
+        { component: 'store', error: error instanceof Error ? error.message : String(error) },
+        'what this run staged could not be removed; the next run does it',
+      );
+      // The journal keeps the nonce: releasing would lose it.
+      return null;
+    }
+    await lock.release();
+    this.#lock = null;
+    return null;
+  }
+
+  /** A nonce for a new copier of this process. */
+  static runId(): string {
+    return randomBytes(4).toString('hex');
+  }
+
+  #track(run: Promise<unknown>): void {
+    this.#underWay.add(run);
+    const settled = () => this.#underWay.delete(run);
+    run.then(settled, settled);
+  }
+
+  #openedLayout(): LakeLayout {
+    if (this.#layout === null) throw new BronzeError('INTERNAL', 'the lake was not opened before it was read');
+    return this.#layout;
+  }
+
+  #heldLock(): ChainLock {
+    if (this.#lock === null) throw new BronzeError('INTERNAL', 'the lock was not taken before something was staged');
+    return this.#lock;
+  }
+}

@@ -1,0 +1,99 @@
+/** `status`: per era what is committed, where the lake ends, who holds the lock. Reads only. */
+import { chainKey } from '../../actors/paths.ts';
+import { toFailure } from '../../machines/errors.ts';
+import { eraEnd, MAX_LEDGER } from '../../machines/partitions.ts';
+import { type Context, openContext } from '../context.ts';
+import { type EraLook, lookAt } from '../look.ts';
+import { type Answer, switchOption } from './answer.ts';
+
+interface EraStatus {
+  readonly era_id: string;
+  readonly chain: string;
+  readonly ledger_start: number;
+  /** Null = unbounded. */
+  readonly ledger_end: number | null;
+  readonly last_committed_ledger: number | null;
+  readonly partitions: number;
+  readonly ledgers: number;
+  readonly bytes: number;
+  readonly complete: boolean;
+  readonly lake_head: number | null;
+  readonly last_event: { readonly sequence: number; readonly event_hash: string } | null;
+  readonly not_attested: number;
+  readonly undelivered_events: number | null;
+  readonly pending_catalog_rows: number | null;
+  readonly to_mend: number;
+  readonly lock: { readonly holder: string; readonly liveness: string } | null;
+  readonly error: Record<string, unknown> | null;
+}
+
+async function statusOf(context: Context, look: EraLook, head: number | null): Promise<EraStatus> {
+  const { era, chain, grid, facts, recovered, failure, lock } = look;
+  const sealed = (facts?.partitions ?? []).filter((found) => found.hasManifest && found.dataBytes !== null);
+  const last = facts?.events.at(-1);
+  const attested = new Set(facts?.events.map((event) => event.range.start));
+  const frontier = recovered?.frontier ?? null;
+  return {
+    era_id: era.era_id,
+    chain: chainKey(chain),
+    ledger_start: era.ledger_start,
+    ledger_end: era.ledger_end,
+    last_committed_ledger: frontier === null || frontier === grid.ledgerStart ? null : frontier - 1,
+    partitions: sealed.length,
+    ledgers: sealed.reduce((sum, { range }) => sum + range.end - range.start + 1, 0),
+    bytes: sealed.reduce((sum, found) => sum + (found.dataBytes ?? 0), 0),
+    complete: frontier !== null && eraEnd(grid) !== MAX_LEDGER && frontier > eraEnd(grid),
+    lake_head: head,
+    last_event: last ? { sequence: last.sequence, event_hash: last.eventHash } : null,
+    not_attested: context.config.pas.enabled ? sealed.filter(({ range }) => !attested.has(range.start)).length : 0,
+    // Neither an endpoint nor a catalog can be configured in this release.
+    undelivered_events: null,
+    pending_catalog_rows: null,
+    to_mend: recovered?.agenda.filter((item) => item.kind !== 'attested').length ?? 0,
+    lock: lock ? { holder: lock.description, liveness: lock.liveness } : null,
+    error: failure ? { ...failure } : null,
+  };
+}
+
+async function headOf(context: Context, from: number): Promise<number | null> {
+  const never = new AbortController().signal;
+  try {
+    const layout = await context.source.open(never);
+    return (await context.source.head(layout, from, never)).head;
+  } catch (error) {
+    context.log.debug({ component: 'source', error: toFailure(error).message }, 'the head of the lake is unknown');
+    return null;
+  }
+}
+
+function text(status: EraStatus): string {
+  const lines = [`${status.era_id} (${status.chain})`];
+  const wanted = `${status.ledger_start} to ${status.ledger_end ?? 'the head'}`;
+  lines.push(`  wanted: ledgers ${wanted}${status.complete ? '; complete' : ''}`);
+  lines.push(
+    `  committed: ${status.last_committed_ledger === null ? 'nothing' : `up to ledger ${status.last_committed_ledger}`}; ` +
+      `${status.partitions} partitions, ${status.ledgers} ledgers, ${(status.bytes / 1e6).toFixed(1)} MB`,
+  );
+  lines.push(`  lake: ${status.lake_head === null ? 'head unknown' : `head at ledger ${status.lake_head}`}`);
+  lines.push(
+    `  audit: ${status.last_event ? `event ${status.last_event.sequence}, ${status.last_event.event_hash}` : 'no events'}` +
+      (status.not_attested > 0 ? `; ${status.not_attested} partitions not attested yet` : ''),
+  );
+  if (status.to_mend > 0) lines.push(`  the next run mends ${status.to_mend} partitions first`);
+  lines.push(`  lock: ${status.lock ? `${status.lock.holder} (${status.lock.liveness})` : 'free'}`);
+  if (status.error) lines.push(`  ${String(status.error.code)}: ${String(status.error.message)}`);
+  return lines.join('\n');
+}
+
+export async function execute(answer: Answer): Promise<number> {
+  const context = openContext(answer);
+  const all: EraStatus[] = [];
+  for (const era of context.eras) {
+    const look = await lookAt(context, era);
+    const head = await headOf(context, look.recovered?.frontier ?? era.ledger_start);
+    all.push(await statusOf(context, look, head));
+  }
+  if (switchOption(answer, 'json')) process.stdout.write(`${JSON.stringify({ eras: all }, null, 2)}\n`);
+  else process.stdout.write(`${all.map(text).join('\n')}\n`);
+  return all.some((status) => status.error !== null) ? 1 : 0;
+}

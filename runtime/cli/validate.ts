@@ -1,0 +1,97 @@
+/** `validate`: every problem of the configuration; `--online` also whether lake, store and state can be used. */
+import { randomBytes } from 'node:crypto';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { compareBronze } from '../../actors/commit/bronze-json.ts';
+import { chainKey } from '../../actors/paths.ts';
+import { checkConfig } from '../../config/load.ts';
+import { networkPassphrase } from '../../config/networks.ts';
+import { formatProblem } from '../../config/problems.ts';
+import { BronzeError, type Failure, toFailure } from '../../machines/errors.ts';
+import { type Context, chainOf, openContext } from '../context.ts';
+import { errorText } from '../print-error.ts';
+import { type Answer, switchOption, textOption } from './answer.ts';
+
+const never = new AbortController().signal;
+
+async function checkFolder(folder: string, what: string): Promise<void> {
+  const probe = join(folder, `.probe-${randomBytes(6).toString('hex')}`);
+  try {
+    await mkdir(folder, { recursive: true });
+    await writeFile(probe, '', { flag: 'wx' });
+    await rm(probe);
+  } catch (error) {
+    throw new BronzeError('STATE_IO', `${what} ${folder} cannot be written: ${(error as Error).message}`, {
+      details: { object: folder },
+    });
+  }
+}
+
+/** Every problem that a look outside shows; each look goes on after the others' failures. */
+async function lookOutside(context: Context): Promise<Failure[]> {
+  const { config, eras, source, store } = context;
+  const failures: Failure[] = [];
+  const attempt = async (look: () => Promise<void>): Promise<void> => {
+    try {
+      await look();
+    } catch (error) {
+      failures.push(toFailure(error));
+    }
+  };
+  await attempt(async () => {
+    const layout = await source.open(never);
+    for (const era of eras) {
+      const passphrase = networkPassphrase(config, era.network);
+      if (passphrase === null || layout.networkPassphrase === null || passphrase === layout.networkPassphrase) continue;
+      throw new BronzeError('LAKE_WRONG_NETWORK', `the lake ${source.uri} is not of network ${era.network}`, {
+        details: { object: source.uri, expected: passphrase, found: layout.networkPassphrase },
+      });
+    }
+  });
+  for (const era of eras) {
+    const chain = chainOf(era);
+    await attempt(async () => {
+      const differences = await compareBronze(
+        { store, chain, table: config.bronze.primary_table },
+        {
+          grid: { size: era.partition_size, origin: era.partition_origin, ledgerStart: era.ledger_start },
+          networkPassphrase: networkPassphrase(config, era.network),
+        },
+      );
+      if (differences && differences.length > 0) {
+        throw new BronzeError('BRONZE_MISMATCH', `${chainKey(chain)}: ${differences.join('; ')}`, {
+          details: { hint: 'configure what is stored, or choose a new version_label' },
+        });
+      }
+    });
+  }
+  await attempt(() => checkFolder(resolve(config.storage.local_dir), 'storage.local_dir'));
+  await attempt(() => checkFolder(resolve(config.checkpoint.dir), 'checkpoint.dir'));
+  if (config.pas.enabled) await attempt(() => checkFolder(resolve(config.pas.backup_dir), 'pas.backup_dir'));
+  return failures;
+}
+
+export async function execute(answer: Answer): Promise<number> {
+  const json = switchOption(answer, 'json');
+  const file = textOption(answer, 'config');
+  const { problems } = checkConfig({ env: process.env, ...(file === undefined ? {} : { file }) });
+  const failures =
+    problems.length === 0 && switchOption(answer, 'online') ? await lookOutside(openContext(answer)) : [];
+  if (json)
+    process.stdout.write(
+      `${JSON.stringify({ valid: problems.length + failures.length === 0, problems, failures }, null, 2)}\n`,
+    );
+  if (problems.length > 0) {
+    if (!json) process.stderr.write(`${problems.map(formatProblem).join('\n')}\n`);
+    return 2;
+  }
+  if (failures.length > 0) {
+    if (!json) process.stderr.write(failures.map(errorText).join(''));
+    return 1;
+  }
+  if (!json)
+    process.stdout.write(
+      `the configuration is valid${switchOption(answer, 'online') ? ', and what it names can be used' : ''}\n`,
+    );
+  return 0;
+}

@@ -1,0 +1,131 @@
+/** `verify [path]`: reads Bronze back and proves it. Needs no state and, with a path, no configuration. */
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { chainKey } from '../../actors/paths.ts';
+import { openStore } from '../../actors/store/index.ts';
+import { ThreadPool } from '../../actors/threads/pool.ts';
+import { type FoundChain, findChains } from '../../actors/verify/chains.ts';
+import { type ChainReport, type Finding, verifyChain, verifyEraLinks } from '../../actors/verify/verify-chain.ts';
+import { BronzeError, toFailure } from '../../machines/errors.ts';
+import { rangeLabel } from '../../machines/partitions.ts';
+import { chainOf, openContext } from '../context.ts';
+import { onSignals } from '../signals.ts';
+import { type Answer, ledgerOption, switchOption, textOption, usage } from './answer.ts';
+import { readEventFiles } from './pas.ts';
+
+function sampleOf(answer: Answer): { take: number; of: number } {
+  const text = textOption(answer, 'sample');
+  if (text === undefined) return { take: 1, of: 1 };
+  const match = /^([1-9]\d{0,8})\/([1-9]\d{0,8})$/.exec(text);
+  const [take, of] = [Number(match?.[1]), Number(match?.[2])];
+  if (!match || take > of) throw usage(`--sample takes a fraction such as 1/10, not ${text}`);
+  return { take, of };
+}
+
+function threadsOf(answer: Answer): number {
+  const text = textOption(answer, 'threads');
+  if (text === undefined) return availableParallelism();
+  if (!/^[1-9]\d{0,2}$/.test(text)) throw usage(`--threads takes a number from 1 to 999, not ${text}`);
+  return Number(text);
+}
+
+/** From the path, or from the configuration where none is given. */
+async function chainsOf(answer: Answer): Promise<FoundChain[]> {
+  const [path] = answer.args;
+  if (path !== undefined) return findChains(path);
+  const { eras, storeSpec } = openContext(answer);
+  return eras.map((era) => ({ chain: chainOf(era), store: storeSpec }));
+}
+
+const GUARANTEES = [
+  'read: every row of these partitions was checked from its bytes up: ledger hash, links, transaction set, results, columns, checksum, content root',
+  'not read: manifest, event and size agree; the bytes were not looked at',
+  'not promised: ledger-entry changes in the meta, which no header authenticates; they are as they were in the source',
+];
+
+function text(reports: readonly ChainReport[], findings: readonly Finding[]): string {
+  const lines = reports.map(
+    (report) =>
+      `${report.chain}: ${report.partitions} partitions, ledgers ${report.first ?? '-'} to ${report.last ?? '-'}; ` +
+      `${report.read} read (${(report.bytes_read / 1e6).toFixed(1)} MB), ${report.not_read} not read; ` +
+      `${report.attested} attested; ${report.findings.length === 0 ? 'nothing wrong found' : `${report.findings.length} findings`}`,
+  );
+  for (const finding of findings) {
+    lines.push(`${finding.chain}: ${finding.code}: ${finding.message}`);
+    for (const key of ['object', 'check', 'expected', 'found', 'hint'] as const) {
+      if (finding[key] !== undefined) lines.push(`  ${key === 'hint' ? 'what to do' : key}: ${finding[key]}`);
+    }
+  }
+  const unread = reports.reduce((sum, report) => sum + report.not_read, 0);
+  const read = reports.reduce((sum, report) => sum + report.read, 0);
+  if (findings.length > 0) lines.push(`NOT OK: ${findings.length} findings`);
+  else if (read === 0) lines.push('nothing was read, so nothing is proved');
+  else if (unread > 0) lines.push(`OK for the ${read} partitions that were read; ${unread} were not read`);
+  else lines.push(`OK: all ${read} partitions were read and checked`);
+  return `${[...lines, ...GUARANTEES.map((line) => `  ${line}`)].join('\n')}\n`;
+}
+
+export async function execute(answer: Answer): Promise<number> {
+  const sample = sampleOf(answer);
+  const threads = threadsOf(answer);
+  const range = { from: ledgerOption(answer, 'from'), to: ledgerOption(answer, 'to') };
+  const events = textOption(answer, 'events');
+  const copied = events === undefined ? null : await readEventFiles(resolve(events));
+  const chains = await chainsOf(answer);
+
+  const pool = new ThreadPool(threads);
+  const stop = new AbortController();
+  const takeHandlersOff = onSignals(() => stop.abort());
+  const shows = answer.options.progress !== false && process.stderr.isTTY && !switchOption(answer, 'json');
+  const reports: { report: ChainReport; chain: FoundChain['chain'] }[] = [];
+  const findings: Finding[] = (copied?.failures ?? []).map((failure) => ({ ...failure, chain: 'copies of events' }));
+  try {
+    for (const { chain, store: spec } of chains) {
+      const store = openStore(spec);
+      const copies = copied
+        ? new Map(
+            copied.events
+              .filter((event) => chainKey(event.chain) === chainKey(chain))
+              .map((event) => [rangeLabel(event.range), event]),
+          )
+        : null;
+      try {
+        const report = await verifyChain(store, spec, chain, {
+          sample,
+          ...range,
+          copies,
+          parallel: threads,
+          signal: stop.signal,
+          readBack: (task) => pool.run(task, { signal: stop.signal }),
+          onPartition: (done, of) => {
+            if (shows) process.stderr.write(`\r${chainKey(chain)}: ${done} of ${of} partitions `);
+          },
+        });
+        reports.push({ report, chain });
+        findings.push(...report.findings);
+      } catch (error) {
+        const failure = toFailure(error);
+        if (failure.code === 'CANCELLED') throw error;
+        findings.push({ ...failure, chain: chainKey(chain) });
+      }
+      if (shows) process.stderr.write('\r\x1b[K');
+    }
+  } finally {
+    await pool.close();
+    takeHandlersOff();
+  }
+  findings.push(...verifyEraLinks(reports));
+  const only = reports.map(({ report }) => report);
+  if (only.every((report) => report.partitions === 0) && findings.length === 0) {
+    throw new BronzeError('USAGE', 'there are no partitions to verify');
+  }
+  if (switchOption(answer, 'json')) {
+    const chainsJson = only.map(({ ends: _ends, ...report }) => report);
+    process.stdout.write(
+      `${JSON.stringify({ ok: findings.length === 0, chains: chainsJson, findings, guarantees: GUARANTEES }, null, 2)}\n`,
+    );
+  } else {
+    process.stdout.write(text(only, findings));
+  }
+  return findings.length > 0 ? 3 : 0;
+}

@@ -31,17 +31,24 @@ export interface RunReport {
   readonly started_at: string;
   readonly duration_ms: number;
   readonly breaker_trips: number;
+  /** Processor time of the whole process, all threads, ms. */
+  readonly cpu_ms: number;
+  /** Largest resident size of the process, bytes. */
+  readonly peak_rss_bytes: number;
   readonly eras: readonly EraReport[];
 }
 
 const STATUS = { done: 'done', stopped: 'drained', failed: 'failed' } as const;
 
 export function makeReport(run: RunSummary, observer: Observer, startedAt: Date, durationMs: number): RunReport {
+  const cpu = process.cpuUsage();
   return {
     status: STATUS[run.outcome],
     started_at: startedAt.toISOString(),
     duration_ms: Math.round(durationMs),
     breaker_trips: run.breakerTrips,
+    cpu_ms: Math.round((cpu.user + cpu.system) / 1_000),
+    peak_rss_bytes: process.resourceUsage().maxRSS * 1_024,
     eras: run.eras.map((era) => {
       const seen = observer.eras.get(era.eraId);
       const duration = seen ? (seen.endedAt ?? seen.startedAt + durationMs) - seen.startedAt : durationMs;

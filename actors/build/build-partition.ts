@@ -1,0 +1,229 @@
+/**
+ * Builds one partition: lake -> strict unpacking -> every ledger checked and linked -> rows -> Parquet -> staging. It
+ * must never give an answer for fewer rows than the range has, nor leave anything staged when it fails: whatever goes
+ * wrong, at whatever ledger, the staged file is removed and the error names ledger, object and check.
+ */
+import { BronzeError, type Details } from '../../machines/errors.ts';
+import type { LedgerRange } from '../../machines/protocol.ts';
+import { throwIfCancelled } from '../bounded.ts';
+import { checkBatch } from '../check/batch.ts';
+import { checkLink, LedgerChecker, type LedgerFacts } from '../check/ledger-checker.ts';
+import { dataFileName } from '../paths.ts';
+import type { LakeObject, LakeSource, StagingWriter } from '../ports.ts';
+import { Arena, FrameDecompressor } from '../zstd.ts';
+import { checksDone } from './checks-done.ts';
+import { type PageCompressor, pageCompressor } from './compression.ts';
+import { MerkleTree } from './merkle.ts';
+import { LedgerParquetWriter, PageMemory } from './parquet-writer.ts';
+import type { BuildAnswer, BuildTask, CompressionSpec, Progress } from './spec.ts';
+
+/** Milliseconds between two reports of progress. */
+const PROGRESS_MS = 300;
+
+/**
+ * Memory and native contexts that a thread keeps from partition to partition, so that its pages stay resident: one
+ * unpacked object, one row group, one compressed page. Not to be shared by two builds at a time.
+ */
+export class BuildMemory {
+  readonly object = new Arena();
+  readonly frames = new FrameDecompressor();
+  readonly pages = new PageMemory();
+  #compressor: { readonly spec: CompressionSpec; readonly pages: PageCompressor } | null = null;
+
+  compressor(spec: CompressionSpec): PageCompressor {
+    const known = this.#compressor;
+    if (known?.spec.codec === spec.codec && known.spec.level === spec.level) return known.pages;
+    const pages = pageCompressor(spec);
+    this.#compressor = { spec, pages };
+    return pages;
+  }
+}
+
+export interface BuildEnvironment {
+  readonly source: LakeSource;
+  /** Where the file goes; finished or aborted here. */
+  readonly writer: StagingWriter;
+  readonly signal: AbortSignal;
+  /** At most a few times a second. */
+  readonly onProgress: (progress: Progress) => void;
+  /** Asked before every ledger whether to go on, for a canceller that a busy thread cannot hear. */
+  readonly cancelled?: () => boolean;
+  readonly memory?: BuildMemory;
+}
+
+/**
+ * Reads, checks and stages one partition. Memory: what the source reads ahead, one unpacked object, one row group and
+ * its compressed pages, and about 10 KB of footer per row group, whatever the partition.
+ * @throws BronzeError what the source throws; OBJECT_*, BATCH_INVALID; the codes of a ledger that fails a check;
+ *   LINK_BROKEN; LEDGER_MISSING and ROW_COUNT where objects hold other ledgers than they should; STORE_*; CANCELLED
+ */
+export async function buildPartition(task: BuildTask, env: BuildEnvironment): Promise<BuildAnswer> {
+  try {
+    const build = new PartitionBuild(task, env);
+    await build.readAll();
+    return await build.finish();
+  } catch (error) {
+    await env.writer.abort();
+    throw settled(error, task.range, env.signal);
+  }
+}
+
+class PartitionBuild {
+  readonly #task: BuildTask;
+  readonly #env: BuildEnvironment;
+  readonly #memory: BuildMemory;
+  readonly #checker: LedgerChecker;
+  readonly #parquet: LedgerParquetWriter;
+  readonly #tree = new MerkleTree();
+  /** The last ledger that became a row. */
+  #first: LedgerFacts | null = null;
+  #last: LedgerFacts | null = null;
+  #sourceBytes = 0;
+  #rawBytes = 0;
+  #reported = performance.now();
+  /** What the sink asked to wait for within the present object. */
+  #pending: Promise<unknown> | null = null;
+
+  constructor(task: BuildTask, env: BuildEnvironment) {
+    this.#task = task;
+    this.#env = env;
+    this.#memory = env.memory ?? new BuildMemory();
+    this.#checker = new LedgerChecker(task.checks);
+    const compressor = this.#memory.compressor(task.compression);
+    this.#parquet = new LedgerParquetWriter(
+      { chain: task.chain, range: task.range, compressor },
+      env.writer,
+      this.#memory.pages,
+    );
+  }
+
+  async readAll(): Promise<void> {
+    const { source, signal } = this.#env;
+    const { layout, range } = this.#task;
+    this.#stopIfCancelled();
+    for await (const objects of source.read(layout, range, signal)) {
+      for (const object of objects) {
+        this.#addObject(object);
+        if (this.#pending) await this.#pending;
+        this.#pending = null;
+      }
+      this.#report(false);
+    }
+  }
+
+  async finish(): Promise<BuildAnswer> {
+    const { task, first, last } = { task: this.#task, first: this.#first, last: this.#last };
+    const expected = task.range.end - task.range.start + 1;
+    if (this.#parquet.rows !== expected || first === null || last === null || last.sequence !== task.range.end) {
+      const next = this.#next();
+      throw new BronzeError('ROW_COUNT', `the partition has ${this.#parquet.rows} ledgers instead of ${expected}`, {
+        details: { ledger: next, check: 'row_count', expected: String(expected), found: String(this.#parquet.rows) },
+      });
+    }
+    this.#stopIfCancelled();
+    const file = await this.#parquet.finish();
+    const handle = await this.#env.writer.finish();
+    this.#report(true);
+    return {
+      handle,
+      data: {
+        file: dataFileName(task.range),
+        checksum: `sha256:${file.sha256}`,
+        rowCount: file.rowCount,
+        byteSize: file.byteSize,
+      },
+      ledgers: {
+        firstHash: first.ledgerHash,
+        lastHash: last.ledgerHash,
+        previousHash: first.previousLedgerHash,
+        contentRoot: this.#tree.root(),
+      },
+      writer: this.#parquet.versions,
+      checks: checksDone(task.checks),
+      sourceBytes: this.#sourceBytes,
+      rawBytes: this.#rawBytes,
+    };
+  }
+
+  /** The ledger that the next row must be. */
+  #next(): number {
+    return this.#task.range.start + this.#parquet.rows;
+  }
+
+  #addObject(object: LakeObject): void {
+    const { object: arena, frames } = this.#memory;
+    const { key, named, bytes } = object;
+    try {
+      arena.reset();
+      const { start, end } = frames.decompressInto(arena, bytes, key);
+      this.#sourceBytes += bytes.length;
+      const batch = arena.bytes.subarray(start, end);
+      checkBatch(
+        batch,
+        named,
+        this.#checker,
+        (facts, from, to) => this.#addLedger(facts, batch.subarray(from, to), key),
+        // Of a file that reaches beyond the partition, the other ledgers are walked, and hashed by their own partition.
+        { object: key, only: this.#task.range },
+      );
+    } catch (error) {
+      throw placed(error, { ledger: Math.max(named.start, this.#next()), object: key });
+    }
+  }
+
+  #addLedger(facts: LedgerFacts, xdr: Uint8Array, object: string): void {
+    this.#stopIfCancelled();
+    const next = this.#next();
+    if (facts.sequence !== next) throw misplaced(facts.sequence, next, object);
+    if (this.#last !== null) checkLink(facts, this.#last.ledgerHash);
+    const pending = this.#parquet.add(facts, xdr);
+    if (pending) this.#pending = this.#pending ? Promise.all([this.#pending, pending]) : pending;
+    this.#tree.append(facts.xdrDigest);
+    this.#first ??= facts;
+    this.#last = facts;
+    this.#rawBytes += xdr.length;
+  }
+
+  #stopIfCancelled(): void {
+    throwIfCancelled(this.#env.signal);
+    if (this.#env.cancelled?.()) throw new BronzeError('CANCELLED', 'the work was cancelled');
+  }
+
+  #report(last: boolean): void {
+    const now = performance.now();
+    if (!last && now - this.#reported < PROGRESS_MS) return;
+    this.#reported = now;
+    this.#env.onProgress({ ledgers: this.#parquet.rows, rawBytes: this.#rawBytes });
+  }
+}
+
+/** An object is whole, but does not hold what its neighbours leave to it. */
+function misplaced(sequence: number, next: number, object: string): BronzeError {
+  const details: Details = { ledger: next, object, check: 'batch', expected: String(next), found: String(sequence) };
+  if (sequence > next) {
+    return new BronzeError('LEDGER_MISSING', `ledger ${next} is in no object: ${object} goes on with ${sequence}`, {
+      details,
+    });
+  }
+  return new BronzeError('BATCH_INVALID', `ledger ${sequence} came again in ${object}`, { details });
+}
+
+/** The same error with what it does not say itself about the place. */
+function placed(error: unknown, place: Details): unknown {
+  if (!(error instanceof BronzeError)) return error;
+  const details = { ...place, ...error.details };
+  const named = error.details.object === undefined && place.object !== undefined;
+  return new BronzeError(error.code, named ? `${error.message} (${place.object})` : error.message, {
+    details,
+    cause: error.cause ?? error,
+    retryable: error.retryable,
+    ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+  });
+}
+
+/** Every error gets the partition; an AbortError of a library becomes CANCELLED, but no other error is hidden by it. */
+function settled(error: unknown, range: LedgerRange, signal: AbortSignal): unknown {
+  const aborted = signal.aborted && error instanceof Error && (error.name === 'AbortError' || error === signal.reason);
+  const coded = aborted ? new BronzeError('CANCELLED', 'the work was cancelled', { cause: error }) : error;
+  return placed(coded, { start: range.start, end: range.end });
+}

@@ -1,0 +1,75 @@
+/**
+ * What a build or a verification in a worker thread is told, and what it answers; plain data only.
+ */
+import type { ChecksDone, DataFile, LedgerEnds, LedgerRange, WriterVersions } from '../../machines/protocol.ts';
+import type { ChainName } from '../paths.ts';
+import type { LakeLayout, SourceSpec, StagingSpec, StoreSpec } from '../ports.ts';
+
+export interface CompressionSpec {
+  readonly codec: 'zstd' | 'snappy' | 'none';
+  /** zstd only. */
+  readonly level: number;
+}
+
+export interface CheckSpec {
+  /** Recompute the transaction-result-set hash as well. */
+  readonly results: boolean;
+  readonly protocolMin: number | null;
+  readonly protocolMax: number | null;
+}
+
+/** One partition to read, check, build and write to staging. */
+export interface BuildTask {
+  readonly kind: 'build';
+  readonly chain: ChainName;
+  readonly range: LedgerRange;
+  readonly source: SourceSpec;
+  readonly layout: LakeLayout;
+  readonly staging: StagingSpec;
+  /** Distinguishes attempts in staging names. */
+  readonly attempt: string;
+  readonly compression: CompressionSpec;
+  readonly checks: CheckSpec;
+}
+
+export interface BuildAnswer {
+  readonly handle: string;
+  readonly data: DataFile;
+  readonly ledgers: LedgerEnds;
+  readonly writer: WriterVersions;
+  readonly checks: ChecksDone;
+  readonly sourceBytes: number;
+  readonly rawBytes: number;
+}
+
+/**
+ * One published partition to be read back.
+ * `bytes`: size and SHA-256 of the file only. `rows`: also every row from its xdr_bytes up.
+ */
+export interface ReadBackTask {
+  readonly kind: 'readback';
+  readonly depth: 'bytes' | 'rows';
+  readonly chain: ChainName;
+  readonly range: LedgerRange;
+  readonly store: StoreSpec;
+  /** Key of the data object. */
+  readonly key: string;
+  /** 2 = this program's column definition, 1 = the old program's. */
+  readonly columns: 1 | 2;
+  readonly checks: CheckSpec;
+}
+
+export interface ReadBackAnswer {
+  readonly data: DataFile;
+  /** Null at depth `bytes`. */
+  readonly rows: {
+    readonly ledgers: LedgerEnds;
+    readonly writer: WriterVersions;
+    readonly checks: ChecksDone;
+  } | null;
+}
+
+export interface Progress {
+  readonly ledgers: number;
+  readonly rawBytes: number;
+}

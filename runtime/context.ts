@@ -12,6 +12,7 @@ import { openSource } from '../actors/source/index.ts';
 import { openCheckpoint } from '../actors/state/checkpoint.ts';
 import { openStore } from '../actors/store/index.ts';
 import { ThreadPool } from '../actors/threads/pool.ts';
+import type { Environment } from '../config/environment.ts';
 import { loadConfig } from '../config/load.ts';
 import { networkPassphrase } from '../config/networks.ts';
 import type { Config, EraConfig, SourceConfig } from '../config/schema.ts';
@@ -54,14 +55,14 @@ function namedEras(answer: Answer): string[] | null {
   return [...new Set(names)];
 }
 
-export function configOf(answer: Answer): Config {
+export function configOf(answer: Answer, env: Environment = process.env): Config {
   const file = textOption(answer, 'config');
-  return loadConfig({ env: process.env, ...(file === undefined ? {} : { file }) });
+  return loadConfig({ env, ...(file === undefined ? {} : { file }) });
 }
 
 /** Throws CONFIG_INVALID, CONFIG_UNREADABLE, NOT_BUILT, USAGE. */
-export function openContext(answer: Answer): Context {
-  const config = configOf(answer);
+export function openContext(answer: Answer, env: Environment = process.env): Context {
+  const config = configOf(answer, env);
   const eras = chosenEras(config, namedEras(answer));
   refuseUnbuilt(config);
   const sourceSpec: SourceSpec = {

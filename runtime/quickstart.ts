@@ -1,0 +1,51 @@
+/**
+ * `npm start`: the main job on made-up ledgers. Makes the sample lake, copies two eras of it, verifies them, says where
+ * they are and how to query them. Run again, it finds everything done and writes nothing.
+ */
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { writeSampleLake } from '../actors/sample/index.ts';
+import { CODES } from '../machines/errors.ts';
+import { execute as verify } from './cli/verify.ts';
+import { openContext } from './context.ts';
+import { printError } from './print-error.ts';
+import { runEras } from './run-eras.ts';
+import { reportText } from './summary.ts';
+
+/** From dist/runtime/ two folders up; the example's paths are relative to it. */
+const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+const CONFIG = join(ROOT, 'config/examples/quickstart.yaml');
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
+async function main(): Promise<number> {
+  process.chdir(ROOT);
+  // Nothing of the newcomer's environment: a NETWORK or LOG_LEVEL set for something else is none of ours.
+  const context = openContext({ args: [], options: { config: CONFIG } }, {});
+  const { config } = context;
+  const made = await writeSampleLake(resolve(config.source.local_path));
+  const where = (path: string): string => relative(ROOT, path) || '.';
+  say(`1. a lake: ${where(made.path)}, ledgers ${made.ledgerStart} to ${made.ledgerEnd}, made up, valid, hash-chained`);
+  say(`2. copying the eras ${config.active_eras.join(' and ')} at once`);
+  const report = await runEras(context, { stopAfter: null, once: false, progress: 'none' });
+  process.stdout.write(reportText(report));
+  if (report.status !== 'done') return report.status === 'failed' ? 1 : 0;
+  const bronze = resolve(config.storage.local_dir, config.storage.prefix);
+  say(`3. verifying ${where(bronze)}`);
+  const verdict = await verify({ args: [bronze], options: { progress: false } });
+  if (verdict !== 0) return verdict;
+  const glob = `${where(bronze)}/**/*.parquet`;
+  say('4. query it with DuckDB (https://duckdb.org):');
+  say('');
+  say(`   SELECT era_id, count(*) AS ledgers, sum(tx_count) AS transactions, max(close_time) AS last_close`);
+  say(`   FROM read_parquet('${glob}') GROUP BY era_id ORDER BY era_id;`);
+  say('');
+  say(`Configuration: ${where(CONFIG)}. Run it again: nothing is written twice. Then: docs/runbook.md`);
+  return 0;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.exitCode = CODES[printError(error)].exit;
+}

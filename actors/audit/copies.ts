@@ -18,7 +18,7 @@ const LIMIT = 16 * 1024 * 1024;
 /** Between two looks at a heads file that another copier is writing, ms. */
 const HEADS_POLL_MS = 50;
 /** A temporary file that does not change for this long was left behind by a dead process, ms. */
-const HEADS_PATIENCE_MS = 2_000;
+const HEADS_PATIENCE_MS = 1_000;
 
 /** Where copies go. Several copiers and eras may share the folder: chains have files of their own, but for the heads. */
 export interface BackupFolder {

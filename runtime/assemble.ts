@@ -7,7 +7,8 @@ import { courierMachine } from '../machines/courier.ts';
 import { backoffMs, type EffectInput, type EffectName, type EffectOutput } from '../machines/effects.ts';
 import { eraMachine } from '../machines/era.ts';
 import { BronzeError } from '../machines/errors.ts';
-import type { WorkerEvent } from '../machines/protocol.ts';
+import { sequencerActorId } from '../machines/peers.ts';
+import type { SequencerEvent, WorkerEvent } from '../machines/protocol.ts';
 import { sequencerMachine } from '../machines/sequencer.ts';
 import { supervisorMachine } from '../machines/supervisor.ts';
 import { workerMachine } from '../machines/worker.ts';
@@ -24,8 +25,10 @@ export interface Tuning {
 interface Tools {
   readonly signal: AbortSignal;
   /** Sends to an actor of the system, if it is still there. */
-  readonly tell: (id: string, event: WorkerEvent) => void;
+  readonly tell: (id: string, event: WorkerEvent | SequencerEvent) => void;
 }
+
+const ALIVE: SequencerEvent = { type: 'effect.progressed' };
 
 /** Between half and the whole of the back-off, so that workers which failed together do not come back together. */
 const withJitter = (ms: number): number => ms * (0.5 + Math.random() / 2);
@@ -76,9 +79,11 @@ export function assemble(
 
   const sequencer = sequencerMachine.provide({
     actors: {
-      verifySealed: perform('verifySealed', (session, input, { signal }) => session.verifySealed(input, signal)),
-      publishPartition: perform('publishPartition', (session, input, { signal }) =>
-        session.publishPartition(input, signal),
+      verifySealed: perform('verifySealed', (session, input, { signal, tell }) =>
+        session.verifySealed(input, signal, () => tell(sequencerActorId(input.eraId), ALIVE)),
+      ),
+      publishPartition: perform('publishPartition', (session, input, { signal, tell }) =>
+        session.publishPartition(input, signal, () => tell(sequencerActorId(input.eraId), ALIVE)),
       ),
       checkNeighbours: perform('checkNeighbours', (session, input, { signal }) =>
         session.checkNeighbours(input, signal),

@@ -3,7 +3,7 @@
  * are methods here; each is a call into actors/, and none of them decides anything.
  */
 import { randomBytes } from 'node:crypto';
-import { attestPartition } from '../actors/audit/chain.ts';
+import { attestPartition, type ChainPlace } from '../actors/audit/chain.ts';
 import { type BackupFolder, restoreCopies } from '../actors/audit/copies.ts';
 import type { BuildAnswer, BuildTask, CheckSpec, CompressionSpec, Progress } from '../actors/build/spec.ts';
 import { type BronzeFacts, expectBronze, openBronze } from '../actors/commit/bronze-json.ts';
@@ -66,7 +66,7 @@ export interface BuildListener {
 /** One era of one process. Methods throw BronzeError. */
 export class EraSession {
   readonly #setup: EraSetup;
-  readonly #place: CommitPlace & { readonly backup: BackupFolder | null };
+  readonly #place: ChainPlace & { readonly backup: BackupFolder | null };
   readonly #log: Logger;
   /** Builds that were asked for and have not settled, cancelled ones included. */
   readonly #underWay = new Set<Promise<unknown>>();
@@ -78,15 +78,8 @@ export class EraSession {
   constructor(setup: EraSetup) {
     this.#setup = setup;
     this.#log = setup.log;
-    const { store, storeSpec, chain, table, checks, backup, pool } = setup;
-    this.#place = {
-      store,
-      chain,
-      table,
-      checks,
-      backup,
-      readBack: (task, signal) => pool.run({ ...task, kind: 'readback', store: storeSpec }, signal ? { signal } : {}),
-    };
+    const { store, chain, table, backup } = setup;
+    this.#place = { store, chain, table, backup };
   }
 
   /** Takes the lock (kept from an earlier start of this era in this process), sweeps, compares `_bronze.json`. */
@@ -182,17 +175,22 @@ export class EraSession {
     return staged;
   }
 
-  verifySealed({ sealed }: Input<'verifySealed'>, signal: AbortSignal): Output<'verifySealed'> {
-    return verifySealed(this.#place, sealed, signal);
+  /** `alive` is called now and then while a partition is read back, which can take long. */
+  verifySealed({ sealed }: Input<'verifySealed'>, signal: AbortSignal, alive: () => void): Output<'verifySealed'> {
+    return verifySealed(this.#reading(alive), sealed, signal);
   }
 
-  async publishPartition(input: Input<'publishPartition'>, signal: AbortSignal): Output<'publishPartition'> {
+  async publishPartition(
+    input: Input<'publishPartition'>,
+    signal: AbortSignal,
+    alive: () => void,
+  ): Output<'publishPartition'> {
     // Not before something is published: a first try with a wrong configuration must not fix anything.
     if (!this.#termsAreFixed) {
       await openBronze(this.#place, this.#setup.terms, signal);
       this.#termsAreFixed = true;
     }
-    return publishPartition(this.#place, input, signal);
+    return publishPartition(this.#reading(alive), input, signal);
   }
 
   checkNeighbours(input: Input<'checkNeighbours'>, signal: AbortSignal): Output<'checkNeighbours'> {
@@ -247,6 +245,20 @@ export class EraSession {
   /** A nonce for a new copier of this process. */
   static runId(): string {
     return randomBytes(4).toString('hex');
+  }
+
+  /** Where commits happen, with a way to read partitions back in a thread. */
+  #reading(alive: () => void): CommitPlace {
+    const { storeSpec, checks, pool } = this.#setup;
+    return {
+      ...this.#place,
+      checks,
+      readBack: (task, signal) =>
+        pool.run(
+          { ...task, kind: 'readback', store: storeSpec },
+          { onStarted: alive, onProgress: alive, ...(signal ? { signal } : {}) },
+        ),
+    };
   }
 
   #track(run: Promise<unknown>): void {

@@ -14,7 +14,7 @@ import { Arena, FrameDecompressor } from '../zstd.ts';
 import { checksDone } from './checks-done.ts';
 import { type PageCompressor, pageCompressor } from './compression.ts';
 import { MerkleTree } from './merkle.ts';
-import { LedgerParquetWriter, PageMemory } from './parquet-writer.ts';
+import { bothDone, LedgerParquetWriter, PageMemory } from './parquet-writer.ts';
 import type { BuildAnswer, BuildTask, CompressionSpec, Progress } from './spec.ts';
 
 /** Milliseconds between two reports of progress. */
@@ -75,8 +75,8 @@ class PartitionBuild {
   readonly #checker: LedgerChecker;
   readonly #parquet: LedgerParquetWriter;
   readonly #tree = new MerkleTree();
-  /** The last ledger that became a row. */
   #first: LedgerFacts | null = null;
+  /** The last ledger that became a row. */
   #last: LedgerFacts | null = null;
   #sourceBytes = 0;
   #rawBytes = 0;
@@ -112,17 +112,25 @@ class PartitionBuild {
   }
 
   async finish(): Promise<BuildAnswer> {
-    const { task, first, last } = { task: this.#task, first: this.#first, last: this.#last };
+    const task = this.#task;
+    const first = this.#first;
+    const last = this.#last;
     const expected = task.range.end - task.range.start + 1;
     if (this.#parquet.rows !== expected || first === null || last === null || last.sequence !== task.range.end) {
-      const next = this.#next();
       throw new BronzeError('ROW_COUNT', `the partition has ${this.#parquet.rows} ledgers instead of ${expected}`, {
-        details: { ledger: next, check: 'row_count', expected: String(expected), found: String(this.#parquet.rows) },
+        details: {
+          ledger: this.#next(),
+          check: 'row_count',
+          expected: String(expected),
+          found: String(this.#parquet.rows),
+        },
       });
     }
     this.#stopIfCancelled();
     const file = await this.#parquet.finish();
     const handle = await this.#env.writer.finish();
+    // The last moment at which it can still be taken back: after it the handle belongs to the caller.
+    this.#stopIfCancelled();
     this.#report(true);
     return {
       handle,
@@ -177,7 +185,7 @@ class PartitionBuild {
     if (facts.sequence !== next) throw misplaced(facts.sequence, next, object);
     if (this.#last !== null) checkLink(facts, this.#last.ledgerHash);
     const pending = this.#parquet.add(facts, xdr);
-    if (pending) this.#pending = this.#pending ? Promise.all([this.#pending, pending]) : pending;
+    if (pending) this.#pending = bothDone(this.#pending, pending);
     this.#tree.append(facts.xdrDigest);
     this.#first ??= facts;
     this.#last = facts;

@@ -128,11 +128,18 @@ class SinkWriter extends ByteWriter {
   #pass(chunk: Uint8Array): void {
     this.#hash.update(chunk);
     const taken = this.#sink.write(chunk);
-    if (!taken) return;
-    // Awaited at the end of the row group; until then a rejection must not count as unhandled.
-    taken.catch(() => {});
-    this.#pending = this.#pending === null ? taken : Promise.all([this.#pending, taken]);
+    if (taken) this.#pending = bothDone(this.#pending, taken);
   }
+}
+
+/**
+ * Settles when both have, as the first that failed. They are awaited later than they are made, or not at all where
+ * something else fails first: until then a rejection must not count as unhandled.
+ */
+export function bothDone(one: Promise<unknown> | null, other: Promise<unknown>): Promise<unknown> {
+  const both = one === null ? other : Promise.all([one, other]);
+  both.catch(() => {});
+  return both;
 }
 
 /** The pages of one row group, one per column; kept from file to file by a thread. */

@@ -152,8 +152,8 @@ describe.each([1, 8])('at every ledger of 30, %i in a file,', (perFile) => {
       };
       expectError(await failureOf({ perFile, onObject, signal: controller.signal }), 'CANCELLED', {});
     }
-    // Asked once before all, before every ledger, and once more before the file is closed and handed over.
-    for (let asked = 0; asked < EVERY.length + 2; asked++) {
+    // Asked once before all, before every ledger, before the file is closed, and before it is handed over.
+    for (let asked = 0; asked < EVERY.length + 3; asked++) {
       let calls = 0;
       expectError(await failureOf({ perFile, cancelled: () => calls++ >= asked }), 'CANCELLED', {});
     }

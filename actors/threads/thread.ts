@@ -1,0 +1,60 @@
+/**
+ * Entry of a worker thread: takes one task at a time, answers with plain data. Memory and native contexts stay from
+ * task to task. It must never decide to retry, never answer twice, and never let an error pass without an answer: what
+ * is thrown outside a task ends the thread, which the pool sees.
+ */
+import { inspect } from 'node:util';
+import { parentPort } from 'node:worker_threads';
+import { BronzeError, toFailure } from '../../machines/errors.ts';
+import { BuildMemory, buildPartition } from '../build/build-partition.ts';
+import type { Progress } from '../build/spec.ts';
+import { openSource } from '../source/index.ts';
+import { openStagingWriter } from '../store/index.ts';
+import { readBack } from '../verify/read-back.ts';
+import type { CancelFlag, FromThread, ThreadAnswer, ThreadTask, ToThread } from './messages.ts';
+
+if (parentPort === null) throw new BronzeError('INTERNAL', 'thread.js is the entry of a worker thread, not a program');
+const port = parentPort;
+const memory = new BuildMemory();
+let running: { readonly id: number; readonly controller: AbortController } | null = null;
+
+const send = (message: FromThread): void => port.postMessage(message);
+
+async function perform(
+  task: ThreadTask,
+  controller: AbortController,
+  flag: CancelFlag,
+  onProgress: (progress: Progress) => void,
+): Promise<ThreadAnswer> {
+  const { signal } = controller;
+  const wanted = new Int32Array(flag);
+  const cancelled = (): boolean => Atomics.load(wanted, 0) !== 0;
+  if (task.kind === 'build') {
+    const source = openSource(task.source);
+    const writer = openStagingWriter(task.staging, task.attempt);
+    return buildPartition(task, { source, writer, signal, onProgress, cancelled, memory });
+  }
+  return readBack(task, signal, (progress) => {
+    if (cancelled()) controller.abort();
+    onProgress(progress);
+  });
+}
+
+async function run(id: number, task: ThreadTask, flag: CancelFlag): Promise<void> {
+  const controller = new AbortController();
+  running = { id, controller };
+  let last: FromThread;
+  try {
+    const answer = await perform(task, controller, flag, (progress) => send({ type: 'progress', id, progress }));
+    last = { type: 'done', id, answer };
+  } catch (error) {
+    last = { type: 'failed', id, failure: toFailure(error), trace: inspect(error, { depth: 4 }) };
+  }
+  running = null;
+  send(last);
+}
+
+port.on('message', (message: ToThread) => {
+  if (message.type === 'run') void run(message.id, message.task, message.cancel);
+  else if (running?.id === message.id) running.controller.abort();
+});

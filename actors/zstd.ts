@@ -84,7 +84,7 @@ const tooLarge = (object: string, limit: number, found: string): BronzeError =>
   });
 
 /** What a frame header says that decides whether it is taken (RFC 8878, 3.1.1.1). */
-function checkHeader(bytes: Uint8Array, object: string): void {
+function checkHeader(bytes: Uint8Array, windowLimit: number, object: string): void {
   const [b0, b1, b2, b3, descriptor, window] = bytes;
   if (b0 !== 0x28 || b1 !== 0xb5 || b2 !== 0x2f || b3 !== 0xfd) {
     const magic = Buffer.from(bytes.subarray(0, 4)).toString('hex');
@@ -96,7 +96,7 @@ function checkHeader(bytes: Uint8Array, object: string): void {
   if ((descriptor & 0x20) === 0) {
     const base = 2 ** (10 + (window >> 3));
     const size = base + (base / 8) * (window & 7);
-    if (size > WINDOW_LIMIT) throw corrupt(object, 'zstd_window', `its window of ${size} bytes is above 8 MiB`);
+    if (size > windowLimit) throw corrupt(object, 'zstd_window', `its window of ${size} bytes is above ${windowLimit}`);
   }
 }
 
@@ -104,10 +104,12 @@ function checkHeader(bytes: Uint8Array, object: string): void {
 export class FrameDecompressor {
   readonly #context = new zstd.DCtx();
   readonly #limit: number;
+  readonly #windowLimit: number;
 
-  /** `limit`: bytes that one frame may unpack to. */
-  constructor(limit: number = OBJECT_LIMIT) {
+  /** `limit`: bytes that one frame may unpack to. `windowLimit`: bytes that its window may have. */
+  constructor(limit: number = OBJECT_LIMIT, windowLimit: number = WINDOW_LIMIT) {
     this.#limit = limit;
+    this.#windowLimit = windowLimit;
   }
 
   /**
@@ -119,7 +121,7 @@ export class FrameDecompressor {
    */
   decompressInto(arena: Arena, bytes: Uint8Array, object: string): { start: number; end: number } {
     if (bytes.length === 0) throw new BronzeError('OBJECT_EMPTY', `${object} is empty`, { details: { object } });
-    checkHeader(bytes, object);
+    checkHeader(bytes, this.#windowLimit, object);
     let frame: number;
     let known: number | null;
     try {

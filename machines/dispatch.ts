@@ -205,10 +205,6 @@ export function plan(context: EraContext): { assignments: Assignment[]; changes:
 export const setPhase = (context: EraContext, range: LedgerRange, phase: Phase): readonly Outstanding[] =>
   context.outstanding.map((entry) => (sameRange(entry.range, range) ? { ...entry, phase } : entry));
 
-/** The worker that holds this range, if any. */
-export const workerOf = (context: EraContext, range: LedgerRange): string | null =>
-  Object.entries(context.workers).find(([, job]) => job && sameRange(job.range, range))?.[0] ?? null;
-
 export const without = <T>(record: Readonly<Record<string, T>>, key: string): Readonly<Record<string, T>> => {
   const { [key]: _gone, ...rest } = record;
   return rest;
@@ -226,7 +222,7 @@ export const pointlessWorkers = (context: EraContext): string[] =>
     .filter(([, job]) => job !== null && !mayGoOn(context, job.range))
     .map(([workerId]) => workerId);
 
-export const anyBusy = (context: EraContext): boolean => Object.values(context.workers).some((job) => job !== null);
+const anyBusy = (context: EraContext): boolean => Object.values(context.workers).some((job) => job !== null);
 
 /** Everything that was asked for is committed. */
 export const isFinished = (context: EraContext): boolean =>

@@ -18,7 +18,7 @@ export function effect<K extends EffectName>(name: K) {
 }
 
 /** Longest back-off between two attempts, ms. */
-export const BACKOFF_CAP_MS = 60_000;
+const BACKOFF_CAP_MS = 60_000;
 
 /**
  * Exponential back-off without jitter (the runtime adds it: machines hold no chance). Never shorter than what the

@@ -35,7 +35,7 @@ interface SupervisorContext {
   readonly draining: boolean;
 }
 
-export type RunOutcome = 'done' | 'stopped' | 'failed';
+type RunOutcome = 'done' | 'stopped' | 'failed';
 
 export interface RunSummary {
   readonly outcome: RunOutcome;

@@ -4,7 +4,6 @@
  */
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { Neighbour } from '../actors/commit/neighbours.ts';
 import type { ChainName } from '../actors/paths.ts';
 import type { BronzeStore, LakeSource, SourceSpec, StoreSpec } from '../actors/ports.ts';
@@ -94,7 +93,7 @@ export function openContext(answer: Answer, env: Environment = process.env): Con
 export const openPool = (config: Config): ThreadPool => new ThreadPool(config.perf.threads || availableParallelism());
 
 /** Everything fixed for one era of this configuration. */
-export function eraSetup(context: Context, era: EraConfig, pool: ThreadPool): EraSetup {
+function eraSetup(context: Context, era: EraConfig, pool: ThreadPool): EraSetup {
   const { config } = context;
   const chain = chainOf(era);
   const table = config.bronze.primary_table;
@@ -134,5 +133,3 @@ export function eraSetup(context: Context, era: EraConfig, pool: ThreadPool): Er
 
 export const openSessions = (context: Context, pool: ThreadPool): Map<string, EraSession> =>
   new Map(context.eras.map((era) => [era.era_id, new EraSession(eraSetup(context, era, pool))]));
-
-export const fileUri = (path: string): string => pathToFileURL(resolve(path)).href;

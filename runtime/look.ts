@@ -28,7 +28,7 @@ export interface EraLook {
   readonly begun: boolean;
 }
 
-export const gridOf = (era: EraConfig): Grid => ({
+const gridOf = (era: EraConfig): Grid => ({
   size: era.partition_size,
   origin: era.partition_origin,
   ledgerStart: era.ledger_start,

@@ -34,7 +34,7 @@ const text = (range: LedgerRange): { ledger_start: number; ledger_end: number } 
   ledger_end: range.end,
 });
 
-export function failureFields(failure: Failure): Record<string, unknown> {
+function failureFields(failure: Failure): Record<string, unknown> {
   // The range stands in ledger_start and ledger_end already.
   const { message, start: _start, end: _end, ...rest } = failure;
   return { error: message, ...rest };

@@ -29,7 +29,7 @@ const doneLedgers = (era: EraProgress): number =>
   era.ledgers + [...era.building.values()].reduce((sum, ledgers) => sum + ledgers, 0);
 
 /** The figures of one era at one moment. */
-export function figures(spec: EraSpec, era: EraProgress, now: number, since: Rate) {
+function figures(spec: EraSpec, era: EraProgress, now: number, since: Rate) {
   const seconds = Math.max((now - since.at) / 1_000, 0.001);
   const ledgers = doneLedgers(era);
   const perSecond = (ledgers - since.ledgers) / seconds;

@@ -11,7 +11,7 @@ import type {
 
 export const lastHashOf = (ledger: number): string => `hash-of-${ledger}`;
 
-export const endsOf = (range: LedgerRange): LedgerEnds => ({
+const endsOf = (range: LedgerRange): LedgerEnds => ({
   firstHash: lastHashOf(range.start),
   lastHash: lastHashOf(range.end),
   previousHash: lastHashOf(range.start - 1),

@@ -12,7 +12,7 @@ import type { SequencerEvent, WorkerEvent } from '../machines/protocol.ts';
 import { sequencerMachine } from '../machines/sequencer.ts';
 import { supervisorMachine } from '../machines/supervisor.ts';
 import { workerMachine } from '../machines/worker.ts';
-import type { EraSession } from './session.ts';
+import type { EraEffects } from './session.ts';
 
 /** Milliseconds. */
 export interface Tuning {
@@ -35,18 +35,18 @@ const withJitter = (ms: number): number => ms * (0.5 + Math.random() / 2);
 
 /** Times and sizes; the machine has all its effects. */
 export function assemble(
-  sessions: ReadonlyMap<string, EraSession>,
+  sessions: ReadonlyMap<string, EraEffects>,
   tuning: Tuning,
   onStall: (eraId: string, reason: string) => void,
 ) {
-  const sessionOf = (eraId: string): EraSession => {
+  const sessionOf = (eraId: string): EraEffects => {
     const session = sessions.get(eraId);
     if (!session) throw new BronzeError('INTERNAL', `no session for era ${eraId}`);
     return session;
   };
   const perform = <K extends EffectName>(
     _name: K,
-    run: (session: EraSession, input: EffectInput<K>, tools: Tools) => Promise<EffectOutput<K>>,
+    run: (session: EraEffects, input: EffectInput<K>, tools: Tools) => Promise<EffectOutput<K>>,
   ) =>
     fromPromise<EffectOutput<K>, EffectInput<K>>(({ input, signal, system }) =>
       run(sessionOf(input.eraId), input, { signal, tell: (id, event) => system.get(id)?.send(event) }),

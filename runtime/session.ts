@@ -13,6 +13,7 @@ import { publishPartition } from '../actors/commit/publish.ts';
 import { sealPartition } from '../actors/commit/seal.ts';
 import { surveyChain } from '../actors/commit/survey.ts';
 import { verifySealed } from '../actors/commit/verify-sealed.ts';
+import type { FileOps } from '../actors/files.ts';
 import { type ChainName, chainPrefix } from '../actors/paths.ts';
 import type {
   BronzeStore,
@@ -21,6 +22,7 @@ import type {
   LakeLayout,
   LakeSource,
   SourceSpec,
+  StagingSpec,
   StoreSpec,
 } from '../actors/ports.ts';
 import { acquireLock } from '../actors/state/lock.ts';
@@ -53,8 +55,10 @@ export interface EraSetup {
   readonly backup: BackupFolder | null;
   /** Null where checkpoints are switched off. */
   readonly checkpoint: CheckpointStore | null;
-  readonly pool: ThreadPool;
+  readonly pool: Pick<ThreadPool, 'run'>;
   readonly log: Logger;
+  /** File operations for the lock; the real ones where a test gives none. */
+  readonly files?: FileOps;
 }
 
 export interface BuildListener {
@@ -71,6 +75,7 @@ export class EraSession {
   /** Builds that were asked for and have not settled, cancelled ones included. */
   readonly #underWay = new Set<Promise<unknown>>();
   #lock: ChainLock | null = null;
+  #staging: StagingSpec | null = null;
   #layout: LakeLayout | null = null;
   #termsAreFixed = false;
   #attempts = 0;
@@ -84,9 +89,11 @@ export class EraSession {
 
   /** Takes the lock (kept from an earlier start of this era in this process), sweeps, compares `_bronze.json`. */
   async openChain(signal: AbortSignal): Output<'openChain'> {
-    const { stateDir, chain, copierId, store } = this.#setup;
-    this.#lock ??= await acquireLock({ dir: stateDir, chain, copierId });
+    const { stateDir, chain, copierId, store, files } = this.#setup;
+    this.#lock ??= await acquireLock({ dir: stateDir, chain, copierId, ...(files ? { files } : {}) });
     const lock = this.#lock;
+    // Names the owner of whatever is staged from here on, manifests and events included.
+    this.#staging = store.stagingSpec(chainPrefix(chain), lock.nonce);
     if (lock.orphaned.length > 0) {
       const removed = await store.sweep(chainPrefix(chain), lock.orphaned, signal);
       await lock.swept();
@@ -144,14 +151,14 @@ export class EraSession {
     listener: BuildListener,
     signal: AbortSignal,
   ): Output<'buildPartition'> {
-    const { chain, sourceSpec, source, compression, checks, pool, store } = this.#setup;
+    const { chain, sourceSpec, source, compression, checks, pool } = this.#setup;
     const task: BuildTask = {
       kind: 'build',
       chain,
       range: job.range,
       source: sourceSpec,
       layout: this.#openedLayout(),
-      staging: store.stagingSpec(chainPrefix(chain), this.#heldLock().nonce),
+      staging: this.#stagingSpec(),
       attempt: `${job.range.start}-${job.range.end}.${++this.#attempts}`,
       compression,
       checks,
@@ -272,8 +279,11 @@ export class EraSession {
     return this.#layout;
   }
 
-  #heldLock(): ChainLock {
-    if (this.#lock === null) throw new BronzeError('INTERNAL', 'the lock was not taken before something was staged');
-    return this.#lock;
+  #stagingSpec(): StagingSpec {
+    if (this.#staging === null) throw new BronzeError('INTERNAL', 'the lock was not taken before something was staged');
+    return this.#staging;
   }
 }
+
+/** What the machines of an era are given: the methods of its session. */
+export type EraEffects = Pick<EraSession, keyof EraSession>;

@@ -20,7 +20,7 @@ export interface ChainValues {
  * Where a column's values come from. `int64`, `int32` and `hex` (64 lower-case digits) are facts of the ledger, `xdr` is
  * the ledger itself, `chain` is one value for the whole file.
  */
-export type ColumnValues =
+type ColumnValues =
   | { readonly kind: 'int64'; readonly of: (row: LedgerFacts) => bigint }
   | { readonly kind: 'int32'; readonly of: (row: LedgerFacts) => number }
   | { readonly kind: 'hex'; readonly of: (row: LedgerFacts) => string }

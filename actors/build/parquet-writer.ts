@@ -20,7 +20,7 @@ import { type ChainValues, COLUMNS, COLUMNS_VERSION, type Column, SCHEMA } from 
 import type { PageCompressor } from './compression.ts';
 
 /** Raised whenever the same rows would give other bytes; 1 was the old program. */
-export const WRITER_VERSION = '2';
+const WRITER_VERSION = '2';
 
 /** Pinned exactly in package.json, held equal by a test: another one may give other bytes. */
 export const HYPARQUET_WRITER_VERSION = '0.17.0';
@@ -55,7 +55,7 @@ export interface WrittenFile {
 }
 
 /** What fixes the bytes of a file besides its rows, range and chain. */
-export function writerVersions(compressor: PageCompressor): WriterVersions {
+function writerVersions(compressor: PageCompressor): WriterVersions {
   return {
     writer: WRITER_VERSION,
     columns: String(COLUMNS_VERSION),

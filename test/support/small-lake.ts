@@ -56,7 +56,7 @@ export const layoutOf = (ledgersPerFile: number, filesPerPartition = 64): LakeLa
 });
 
 /** The objects of a lake by key, holding what there is of the ledgers. */
-export function lakeObjects(ledgers: ReadonlyMap<number, Buffer>, layout: LakeLayout): Map<string, LakeObject> {
+function lakeObjects(ledgers: ReadonlyMap<number, Buffer>, layout: LakeLayout): Map<string, LakeObject> {
   const sequences = [...ledgers.keys()];
   const whole = { start: Math.min(...sequences), end: Math.max(...sequences) };
   const objects = new Map<string, LakeObject>();

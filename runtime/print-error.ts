@@ -6,6 +6,8 @@ import { type ErrorCode, type Failure, toFailure } from '../machines/errors.ts';
 /** Lines for standard error. Values of `details` are data of the user's; nothing of the environment is printed. */
 export function errorText(failure: Failure): string {
   const lines = [`${failure.code}: ${failure.message}`];
+  // Its message lists every problem with its place; the details would repeat the first one.
+  if (failure.code === 'CONFIG_INVALID') return `${lines.join('\n')}\n  see docs/configuration.md\n`;
   if (failure.object !== undefined) lines.push(`  object: ${failure.object}`);
   if (failure.check !== undefined) lines.push(`  check: ${failure.check}`);
   if (failure.expected !== undefined) lines.push(`  expected: ${failure.expected}`);

@@ -166,6 +166,11 @@ export class EraSession {
     const run = pool.run(task, { signal, ...listener });
     this.#track(run);
     const answer: BuildAnswer = await run;
+    if (signal.aborted) {
+      // The answer was on its way when the cancel came: nobody will take it.
+      await this.#setup.store.discard([answer.handle]);
+      throw new BronzeError('CANCELLED', 'the work was cancelled');
+    }
     const staged: StagedPartition = {
       ...answer,
       range: job.range,

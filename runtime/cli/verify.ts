@@ -43,12 +43,14 @@ const GUARANTEES = [
   'not promised: ledger-entry changes in the meta, which no header authenticates; they are as they were in the source',
 ];
 
+const counted = (findings: number): string => `${findings} finding${findings === 1 ? '' : 's'}`;
+
 function text(reports: readonly ChainReport[], findings: readonly Finding[]): string {
   const lines = reports.map(
     (report) =>
       `${report.chain}: ${report.partitions} partitions, ledgers ${report.first ?? '-'} to ${report.last ?? '-'}; ` +
       `${report.read} read (${(report.bytes_read / 1e6).toFixed(1)} MB), ${report.not_read} not read; ` +
-      `${report.attested} attested; ${report.findings.length === 0 ? 'nothing wrong found' : `${report.findings.length} findings`}`,
+      `${report.attested} attested; ${report.findings.length === 0 ? 'nothing wrong found' : counted(report.findings.length)}`,
   );
   for (const finding of findings) {
     lines.push(`${finding.chain}: ${finding.code}: ${finding.message}`);
@@ -58,7 +60,7 @@ function text(reports: readonly ChainReport[], findings: readonly Finding[]): st
   }
   const unread = reports.reduce((sum, report) => sum + report.not_read, 0);
   const read = reports.reduce((sum, report) => sum + report.read, 0);
-  if (findings.length > 0) lines.push(`NOT OK: ${findings.length} findings`);
+  if (findings.length > 0) lines.push(`NOT OK: ${counted(findings.length)}`);
   else if (read === 0) lines.push('nothing was read, so nothing is proved');
   else if (unread > 0) lines.push(`OK for the ${read} partitions that were read; ${unread} were not read`);
   else lines.push(`OK: all ${read} partitions were read and checked`);

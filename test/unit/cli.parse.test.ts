@@ -1,0 +1,78 @@
+// The command line: what was written stays what was written, and what is wrong is said.
+import { describe, expect, it, vi } from 'vitest';
+import { ledgerOption } from '../../runtime/cli/answer.ts';
+import { parse } from '../../runtime/cli/parse.ts';
+
+const parsed = (...argv: string[]) => {
+  const result = parse(argv, '0.0.0');
+  if (!result) throw new Error('help was printed');
+  return { command: result.command.usage.split(' ')[0], ...result.answer };
+};
+const message = (...argv: string[]): string => {
+  try {
+    parse(argv, '0.0.0');
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error('understood');
+};
+
+describe('the command line', () => {
+  it('understands commands, options and arguments', () => {
+    expect(parsed('run', '--config', 'a.yaml', '--eras=a,b', '--once', '--no-progress')).toEqual({
+      command: 'run',
+      args: [],
+      options: { config: 'a.yaml', eras: 'a,b', once: true, progress: false },
+    });
+    expect(parsed('verify', './data', '--sample', '1/10')).toMatchObject({
+      args: ['./data'],
+      options: { sample: '1/10' },
+    });
+    expect(parsed('pas', 'verify', 'dir')).toMatchObject({ command: 'pas', args: ['verify', 'dir'] });
+  });
+
+  it.each(['007', '1e3', '0x10', '10.0', '-5', '4294967296', '1_000'])('does not take %s for a ledger', (text) => {
+    const answer = parsed('run', `--to=${text}`);
+    expect(answer.options.to).toBe(text);
+    expect(() => ledgerOption(answer, 'to')).toThrow(/ledger sequence/);
+  });
+
+  it('S24: takes 0 and 4294967295', () => {
+    expect(ledgerOption(parsed('run', '--to', '0'), 'to')).toBe(0);
+    expect(ledgerOption(parsed('run', '--to', '4294967295'), 'to')).toBe(4294967295);
+    expect(ledgerOption(parsed('run'), 'to')).toBeNull();
+  });
+
+  it("S28: understands the old program's flags", () => {
+    expect(parsed('-config', 'old.yaml')).toMatchObject({ command: 'run', options: { config: 'old.yaml' } });
+    expect(parsed('-config=old.yaml', '-validate')).toMatchObject({
+      command: 'validate',
+      options: { config: 'old.yaml' },
+    });
+    const print = vi.spyOn(console, 'info').mockImplementation(() => {});
+    expect(parse(['-version'], '0.0.0')).toBeNull();
+    expect(print).toHaveBeenCalledWith(expect.stringContaining('0.0.0'));
+    print.mockRestore();
+  });
+
+  it.each([
+    [['rnu'], /unknown command rnu; did you mean run\?/],
+    [[], /no command/],
+    [['run', '--eraz', 'a'], /unknown option --eraz; did you mean eras\?/],
+    [['run', '--to'], /--to needs a value/],
+    [['run', '--to', '--once'], /--to needs a value/],
+    [['run', '--to', '1', '--to', '2'], /given twice/],
+    [['run', '--once=yes'], /takes no value/],
+    [['run', 'now'], /one argument too many/],
+    [['pas'], /needs <action>/],
+  ])('%j is refused', (argv, expected) => {
+    expect(message(...(argv as string[]))).toMatch(expected as RegExp);
+  });
+
+  it.each([[['--help']], [['run', '--help']], [['--version']]])('%j prints and does nothing', (argv) => {
+    const print = vi.spyOn(console, 'info').mockImplementation(() => {});
+    expect(parse(argv, '0.0.0')).toBeNull();
+    expect(print).toHaveBeenCalled();
+    print.mockRestore();
+  });
+});

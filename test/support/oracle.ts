@@ -56,7 +56,7 @@ const setBytes = (ledger: Ledger): Uint8Array =>
     ? TransactionSet.schema.encode(ledger.v0.txSet)
     : GeneralizedTransactionSet.schema.encode((ledger.v === 1 ? ledger.v1 : ledger.v2).txSet);
 
-export const oracleCounts = (ledger: Ledger): [number, number] => {
+const oracleCounts = (ledger: Ledger): [number, number] => {
   const envelopes = envelopesOf(ledger);
   return [envelopes.length, envelopes.reduce((sum, e) => sum + operationsOf(e), 0)];
 };

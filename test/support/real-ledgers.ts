@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { decompress } from 'zstd-napi';
 import { SHARED } from './shared.ts';
 
-export interface IndexedLedger {
+interface IndexedLedger {
   readonly file: string;
   readonly lcmVersion: number;
   readonly ledgerSequence: number;

@@ -60,6 +60,8 @@ export interface StagedPartition {
   readonly checks: ChecksDone;
   /** Where the ledgers came from (URI). */
   readonly source: string;
+  /** Key of the lake's object that holds the first ledger, for messages. */
+  readonly firstObject?: string;
   /** Compressed bytes read from the lake. */
   readonly sourceBytes: number;
   /** XDR bytes before compression. */

@@ -95,7 +95,7 @@ export function brokenLink(context: SequencerContext): Failure | null {
     check: 'previous_ledger_hash',
     expected: lastHash,
     found: ledgers.previousHash,
-    ...(current.staged ? { object: current.staged.source } : {}),
+    ...(current.staged ? { object: current.staged.firstObject ?? current.staged.source } : {}),
   };
 }
 

@@ -76,6 +76,7 @@ class PartitionBuild {
   readonly #parquet: LedgerParquetWriter;
   readonly #tree = new MerkleTree();
   #first: LedgerFacts | null = null;
+  #firstObject = '';
   /** The last ledger that became a row. */
   #last: LedgerFacts | null = null;
   #sourceBytes = 0;
@@ -148,6 +149,7 @@ class PartitionBuild {
       },
       writer: this.#parquet.versions,
       checks: checksDone(task.checks),
+      firstObject: this.#firstObject,
       sourceBytes: this.#sourceBytes,
       rawBytes: this.#rawBytes,
     };
@@ -187,7 +189,10 @@ class PartitionBuild {
     const pending = this.#parquet.add(facts, xdr);
     if (pending) this.#pending = bothDone(this.#pending, pending);
     this.#tree.append(facts.xdrDigest);
-    this.#first ??= facts;
+    if (this.#first === null) {
+      this.#first = facts;
+      this.#firstObject = object;
+    }
     this.#last = facts;
     this.#rawBytes += xdr.length;
   }

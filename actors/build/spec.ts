@@ -38,6 +38,8 @@ export interface BuildAnswer {
   readonly ledgers: LedgerEnds;
   readonly writer: WriterVersions;
   readonly checks: ChecksDone;
+  /** Key of the lake's object that holds the first ledger. */
+  readonly firstObject: string;
   readonly sourceBytes: number;
   readonly rawBytes: number;
 }

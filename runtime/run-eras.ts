@@ -1,11 +1,13 @@
 /**
  * One run: machines, sessions, threads, observer, signals, from start to report. The machines decide when it is over.
  */
+import { resolve } from 'node:path';
 import { createActor } from 'xstate';
 import { SUPERVISOR_ID } from '../machines/peers.ts';
 import type { RunSummary } from '../machines/supervisor.ts';
 import { assemble } from './assemble.ts';
 import { type Context, openPool, openSessions } from './context.ts';
+import { Diagnostics } from './diagnostics.ts';
 import { eraSpec } from './era-spec.ts';
 import { Observer } from './observer.ts';
 import { Progress } from './progress.ts';
@@ -30,6 +32,12 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
   const pool = openPool(config);
   const sessions = openSessions(context, pool);
   const observer = new Observer(specs, log);
+  const diagnostics = new Diagnostics(resolve(config.checkpoint.dir));
+  const dump = (reason: string, eraId?: string): void => {
+    const written = diagnostics.dump(reason);
+    const where = 'path' in written ? { dump: written.path } : { dump_problem: written.problem };
+    log.error({ component: 'supervisor', ...(eraId === undefined ? {} : { era_id: eraId }), ...where }, reason);
+  };
   const machine = assemble(
     sessions,
     {
@@ -37,18 +45,31 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
       stallTimeout: config.perf.stall_timeout_ms,
       headPatience: HEAD_PATIENCE_MS,
     },
-    (eraId, reason) => log.error({ component: 'supervisor', era_id: eraId }, `circuit breaker: ${reason}`),
+    (eraId, reason) => dump(`era ${eraId}: ${reason}`, eraId),
   );
   const startedAt = new Date();
   const t0 = performance.now();
-  const actor = createActor(machine, { systemId: SUPERVISOR_ID, input: { eras: specs }, inspect: observer.inspect });
-  const over = new Promise<RunSummary>((resolve, reject) => {
+  const actor = createActor(machine, {
+    systemId: SUPERVISOR_ID,
+    input: { eras: specs },
+    inspect: (event) => {
+      diagnostics.inspect(event);
+      observer.inspect(event);
+    },
+  });
+  diagnostics.watch(actor);
+  const onQuit = (): void => dump('SIGQUIT');
+  process.on('SIGQUIT', onQuit);
+  const over = new Promise<RunSummary>((settle, reject) => {
     actor.subscribe({
       next: (snapshot) => {
         for (const [eraId, era] of Object.entries(snapshot.context.eras)) if (era.summary) observer.finish(eraId);
-        if (snapshot.status === 'done') resolve(snapshot.output);
+        if (snapshot.status === 'done') settle(snapshot.output);
       },
-      error: reject,
+      error: (error) => {
+        dump('the supervisor crashed');
+        reject(error);
+      },
     });
   });
   const takeHandlersOff = onSignals((signal) => {
@@ -73,6 +94,7 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
     // An era that was stopped in the middle (stall, crash) has not given its lock back.
     for (const session of sessions.values()) await session.closeChain().catch(() => null);
     await pool.close();
+    process.off('SIGQUIT', onQuit);
     takeHandlersOff();
   }
 }

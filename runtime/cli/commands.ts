@@ -86,7 +86,10 @@ export const COMMANDS: readonly CommandFacts[] = [
   {
     usage: 'machines [name]',
     help: 'Print the state machines: supervisor, era, worker, sequencer, courier',
-    options: [{ flag: '--format <format>', help: 'json (for Stately Studio) or mermaid' }],
+    options: [
+      { flag: '--format <format>', help: 'json (for Stately Studio) or mermaid' },
+      { flag: '--snapshot <file>', help: 'Mark the states of a diagnostic dump' },
+    ],
     examples: ['bronze-copier machines era --format mermaid'],
     load: () => import('./machines.ts'),
   },

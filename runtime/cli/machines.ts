@@ -1,7 +1,38 @@
 /** `machines [name]`: prints the state machines as they are compiled in. Touches nothing. */
+import { readFile } from 'node:fs/promises';
 import { BronzeError } from '../../machines/errors.ts';
 import { chartJson, chartMermaid, MACHINES } from '../charts.ts';
+import { parseDump } from '../diagnostics.ts';
 import { type Answer, textOption } from './answer.ts';
+
+/** Events of a dump that are printed; the file has more. */
+const SHOWN_EVENTS = 50;
+
+/** A dump for a person: every actor with its state, its chart with that state lit, and the last events. */
+async function dumpText(file: string, name: string | undefined): Promise<string> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new BronzeError('USAGE', `the dump ${file} cannot be read: ${(error as Error).message}`, {
+      details: { object: file },
+    });
+  }
+  const dump = parseDump(text, file);
+  const lines = [`%% ${dump.reason}; ${dump.written_at}; ${dump.program}`];
+  for (const actor of dump.actors) {
+    if (actor.machine === null || (name !== undefined && actor.machine !== name)) continue;
+    lines.push(
+      `%% ${actor.id}: ${actor.status}, ${actor.active.at(-1) ?? 'no state'}${actor.error ? `, ${actor.error}` : ''}`,
+    );
+    lines.push(chartMermaid(actor.machine, actor.active));
+  }
+  lines.push(`%% the last ${Math.min(dump.events.length, SHOWN_EVENTS)} of ${dump.events.length} events`);
+  for (const { at, from, to, event } of dump.events.slice(-SHOWN_EVENTS)) {
+    lines.push(`%% ${at} ${from ?? '-'} > ${to} ${JSON.stringify(event).slice(0, 200)}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
 
 export async function execute(answer: Answer): Promise<number> {
   const [name] = answer.args;
@@ -10,6 +41,11 @@ export async function execute(answer: Answer): Promise<number> {
     throw new BronzeError('USAGE', `there is no machine ${name}`, {
       details: { expected: names.join(', '), found: name },
     });
+  }
+  const snapshot = textOption(answer, 'snapshot');
+  if (snapshot !== undefined) {
+    process.stdout.write(await dumpText(snapshot, name));
+    return 0;
   }
   const format = textOption(answer, 'format') ?? 'mermaid';
   const chosen = name === undefined ? names : [name];

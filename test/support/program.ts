@@ -1,0 +1,242 @@
+/**
+ * The real program in a scene of its own: the compiled binary as a child process, with a configuration, a store, a
+ * state folder and a backup folder below one temporary folder. `npm run build` first; BRONZE_BINARY names another build.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll } from 'vitest';
+import { stringify } from 'yaml';
+import type { RunReport } from '../../runtime/summary.ts';
+import { tempFolder } from './bronze.ts';
+
+const BINARY = resolve(process.env.BRONZE_BINARY ?? join(import.meta.dirname, '../../dist/runtime/main.js'));
+
+/** Longer than any run of a test may take, ms; a program that hangs fails its test with its output. */
+const PATIENCE_MS = 50_000;
+
+/** A log line; fields that are not named here are there as well. */
+export interface LogLine {
+  readonly level: string;
+  readonly msg: string;
+  readonly component?: string;
+  readonly era_id?: string;
+  readonly correlation_id?: string;
+  readonly ledger_start?: number;
+  readonly [field: string]: unknown;
+}
+
+export interface Outcome {
+  /** Null where a signal ended it. */
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly logs: readonly LogLine[];
+  /** What `--summary` wrote; null where it wrote nothing. */
+  readonly summary: RunReport | null;
+}
+
+/** Any part of a configuration file. Objects are merged, lists replaced. */
+export interface Settings {
+  readonly [key: string]: unknown;
+}
+
+const isObject = (value: unknown): value is Settings =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+export function merge(base: Settings, over: Settings): Settings {
+  const merged: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    const old = merged[key];
+    merged[key] = isObject(old) && isObject(value) ? merge(old, value) : value;
+  }
+  return merged;
+}
+
+/** JSON lines among text. */
+export const logLines = (text: string): LogLine[] =>
+  text.split('\n').flatMap((line) => {
+    if (!line.startsWith('{"level"')) return [];
+    try {
+      return [JSON.parse(line) as LogLine];
+    } catch {
+      return [];
+    }
+  });
+
+const children = new Set<ChildProcess>();
+
+afterAll(() => {
+  for (const child of children) child.kill('SIGKILL');
+});
+
+/** A started program. */
+export class Running {
+  readonly done: Promise<Outcome>;
+  readonly #child: ChildProcess;
+  #stdout = '';
+  #stderr = '';
+
+  constructor(args: readonly string[], options: { cwd: string; env?: Record<string, string>; summary?: string }) {
+    const { PATH = '', HOME = '', NODE_V8_COVERAGE } = process.env;
+    const child = spawn(process.execPath, [BINARY, ...args], {
+      cwd: options.cwd,
+      // Nothing of this process's environment may configure the program.
+      env: { PATH, HOME, ...(NODE_V8_COVERAGE ? { NODE_V8_COVERAGE } : {}), ...options.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    children.add(child);
+    child.stdout?.on('data', (chunk: Buffer) => {
+      this.#stdout += chunk.toString();
+    });
+    child.stderr?.on('data', (chunk: Buffer) => {
+      this.#stderr += chunk.toString();
+    });
+    const late = setTimeout(() => {
+      this.#stderr += `\nkilled by the test: still running after ${PATIENCE_MS} ms\n`;
+      child.kill('SIGKILL');
+    }, PATIENCE_MS);
+    this.done = new Promise((finish, reject) => {
+      child.on('error', reject);
+      child.on('close', (code, signal) => {
+        clearTimeout(late);
+        children.delete(child);
+        const { summary } = options;
+        finish({
+          code,
+          signal,
+          stdout: this.#stdout,
+          stderr: this.#stderr,
+          logs: this.logs,
+          summary: summary && existsSync(summary) ? (JSON.parse(readFileSync(summary, 'utf8')) as RunReport) : null,
+        });
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid as number;
+  }
+
+  get isOver(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  /** What it has logged so far. */
+  get logs(): LogLine[] {
+    return [...logLines(this.#stdout), ...logLines(this.#stderr)];
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** Waits until `holds`; fails with the output where the program ends before. */
+  async until(holds: (running: Running) => boolean, what: string): Promise<void> {
+    while (!holds(this)) {
+      if (this.isOver) {
+        const { stdout, stderr } = await this.done;
+        if (holds(this)) return;
+        throw new Error(`the program ended before ${what}\n${stdout}\n${stderr}`);
+      }
+      await sleep(5);
+    }
+  }
+
+  untilLogged(matches: (line: LogLine) => boolean, what: string): Promise<void> {
+    return this.until(() => this.logs.some(matches), what);
+  }
+}
+
+export interface RunChoices {
+  /** Over the scene's settings. */
+  readonly settings?: Settings;
+  readonly args?: readonly string[];
+  readonly env?: Record<string, string>;
+}
+
+let summaries = 0;
+
+/** A place with everything that a copier needs; removed when the test file is through. */
+export class Scene {
+  readonly root = tempFolder();
+  readonly data = join(this.root, 'data');
+  /** Storage with its prefix. */
+  readonly bronze = join(this.data, 'bronze');
+  readonly state = join(this.root, 'state');
+  readonly backup = join(this.root, 'pas-backup');
+  settings: Settings;
+
+  constructor(lake: string, era: Settings | readonly Settings[], more: Settings = {}) {
+    const eras = Array.isArray(era) ? era : [era];
+    this.settings = merge(
+      {
+        copier_id: 'copier-under-test',
+        eras,
+        source: { mode: 'local', local_path: lake },
+        storage: { backend: 'local', local_dir: this.data, prefix: 'bronze/' },
+        catalog: { backend: 'none' },
+        pas: { enabled: true, backup_dir: this.backup },
+        checkpoint: { dir: this.state },
+        perf: { workers: 2, threads: 2, retry_attempts: 2, retry_backoff_ms: 10 },
+      },
+      more,
+    );
+  }
+
+  /** Another scene with the same storage: a copier elsewhere, with state and backup folders of its own. */
+  elsewhere(more: Settings = {}): Scene {
+    const scene = new Scene('', []);
+    const own = { pas: { backup_dir: scene.backup }, checkpoint: { dir: scene.state }, copier_id: 'copier-elsewhere' };
+    scene.settings = merge(merge(this.settings, own), more);
+    return scene;
+  }
+
+  /** The configuration as a file. */
+  config(settings: Settings = {}): string {
+    const file = join(this.root, 'config.yaml');
+    const text = stringify(merge(this.settings, settings));
+    // Left alone where nothing changes: tests compare whole folders before and after.
+    if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text);
+    return file;
+  }
+
+  /** Starts any command with the scene's configuration. */
+  start(command: string, { settings = {}, args = [], env = {} }: RunChoices = {}): Running {
+    const words = [command, '--config', this.config(settings), ...args];
+    if (command !== 'run') return new Running(words, { cwd: this.root, env });
+    const summary = join(this.root, `summary-${++summaries}.json`);
+    return new Running([...words, '--summary', summary], { cwd: this.root, env, summary });
+  }
+
+  run(choices: RunChoices = {}): Promise<Outcome> {
+    return this.start('run', choices).done;
+  }
+
+  /** Starts a run with these settings changed for good. */
+  change(settings: Settings): this {
+    this.settings = merge(this.settings, settings);
+    return this;
+  }
+
+  /** Folder of a chain below storage. */
+  chain(network: string, eraId: string, version = 'v1'): string {
+    return join(this.bronze, network, eraId, version);
+  }
+
+  /** Loses what is below the scene's root under these names. */
+  lose(...names: readonly string[]): void {
+    for (const name of names) rmSync(join(this.root, name), { recursive: true, force: true });
+  }
+
+  /** `verify` of the storage from outside: no configuration, no state. */
+  verify(...args: readonly string[]): Promise<Outcome> {
+    return program('verify', this.data, ...args);
+  }
+}
+
+/** Runs any command line in an empty folder. */
+export const program = (...args: readonly string[]): Promise<Outcome> => new Running(args, { cwd: tempFolder() }).done;

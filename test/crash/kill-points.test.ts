@@ -1,0 +1,136 @@
+// The real program, killed between every two durable steps of a run and of a recovery, then started again: with the
+// state folder as the dead one left it, and without. The outcome is that of a run that nothing disturbed (S5, S14, S29).
+import { beforeAll, describe, expect, it } from 'vitest';
+import { KILL_POINTS, type KillPoint } from '../../actors/kill-points.ts';
+import { type Cut, copyOfCopier, expectDone, expectSettled, newCopier, said, undisturbed } from '../support/copier.ts';
+import { everything, expectNothingHalfVisible, expectWhole, type Reference } from '../support/outcome.ts';
+import type { Scene } from '../support/program.ts';
+
+// Partitions 40-47, 48-55, 56-63 and 64-71, 72-79. One thread, so that hits in threads are counted in one place.
+const CUT: Cut = { start: 40, end: 79, size: 8 };
+const SETTINGS = { perf: { threads: 1 } };
+
+interface Kill {
+  readonly at: KillPoint;
+  readonly hit: number;
+}
+
+const nameOf = ({ at, hit }: Kill): string => (hit === 1 ? at : `${at}#${hit}`);
+
+/** Reached only by a run that finds a dead holder's lock, or what a dead run had staged. */
+const RECOVERY_ONLY: readonly KillPoint[] = ['lock:after-claim', 'lock:after-takeover', 'sweep:before-unlink'];
+
+/** How often an undisturbed run comes by, as far as it is worth being killed there. */
+function hitsOf(at: KillPoint): number {
+  const [step] = at.split(':');
+  // Once per era.
+  if (step === 'lock' || step === 'journal') return 2;
+  // `_bronze.json`, manifest and event, of both eras in turn.
+  if (step === 'create') return 6;
+  // The copy of an event, then the heads.
+  return step === 'copies' ? 4 : 3;
+}
+
+const inFirstRun: Kill[] = KILL_POINTS.filter((at) => !RECOVERY_ONLY.includes(at)).flatMap((at) =>
+  Array.from({ length: hitsOf(at) }, (_, n) => ({ at, hit: n + 1 })),
+);
+
+/** A first death, and a second one of the run that recovers from it. */
+const inRecovery: readonly (readonly [Kill, Kill])[] = (
+  [
+    // The lock of a dead holder is taken over; what the dead one staged is swept.
+    ['journal:after-rename', 'lock:before-link'],
+    ['journal:after-rename', 'lock:after-claim'],
+    ['journal:after-rename', 'lock:after-takeover'],
+    ['lock:after-link#2', 'lock:after-takeover#2'],
+    ['commit:before-publish', 'lock:after-claim#2'],
+    ['commit:before-publish', 'journal:before-rename'],
+    ['commit:before-publish', 'journal:after-rename'],
+    ['staging:opened', 'sweep:before-unlink'],
+    ['staging:finished#2', 'sweep:before-unlink'],
+    ['create:before-link#4', 'sweep:before-unlink'],
+    ['publish:after-link#2', 'sweep:before-unlink'],
+    // Published, not sealed.
+    ['commit:after-publish#2', 'publish:before-link'],
+    ['commit:after-publish#2', 'commit:after-publish'],
+    ['commit:after-publish#2', 'create:after-link'],
+    // Sealed, not attested.
+    ['commit:after-seal#2', 'commit:before-attest'],
+    ['commit:after-seal#2', 'create:after-link'],
+    ['commit:after-seal#2', 'commit:before-copies'],
+    // Attested; copies, checkpoint.
+    ['commit:after-attest#2', 'copies:before-rename'],
+    ['copies:before-rename#4', 'checkpoint:before-rename'],
+    ['checkpoint:before-write#2', 'checkpoint:before-write'],
+    ['checkpoint:before-rename#2', 'checkpoint:after-rename'],
+  ] as const
+).map(([first, second]) => [killOf(first), killOf(second)]);
+
+function killOf(text: string): Kill {
+  const [at, hit = '1'] = text.split('#');
+  return { at: at as KillPoint, hit: Number(hit) };
+}
+
+let reference: Reference;
+
+beforeAll(async () => {
+  reference = await undisturbed(await newCopier(CUT, SETTINGS));
+});
+
+/** Runs until it is killed; that it never is, is a failure. */
+async function killedAt(scene: Scene, kill: Kill): Promise<void> {
+  const run = await scene.run({ env: { BRONZE_KILL_AT: `${kill.at}#${kill.hit}` } });
+  expect(run.signal, `${nameOf(kill)} was never reached: ${said(run)}`).toBe('SIGKILL');
+  expectNothingHalfVisible(scene, reference);
+}
+
+/**
+ * Started again with everything in place, and once without state folder and copies. `proof`: `verify` reads it all, and
+ * one more run writes nothing. (Where it is left out, the same bytes are compared with those that were verified.)
+ */
+async function expectRecovery(scene: Scene, proof: boolean): Promise<void> {
+  const bereft = copyOfCopier(scene);
+  bereft.lose('state', 'pas-backup');
+  for (const [place, kept] of [
+    [scene, true],
+    [bereft, false],
+  ] as const) {
+    await expectDone(place);
+    if (proof) await expectSettled(place, reference, { kept });
+    else expectWhole(place, reference, { kept });
+  }
+}
+
+describe('S5, S14, S29: killed at every kill point', () => {
+  it('knows every kill point', () => {
+    const reached = new Set([...inFirstRun, ...inRecovery.flat()].map(({ at }) => at));
+    expect(KILL_POINTS.filter((at) => !reached.has(at))).toEqual([]);
+  });
+
+  it.concurrent.each(inFirstRun.map((kill) => [nameOf(kill), kill] as const))('%s', async (_, kill) => {
+    const scene = await newCopier(CUT, SETTINGS);
+    await killedAt(scene, kill);
+    await expectRecovery(scene, kill.hit === 1);
+  });
+});
+
+describe('S5: killed again while it recovers', () => {
+  const cases = inRecovery.map(([first, second]) => [nameOf(first), nameOf(second), first, second] as const);
+  it.concurrent.each(cases)('%s, then %s', async (_, __, first, second) => {
+    const scene = await newCopier(CUT, SETTINGS);
+    await killedAt(scene, first);
+    await killedAt(scene, second);
+    await expectRecovery(scene, true);
+  });
+
+  it('the same point time and again gets no further and does no harm', async () => {
+    const scene = await newCopier(CUT, SETTINGS);
+    await killedAt(scene, killOf('commit:after-publish'));
+    for (let n = 0; n < 3; n++) {
+      const before = everything(scene).bronze;
+      await killedAt(scene, killOf('lock:after-takeover'));
+      expect(everything(scene).bronze).toEqual(before);
+    }
+    await expectRecovery(scene, true);
+  });
+});

@@ -3,7 +3,7 @@
  * state folder and a backup folder below one temporary folder. `npm run build` first; BRONZE_BINARY names another build.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll } from 'vitest';
@@ -192,6 +192,17 @@ export class Scene {
     const scene = new Scene('', []);
     const own = { pas: { backup_dir: scene.backup }, checkpoint: { dir: scene.state }, copier_id: 'copier-elsewhere' };
     scene.settings = merge(merge(this.settings, own), more);
+    return scene;
+  }
+
+  /** A scene that begins where this one stands: copies of its storage, state and backup folder. */
+  copy(): Scene {
+    const scene = this.elsewhere({ copier_id: this.settings.copier_id, storage: { local_dir: '' } });
+    scene.change({ storage: { local_dir: scene.data } });
+    for (const name of ['data', 'state', 'pas-backup']) {
+      const from = join(this.root, name);
+      if (existsSync(from)) cpSync(from, join(scene.root, name), { recursive: true });
+    }
     return scene;
   }
 

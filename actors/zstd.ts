@@ -142,8 +142,11 @@ export class FrameDecompressor {
         return arena.take(this.#context.decompress(arena.bytes.subarray(arena.used, arena.used + room), bytes));
       } catch (cause) {
         if (text(cause) !== TOO_SMALL) throw corrupt(object, 'zstd_content', text(cause), cause);
+        if (known !== null && room >= known)
+          throw corrupt(object, 'zstd_content', `it holds more than ${known} bytes`, cause);
         if (room >= this.#limit) throw tooLarge(object, this.#limit, 'more');
-        arena.reserve(Math.min(this.#limit, room * 2));
+        // Never by nothing, or a frame that lies about its size would be tried for ever.
+        arena.reserve(Math.min(this.#limit, Math.max(FIRST_GUESS, room * 2)));
       }
     }
   }

@@ -154,6 +154,20 @@ it('stops at its limit, whatever a frame says about itself', () => {
   expect(failureOf(lying).code).toBe('OBJECT_TOO_LARGE');
 });
 
+it('ends where a frame holds more than it says, also in an arena without room', () => {
+  const lying = pack(text, { size: true });
+  expect(unpack(lying).equals(text)).toBe(true);
+  // The content size of 5,600 stands in two bytes behind the descriptor, less 256.
+  expect(lying.readUInt16LE(5)).toBe(text.length - 256);
+  lying.writeUInt16LE(0, 5);
+  for (const arena of [new Arena(0), new Arena(1), new Arena()]) {
+    expect(() => frames.decompressInto(arena, lying, 'lake/object')).toThrow(BronzeError);
+    expect(arena.used).toBe(0);
+  }
+  const zero = Buffer.from('28b52ffd2000a100000200000002000000000000000100000002000000', 'hex');
+  expect(() => frames.decompressInto(new Arena(0), zero, 'lake/object')).toThrow(/more than 0 bytes/);
+});
+
 describeShared('real objects of lakes', () => {
   it('are unpacked, checksum included', () => {
     const folder = join(SHARED, 'ledgers/lake-files');

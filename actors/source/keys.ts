@@ -51,7 +51,7 @@ export function partitionFolder(n: LakeNumbers, sequence: number): string {
 }
 
 /** Key of the object that holds a sequence, up to and with the dot before the suffix. */
-export function objectStem(n: LakeNumbers, sequence: number): string {
+function objectStem(n: LakeNumbers, sequence: number): string {
   // Ends are not clipped here: at 4294967295 a name says what the arithmetic gives.
   const { start, end } = cell(sequence, n.ledgersPerFile);
   return `${partitionFolder(n, sequence)}${reversedHex(start)}--${start}${end > start ? `-${end}` : ''}.xdr.`;

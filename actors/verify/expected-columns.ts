@@ -11,14 +11,14 @@ import type { ChainName } from '../paths.ts';
 import type { PhysicalType } from './parquet-values.ts';
 
 /** The bytes of a ledger in memory. */
-export interface LedgerBytes {
+interface LedgerBytes {
   readonly buffer: Buffer;
   readonly start: number;
   readonly end: number;
 }
 
 /** How a column's value follows from a ledger. `any`: it is not said by the ledger, only its type is held. */
-export type ExpectedValue =
+type ExpectedValue =
   | { readonly kind: 'int64'; readonly of: (facts: LedgerFacts, ledger: LedgerBytes) => bigint }
   | { readonly kind: 'int32'; readonly of: (facts: LedgerFacts, ledger: LedgerBytes) => number }
   | { readonly kind: 'text'; readonly of: (facts: LedgerFacts) => string }

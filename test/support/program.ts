@@ -227,6 +227,13 @@ export class Scene {
     return this.start('run', choices).done;
   }
 
+  /** Any words of a command line, in the scene's folder; an object at the end is its environment. */
+  command(...words: readonly (string | Record<string, string>)[]): Promise<Outcome> {
+    const env = words.find((word) => typeof word === 'object');
+    const args = words.filter((word) => typeof word === 'string');
+    return new Running(args, { cwd: this.root, ...(env ? { env } : {}) }).done;
+  }
+
   /** Starts a run with these settings changed for good. */
   change(settings: Settings): this {
     this.settings = merge(this.settings, settings);

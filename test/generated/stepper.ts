@@ -98,7 +98,7 @@ const siblings = (transition: Transition): readonly unknown[] => {
 };
 
 /** `worker.building: work.cancelled`, with the guard's place where an event has several. */
-export function transitionName(transition: Transition): string {
+function transitionName(transition: Transition): string {
   const all = siblings(transition);
   const index = all.indexOf(transition);
   const on = transition.eventType === '' ? 'always' : transition.eventType;

@@ -16,12 +16,15 @@ function stateOf(value: unknown): string {
     .join(' + ');
 }
 
-function after(before: Situation | null, at: Situation): string {
-  const asked = at.effects.filter((effect) => !before?.effects.some((other) => other === effect));
+/** What a move led to; `crashed` is the child that it took away. */
+function after(before: Situation | null, at: Situation, crashed: string | null = null): string {
+  const isNew = (child: string): boolean => child === crashed || !before?.children.includes(child);
   return [
     stateOf(at.snapshot.value),
     ...at.sent.map(({ to, event }) => `tells ${to} ${event.type}`),
-    ...asked.map(({ name }) => `asks for ${name}`),
+    ...at.children.filter(isNew).map((child) => `starts ${child}`),
+    ...at.effects.filter((effect) => !before?.effects.includes(effect)).map(({ name }) => `asks for ${name}`),
+    ...at.timers.filter((timer) => !before?.timers.includes(timer)).map(({ event }) => `waits for ${event.type}`),
   ].join('; ');
 }
 
@@ -46,7 +49,8 @@ for (const [machine, models] of Object.entries(MODELS)) {
       say(`   starts in ${after(null, expected[0] as Situation)}`);
       for (const [i, move] of moves.entries()) {
         say(`${String(i + 1).padStart(3)}. ${move.type}`);
-        say(`     → ${after(expected[i] as Situation, expected[i + 1] as Situation)}`);
+        const crashed = move.kind === 'crash' ? move.child : null;
+        say(`     → ${after(expected[i] as Situation, expected[i + 1] as Situation, crashed)}`);
       }
       for (const at of expected) covered.add(at);
     }

@@ -72,7 +72,7 @@ export class EraSession {
   readonly #setup: EraSetup;
   readonly #place: ChainPlace & { readonly backup: BackupFolder | null };
   readonly #log: Logger;
-  /** Builds that were asked for and have not settled, cancelled ones included. */
+  /** Builds that were asked for and the opening of the chain, as long as they have not settled; cancelled ones as well. */
   readonly #underWay = new Set<Promise<unknown>>();
   #lock: ChainLock | null = null;
   #staging: StagingSpec | null = null;
@@ -88,7 +88,14 @@ export class EraSession {
   }
 
   /** Takes the lock (kept from an earlier start of this era in this process), sweeps, compares `_bronze.json`. */
-  async openChain(signal: AbortSignal): Output<'openChain'> {
+  openChain(signal: AbortSignal): Output<'openChain'> {
+    const opening = this.#open(signal);
+    // A drain may come before the lock is taken, which has to be given back all the same.
+    this.#track(opening);
+    return opening;
+  }
+
+  async #open(signal: AbortSignal): Output<'openChain'> {
     const { stateDir, chain, copierId, store, files } = this.#setup;
     this.#lock ??= await acquireLock({ dir: stateDir, chain, copierId, ...(files ? { files } : {}) });
     const lock = this.#lock;
@@ -233,7 +240,7 @@ export class EraSession {
     return null;
   }
 
-  /** Waits for cancelled builds to end, removes what this run staged, gives the lock back. */
+  /** Waits for what was cancelled to end, removes what this run staged, gives the lock back. */
   async closeChain(signal?: AbortSignal): Output<'closeChain'> {
     await Promise.allSettled(this.#underWay);
     const lock = this.#lock;

@@ -164,8 +164,14 @@ export const eraMachine = setup({
       waits: { ...context.waits, era: `backing off after ${params.failure.code}` },
     })),
     endOwnWait: assign({ waits: ({ context }) => without(context.waits, 'era') }),
-    declareOwnWait: assign({
-      waits: ({ context }, params: { reason: string }) => ({ ...context.waits, era: params.reason }),
+    declareLedgerWait: assign({
+      waits: ({ context }) => ({
+        ...context.waits,
+        era:
+          context.holeAt === null
+            ? 'waiting for ledgers'
+            : `waiting for ledger ${context.holeAt}, which is missing although later ones are there`,
+      }),
     }),
     fail: assign(({ context }, params: { failure: Failure }) => ({
       ...stopAt(context, context.frontier, params.failure),
@@ -488,7 +494,7 @@ export const eraMachine = setup({
       ],
     },
     awaitingLedgers: {
-      entry: [{ type: 'declareOwnWait', params: { reason: 'waiting for ledgers' } }, 'progress'],
+      entry: ['declareLedgerWait', 'progress'],
       exit: ['endOwnWait', 'progress'],
       initial: 'sleeping',
       always: { guard: 'mustEnd', target: 'draining' },
@@ -511,7 +517,10 @@ export const eraMachine = setup({
           },
         },
         judging: {
-          always: [{ guard: 'hasLedgers', target: '#era.copying' }, { target: 'sleeping' }],
+          always: [
+            { guard: 'hasLedgers', target: '#era.copying' },
+            { target: 'sleeping', actions: 'declareLedgerWait' },
+          ],
         },
         sleeping: { after: { pollInterval: 'polling' } },
       },

@@ -72,8 +72,12 @@ export class Observer {
 
   /** For `createActor(…, { inspect })`. */
   readonly inspect = (event: InspectionEvent): void => {
-    if (event.type !== '@xstate.event') return;
     const target = event.actorRef as { id?: string };
+    if (event.type === '@xstate.snapshot') {
+      this.#seeOwnWait(target.id ?? '', event.snapshot);
+      return;
+    }
+    if (event.type !== '@xstate.event') return;
     this.#see(event.event as unknown as Seen, target.id ?? '');
   };
 
@@ -149,9 +153,7 @@ export class Observer {
         );
         return;
       case 'wait.declared':
-        if (era.waits.size === 0) era.waitingSince = this.#now();
-        era.waits.set(event.actorId, event.reason);
-        log.debug({ ...base, waiting: event.actorId }, event.reason);
+        this.#declareWait(era, event.actorId, event.reason);
         return;
       case 'wait.ended':
         era.waits.delete(event.actorId);
@@ -180,6 +182,24 @@ export class Observer {
     this.#endWait(era);
     era.building.clear();
     era.endedAt = this.#now();
+  }
+
+  /** An era tells nobody of its own waits (for ledgers, after a failed start): they stand in its context only. */
+  #seeOwnWait(id: string, snapshot: unknown): void {
+    const era = id.startsWith('era:') ? this.eras.get(id.slice('era:'.length)) : undefined;
+    if (!era || era.endedAt !== null) return;
+    const { context } = snapshot as { context?: { waits?: Readonly<Record<string, string>> } };
+    const reason = context?.waits?.era;
+    if (era.waits.get(id) === reason) return;
+    if (reason !== undefined) this.#declareWait(era, id, reason);
+    else if (era.waits.delete(id)) this.#endWait(era);
+  }
+
+  #declareWait(era: EraProgress, actorId: string, reason: string): void {
+    if (era.waits.size === 0) era.waitingSince = this.#now();
+    era.waits.set(actorId, reason);
+    const [component] = actorId.split(':');
+    this.#log.debug({ component, era_id: era.eraId, waiting: actorId }, reason);
   }
 
   #endWait(era: EraProgress): void {

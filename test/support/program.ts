@@ -163,14 +163,17 @@ let summaries = 0;
 /** A place with everything that a copier needs; removed when the test file is through. */
 export class Scene {
   readonly root = tempFolder();
-  readonly data = join(this.root, 'data');
+  readonly data: string;
   /** Storage with its prefix. */
-  readonly bronze = join(this.data, 'bronze');
+  readonly bronze: string;
   readonly state = join(this.root, 'state');
   readonly backup = join(this.root, 'pas-backup');
   settings: Settings;
 
-  constructor(lake: string, era: Settings | readonly Settings[], more: Settings = {}) {
+  /** `storage`: that of another scene; its own where none is given. */
+  constructor(lake: string, era: Settings | readonly Settings[], more: Settings = {}, storage?: string) {
+    this.data = storage ?? join(this.root, 'data');
+    this.bronze = join(this.data, 'bronze');
     const eras = Array.isArray(era) ? era : [era];
     this.settings = merge(
       {
@@ -189,7 +192,7 @@ export class Scene {
 
   /** Another scene with the same storage: a copier elsewhere, with state and backup folders of its own. */
   elsewhere(more: Settings = {}): Scene {
-    const scene = new Scene('', []);
+    const scene = new Scene('', [], {}, this.data);
     const own = { pas: { backup_dir: scene.backup }, checkpoint: { dir: scene.state }, copier_id: 'copier-elsewhere' };
     scene.settings = merge(merge(this.settings, own), more);
     return scene;
@@ -197,8 +200,13 @@ export class Scene {
 
   /** A scene that begins where this one stands: copies of its storage, state and backup folder. */
   copy(): Scene {
-    const scene = this.elsewhere({ copier_id: this.settings.copier_id, storage: { local_dir: '' } });
-    scene.change({ storage: { local_dir: scene.data } });
+    const scene = new Scene('', []);
+    const { pas, checkpoint, storage } = scene.settings as Record<string, Settings>;
+    scene.settings = merge(this.settings, {
+      pas: { backup_dir: pas?.backup_dir },
+      checkpoint: { dir: checkpoint?.dir },
+      storage: { local_dir: storage?.local_dir },
+    });
     for (const name of ['data', 'state', 'pas-backup']) {
       const from = join(this.root, name);
       if (existsSync(from)) cpSync(from, join(scene.root, name), { recursive: true });

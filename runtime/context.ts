@@ -93,7 +93,7 @@ export function openContext(answer: Answer, env: Environment = process.env): Con
 export const openPool = (config: Config): ThreadPool => new ThreadPool(config.perf.threads || availableParallelism());
 
 /** Everything fixed for one era of this configuration. */
-function eraSetup(context: Context, era: EraConfig, pool: ThreadPool): EraSetup {
+export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool']): EraSetup {
   const { config } = context;
   const chain = chainOf(era);
   const table = config.bronze.primary_table;

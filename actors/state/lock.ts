@@ -43,6 +43,9 @@ const ATTEMPTS = 20;
 /** Claims on claims: each needs a copier that died within milliseconds. */
 const CLAIM_DEPTH = 20;
 
+/** Nonces with which this process did not get a lock, although a file with them may have been left behind. */
+const abandoned = new Set<string>();
+
 const newNonce = (): string => randomBytes(16).toString('hex');
 
 /**
@@ -77,6 +80,8 @@ export async function acquireLock(options: LockOptions): Promise<ChainLock> {
       throw error;
     }
   } catch (error) {
+    // Whatever still stands there of it holds nothing: the next try of this process may take its place.
+    abandoned.add(nonce);
     throw fileError('state', 'take the lock', path, error);
   }
 }
@@ -96,16 +101,26 @@ function unlessVanished(error: unknown): null {
   throw error;
 }
 
+/** A lock that could not be made durable is not held: it is taken away again. */
+async function fsyncOrRemove({ files, dir, path }: Taking): Promise<void> {
+  try {
+    await fsyncFolder(files, dir);
+  } catch (error) {
+    await unlinkIfThere(files, path).catch(() => false);
+    throw error;
+  }
+}
+
 /** Makes our holder stand at `path`; answers the nonces of the dead holder that stood there, if any. */
 async function take(taking: Taking): Promise<string[]> {
-  const { files, path, dir, holder } = taking;
+  const { files, path, holder } = taking;
   const temp = `${path}.${holder.nonce}.tmp`;
   try {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const created = await createHolder(files, path, temp, holder).catch(unlessVanished);
       if (created === null) continue;
       if (created) {
-        await fsyncFolder(files, dir);
+        await fsyncOrRemove(taking);
         return [];
       }
       const former = await readHolder(files, path);
@@ -113,7 +128,7 @@ async function take(taking: Taking): Promise<string[]> {
       assertDead(taking, former);
       if (await withClaim(taking, former, () => files.rename(temp, path))) {
         killPoint('lock:after-takeover');
-        await fsyncFolder(files, dir);
+        await fsyncOrRemove(taking);
         return [former.nonce];
       }
     }
@@ -190,6 +205,7 @@ function assertDead(
       details: { object: path, hint: unlock },
     });
   }
+  if (abandoned.has(found.nonce)) return;
   const state = liveness(taking.view, processOf(found));
   if (mayPass(state)) return;
   const hint =

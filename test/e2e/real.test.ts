@@ -92,7 +92,6 @@ describeShared('S1, S2: 600 real ledgers of pubnet', () => {
     expect((await other.run()).code).toBe(0);
     expect(sealedIn(other.chain('pubnet', 'e'))).toEqual([`${START}-${END}`]);
     expectRows(await rowsIn(other.bronze), lake.expected);
-    expect((await other.verify()).code).toBe(0);
   });
 });
 
@@ -100,18 +99,18 @@ describeShared('S1, S2: small real ledgers in partitions of 7', () => {
   const MIXED = [...SMALL, 'pubnet/pubnet-16154623-v0.xdr', 'load/standalone-84-v2.xdr'];
 
   it('1, 2 and 4 workers, two runs, one chain of events or another: the same bytes and rows', async () => {
-    const lake = makeLake({ start: 1000, count: 300, templates: MIXED });
+    const lake = makeLake({ start: 1000, count: 150, templates: MIXED });
     const all: Record<string, string>[] = [];
     for (const workers of [1, 2, 4, 4]) {
-      const scene = new Scene(lake.path, era(1000, 1299, { partition_size: 7 }), { perf: { workers, threads: 2 } });
+      const scene = new Scene(lake.path, era(1000, 1149, { partition_size: 7 }), { perf: { workers, threads: 2 } });
       expect((await scene.run()).code).toBe(0);
-      expect(sealedIn(scene.chain('pubnet', 'e'))).toEqual(grid(1000, 1299, 7));
+      expect(sealedIn(scene.chain('pubnet', 'e'))).toEqual(grid(1000, 1149, 7));
       all.push(parquetHashes(scene.bronze));
       if (all.length > 1) continue;
       expectRows(await rowsIn(scene.bronze), lake.expected);
       expect((await scene.verify()).code).toBe(0);
     }
-    expect(Object.keys(all[0] as object)).toHaveLength(44);
+    expect(Object.keys(all[0] as object)).toHaveLength(grid(1000, 1149, 7).length);
     for (const hashes of all) expect(hashes).toEqual(all[0]);
   });
 });

@@ -69,7 +69,7 @@ describe('S7: two copiers on one chain', () => {
     expect((await first.done).code).toBe(0);
   });
 
-  it.each([2, 10])(
+  it.each([3, 10])(
     'with two state folders at once, partitions of %i: one set of objects, one chain, right content',
     async (size) => {
       const here = await sampleScene(sampleEra({ partition_size: size }));

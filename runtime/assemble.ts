@@ -28,8 +28,6 @@ interface Tools {
   readonly tell: (id: string, event: WorkerEvent | SequencerEvent) => void;
 }
 
-const ALIVE: SequencerEvent = { type: 'effect.progressed' };
-
 /** Between half and the whole of the back-off, so that workers which failed together do not come back together. */
 const withJitter = (ms: number): number => ms * (0.5 + Math.random() / 2);
 
@@ -52,11 +50,13 @@ export function assemble(
       run(sessionOf(input.eraId), input, { signal, tell: (id, event) => system.get(id)?.send(event) }),
     );
 
+  /** Jitter may shorten what this program thought out itself, never what the other side asked for. */
   const retry = (context: {
     retryBackoffMs: number;
     failures: number;
     failure: { retryAfterMs?: number } | null;
-  }): number => withJitter(backoffMs(context.retryBackoffMs, context.failures, context.failure?.retryAfterMs ?? 0));
+  }): number =>
+    Math.max(withJitter(backoffMs(context.retryBackoffMs, context.failures)), context.failure?.retryAfterMs ?? 0);
 
   const worker = workerMachine.provide({
     actors: {
@@ -80,10 +80,10 @@ export function assemble(
   const sequencer = sequencerMachine.provide({
     actors: {
       verifySealed: perform('verifySealed', (session, input, { signal, tell }) =>
-        session.verifySealed(input, signal, () => tell(sequencerActorId(input.eraId), ALIVE)),
+        session.verifySealed(input, signal, (type) => tell(sequencerActorId(input.eraId), { type })),
       ),
       publishPartition: perform('publishPartition', (session, input, { signal, tell }) =>
-        session.publishPartition(input, signal, () => tell(sequencerActorId(input.eraId), ALIVE)),
+        session.publishPartition(input, signal, (type) => tell(sequencerActorId(input.eraId), { type })),
       ),
       checkNeighbours: perform('checkNeighbours', (session, input, { signal }) =>
         session.checkNeighbours(input, signal),

@@ -1,0 +1,193 @@
+/**
+ * Eras of real actors, joined as the program joins them, over effects that only say what they would have done, and a
+ * clock that a test turns. Hours take milliseconds.
+ */
+import { type AnyActorRef, createActor, SimulatedClock } from 'xstate';
+import { BronzeError } from '../../machines/errors.ts';
+import { SUPERVISOR_ID } from '../../machines/peers.ts';
+import type { AttestedEvent, EraSpec, LedgerRange, SealedPartition } from '../../machines/protocol.ts';
+import type { RunSummary } from '../../machines/supervisor.ts';
+import { assemble } from '../../runtime/assemble.ts';
+import type { EraEffects } from '../../runtime/session.ts';
+import { attestedEvent, sealedPartition, stagedPartition } from './pure-values.ts';
+
+export const SECOND = 1_000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+export const STALL_TIMEOUT = 5 * MINUTE;
+
+export const specOf = (eraId: string, over: Partial<EraSpec> = {}): EraSpec => ({
+  eraId,
+  network: 'testnet',
+  versionLabel: 'v1',
+  grid: { size: 10, origin: 0, ledgerStart: 10, ledgerEnd: 39 },
+  stopAfter: null,
+  once: false,
+  workers: 2,
+  queueSize: 4,
+  retryAttempts: 3,
+  retryBackoffMs: SECOND,
+  respawnLimit: 3,
+  attests: true,
+  delivers: false,
+  runId: 'run',
+  ...over,
+});
+
+/** What is durable about an era, and what was asked of it. */
+export interface FakeEra {
+  readonly spec: EraSpec;
+  readonly sealed: SealedPartition[];
+  readonly events: AttestedEvent[];
+  /** Names of effects in the order in which they were asked for, with the moment. */
+  readonly calls: { readonly name: string; readonly at: number; readonly range?: LedgerRange }[];
+  /** Builds under way, and the most there ever were since `mostBuilds` was last set. */
+  builds: number;
+  mostBuilds: number;
+  /** Effects of actors that were stopped. */
+  aborted: number;
+}
+
+/** Replaces single effects; `usual` is what would have been done. */
+export type Override = (era: FakeEra, usual: EraEffects, world: FakeWorld) => Partial<EraEffects>;
+
+/** Never settles, but for being aborted. */
+export const never = (era: FakeEra, signal: AbortSignal | undefined): Promise<never> =>
+  new Promise((_, reject) => {
+    signal?.addEventListener('abort', () => {
+      era.aborted += 1;
+      reject(new BronzeError('CANCELLED', 'aborted'));
+    });
+  });
+
+export class FakeWorld {
+  readonly clock = new SimulatedClock();
+  readonly eras = new Map<string, FakeEra>();
+  /** What the circuit breaker said, in order. */
+  readonly stalls: { readonly eraId: string; readonly reason: string; readonly at: number }[] = [];
+  summary: RunSummary | null = null;
+  readonly #actor: AnyActorRef;
+
+  constructor(specs: readonly EraSpec[], overrides: Readonly<Record<string, Override>> = {}) {
+    const sessions = new Map<string, EraEffects>();
+    for (const spec of specs) {
+      const era: FakeEra = { spec, sealed: [], events: [], calls: [], builds: 0, mostBuilds: 0, aborted: 0 };
+      this.eras.set(spec.eraId, era);
+      const usual = this.#usual(era);
+      sessions.set(spec.eraId, this.#noting(era, { ...usual, ...overrides[spec.eraId]?.(era, usual, this) }));
+    }
+    const tuning = { pollInterval: 5 * SECOND, stallTimeout: STALL_TIMEOUT, headPatience: 10 * MINUTE };
+    const machine = assemble(sessions, tuning, (eraId, reason) =>
+      this.stalls.push({ eraId, reason, at: this.clock.now() }),
+    );
+    const actor = createActor(machine, { systemId: SUPERVISOR_ID, input: { eras: specs }, clock: this.clock });
+    actor.subscribe({
+      next: ({ status, output }) => {
+        if (status === 'done') this.summary = output;
+      },
+      error: (error) => {
+        throw error;
+      },
+    });
+    this.#actor = actor;
+    actor.start();
+  }
+
+  era(eraId: string): FakeEra {
+    const era = this.eras.get(eraId);
+    if (!era) throw new Error(`there is no era ${eraId}`);
+    return era;
+  }
+
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => this.clock.setTimeout(resolve, ms));
+  }
+
+  /** Lets time pass, in steps short enough that whatever a timer starts has its own timers in order. */
+  async pass(ms: number, step = 5 * SECOND): Promise<void> {
+    for (let passed = 0; passed < ms && !this.summary; passed += step) {
+      await settle();
+      this.clock.increment(Math.min(step, ms - passed));
+    }
+    await settle();
+  }
+
+  drain(): void {
+    this.#actor.send({ type: 'drain.requested' });
+  }
+
+  stop(): void {
+    this.#actor.stop();
+  }
+
+  #noting(era: FakeEra, effects: EraEffects): EraEffects {
+    return new Proxy(effects, {
+      get: (target, name: keyof EraEffects) => {
+        const effect = target[name] as (...args: unknown[]) => unknown;
+        return (...args: unknown[]) => {
+          const range = (args[0] as { job?: { range: LedgerRange } } | undefined)?.job?.range;
+          era.calls.push({ name, at: this.clock.now(), ...(range ? { range } : {}) });
+          return effect(...args);
+        };
+      },
+    });
+  }
+
+  #usual(era: FakeEra): EraEffects {
+    return {
+      openChain: async () => ({ created: era.sealed.length === 0 }),
+      surveyChain: async () => ({
+        partitions: era.sealed.map((manifest) => ({
+          range: manifest.range,
+          dataBytes: manifest.data.byteSize,
+          hasManifest: true,
+          manifest,
+        })),
+        events: era.events,
+        checkpoint: null,
+        rederived: [],
+      }),
+      openLake: async () => ({ source: 'file:///lake' }),
+      findHead: async () => ({ head: 9, contiguousTo: 9, holeAt: null }),
+      buildPartition: async ({ job, retries }, _listener, signal) => {
+        era.builds += 1;
+        era.mostBuilds = Math.max(era.mostBuilds, era.builds);
+        try {
+          await Promise.race([this.sleep(SECOND), never(era, signal)]);
+        } finally {
+          era.builds -= 1;
+        }
+        return stagedPartition(job, retries);
+      },
+      stagePartition: async ({ staged }) => staged,
+      verifySealed: async ({ sealed }) => sealed,
+      publishPartition: async ({ staged }) => ({
+        range: staged.range,
+        data: staged.data,
+        ledgers: staged.ledgers,
+        writer: staged.writer,
+        checks: staged.checks,
+        source: staged.source,
+        found: false,
+      }),
+      checkNeighbours: async () => null,
+      sealPartition: async ({ published }) => {
+        const sealed = sealedPartition(published.range);
+        era.sealed.push(sealed);
+        return sealed;
+      },
+      attestPartition: async ({ range, chain }) => {
+        const event = attestedEvent(chain.nextSequence, range, chain.prevEventHash);
+        era.events.push(event);
+        return { attested: true, sequence: event.sequence, eventHash: event.eventHash };
+      },
+      recordPartition: async () => null,
+      writeCheckpoint: async () => null,
+      discardStaged: async () => null,
+      closeChain: async () => null,
+    };
+  }
+}
+
+/** Until everything that is ready has happened; promises only, no time passes. */
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

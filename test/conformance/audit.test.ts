@@ -1,0 +1,9 @@
+// The audit suite on every store: one line each.
+import { openStore } from '../../actors/store/index.ts';
+import { tempFolder } from '../support/bronze.ts';
+import { auditConformance } from './audit.ts';
+
+auditConformance('local', () => {
+  const root = tempFolder();
+  return { open: () => openStore({ backend: 'local', root, prefix: 'bronze/' }) };
+});

@@ -47,6 +47,11 @@ export const lockFile = (c: ChainName): string => `lock_${chainFileLabel(c)}.jso
 
 export const backupFile = (c: ChainName, r: LedgerRange): string => `${chainFileLabel(c)}_${r.start}-${r.end}.json`;
 
+/** The range in the name of a partition's folder; null for any other name. */
+export function parsePartitionFolder(name: string): LedgerRange | null {
+  return parsePartitionKey(`${name}/x`)?.range ?? null;
+}
+
 /** The range in a key below a table's prefix, and which object of the partition it is; null for anything else. */
 export function parsePartitionKey(below: string): { range: LedgerRange; name: string } | null {
   const match = /^range=(\d{1,10})-(\d{1,10})\/([^/]+)$/.exec(below);

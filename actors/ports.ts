@@ -80,8 +80,12 @@ export interface BronzeStore {
   readonly uri: string;
   /** What `storage_path` in events starts with: the configured prefix, e.g. `bronze/`. */
   readonly prefix: string;
+  /** Makes the place that everything is written below, durably. Called once before anything is staged. */
+  prepare(): Promise<void>;
   /** All objects below a key prefix that ends in `/`, in key order; empty where there is none. */
   list(keyPrefix: string, signal?: AbortSignal): Promise<StoredObject[]>;
+  /** Names of the folders right below a key prefix that ends in `/`, in order; empty where there is none. */
+  folders(keyPrefix: string, signal?: AbortSignal): Promise<string[]>;
   /** A small object whole; null where there is none. */
   get(key: string, signal?: AbortSignal): Promise<Uint8Array | null>;
   /** Null where there is no such object. */

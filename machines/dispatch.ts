@@ -128,9 +128,11 @@ export function takeOver(context: EraContext, recovered: Recovered): Partial<Era
 /** What a look at the head of the lake changes. An era that runs once fixes its target at the first look. */
 export function takeHead(context: EraContext, head: LakeHead): Partial<EraContext> {
   const { spec } = context;
-  const available = head.contiguousTo;
+  const { once } = spec;
+  // A run that goes only to the present head does not wait for a hole to fill: it finds it by reading, and fails.
+  const available = once && head.holeAt !== null ? Math.max(head.head ?? 0, head.contiguousTo) : head.contiguousTo;
   const holeOverdue = head.holeAt === null ? false : context.holeOverdue && head.holeAt === context.holeAt;
-  if (!spec.once || context.target !== lastLedger(spec.grid, spec.stopAfter)) {
+  if (!once || context.target !== lastLedger(spec.grid, spec.stopAfter)) {
     return { available, holeAt: head.holeAt, holeOverdue, failures: 0 };
   }
   let target = context.cursor - 1;
@@ -160,8 +162,8 @@ const mayGoOn = (context: EraContext, range: LedgerRange): boolean =>
   !context.draining && (context.stopBefore === null || range.start < context.stopBefore);
 
 /** An unbounded era is patient with the last partitions before the head: their files may be half written. */
-const isAtHead = (context: EraContext, range: LedgerRange): boolean =>
-  context.spec.grid.ledgerEnd === null && range.end + context.spec.grid.size > context.available;
+const isAtHead = ({ spec, available }: EraContext, range: LedgerRange): boolean =>
+  spec.grid.ledgerEnd === null && !spec.once && range.end + spec.grid.size > available;
 
 interface Assignment {
   readonly workerId: string;
@@ -223,6 +225,20 @@ export const pointlessWorkers = (context: EraContext): string[] =>
     .map(([workerId]) => workerId);
 
 const anyBusy = (context: EraContext): boolean => Object.values(context.workers).some((job) => job !== null);
+
+/** The reason that is declared while a build or a read-back waits for a thread. */
+export const THREAD_WAIT = 'waiting for a thread';
+
+/**
+ * Whether the era waits for something outside of it. Waiting for a thread counts only while nobody in the era holds one:
+ * builds that hang on the threads must not be taken for a queue.
+ */
+export function isWaiting(context: EraContext): boolean {
+  const reasons = Object.values(context.waits);
+  if (reasons.some((reason) => reason !== THREAD_WAIT)) return true;
+  const busy = Object.entries(context.workers).filter(([, job]) => job !== null);
+  return reasons.length > 0 && busy.every(([workerId]) => workerId in context.waits);
+}
 
 /** Everything that was asked for is committed. */
 export const isFinished = (context: EraContext): boolean =>

@@ -17,6 +17,7 @@ import {
   initialContext,
   isFinished,
   isSettled,
+  isWaiting,
   nextOfGrid,
   plan,
   pointlessWorkers,
@@ -77,7 +78,8 @@ const outcomeOf = (context: EraContext): EraOutcome => {
 const finalSummary = (context: EraContext): EraSummary => ({
   ...context.summary,
   outcome: outcomeOf(context),
-  nextLedger: context.frontier,
+  // Not beyond a partition behind the frontier that could not be mended.
+  nextLedger: Math.min(context.frontier, context.stopBefore ?? context.frontier),
   failure: context.failure,
 });
 
@@ -156,7 +158,7 @@ export const eraMachine = setup({
       ({ context }): SupervisorEvent => ({
         type: 'era.progressed',
         eraId: context.spec.eraId,
-        waiting: Object.keys(context.waits).length > 0,
+        waiting: isWaiting(context),
       }),
     ),
     noteFailure: assign(({ context }, params: { failure: Failure }) => ({
@@ -327,6 +329,15 @@ export const eraMachine = setup({
         summary: finalSummary(context),
       }),
     ),
+    /** What is counted survives in the supervisor, also where this actor is stopped without a word. */
+    tellCounts: sendTo(
+      ({ system }) => peer(system, SUPERVISOR_ID),
+      ({ context }): SupervisorEvent => ({
+        type: 'era.counted',
+        eraId: context.spec.eraId,
+        summary: finalSummary(context),
+      }),
+    ),
     tellCrashed: sendTo(
       ({ system }) => peer(system, SUPERVISOR_ID),
       ({ context }): SupervisorEvent => ({
@@ -361,7 +372,7 @@ export const eraMachine = setup({
       actions: [{ type: 'takeFailure', params: ({ event }) => event }, 'cancelPointless', 'dispatch', 'progress'],
     },
     'worker.released': { actions: [{ type: 'release', params: ({ event }) => event }, 'dispatch', 'progress'] },
-    'partition.committed': { actions: ['takeCommit', 'dispatch', 'progress'] },
+    'partition.committed': { actions: ['takeCommit', 'tellCounts', 'dispatch', 'progress'] },
     'restage.requested': [
       {
         guard: { type: 'mayRestage', params: ({ event }) => event },
@@ -440,7 +451,7 @@ export const eraMachine = setup({
         },
         backingOff: {
           entry: 'progress',
-          exit: 'endOwnWait',
+          exit: ['endOwnWait', 'progress'],
           after: { retryBackoff: 'opening' },
         },
       },
@@ -481,7 +492,7 @@ export const eraMachine = setup({
         },
         backingOff: {
           entry: 'progress',
-          exit: 'endOwnWait',
+          exit: ['endOwnWait', 'progress'],
           after: { retryBackoff: 'choosing' },
         },
       },

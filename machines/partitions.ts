@@ -31,7 +31,9 @@ export function partitionAt(grid: Grid, start: number): LedgerRange | null {
 export function lastLedger(grid: Grid, stopAfter: number | null): number {
   const end = eraEnd(grid);
   if (stopAfter === null || stopAfter >= end) return end;
-  return Math.min(cellEnd(grid, Math.max(stopAfter, grid.ledgerStart)), end);
+  // Nothing of an era that begins behind it.
+  if (stopAfter < grid.ledgerStart) return grid.ledgerStart - 1;
+  return Math.min(cellEnd(grid, stopAfter), end);
 }
 
 /** How many partitions of the grid lie from `start` to `end`. */

@@ -219,7 +219,9 @@ export type SequencerEvent =
   | { readonly type: 'partition.staged'; readonly staged: StagedPartition }
   /** Commit what is contiguous, discard the rest, answer `sequencer.drained`. */
   | { readonly type: 'sequencer.drain' }
-  /** A long effect of the sequencer (reading a partition back) is alive. */
+  /** A long effect of the sequencer (reading a partition back) waits for a thread, has one, is alive. */
+  | { readonly type: 'effect.queued' }
+  | { readonly type: 'effect.started' }
   | { readonly type: 'effect.progressed' };
 
 export type CourierEvent = { readonly type: 'delivery.queued' } | { readonly type: 'courier.drain' };
@@ -289,10 +291,13 @@ export interface EraSummary {
 
 export type SupervisorEvent =
   | { readonly type: 'era.progressed'; readonly eraId: string; readonly waiting: boolean }
+  /** What an era has done up to now. */
+  | { readonly type: 'era.counted'; readonly eraId: string; readonly summary: EraSummary }
   | { readonly type: 'era.finished'; readonly eraId: string; readonly summary: EraSummary }
   /** The era cannot go on as it is, but a fresh one may: its sequencer or courier crashed. */
   | { readonly type: 'era.crashed'; readonly eraId: string; readonly summary: EraSummary }
   | { readonly type: 'drain.requested' }
+  | { readonly type: 'stall.suspected'; readonly eraId: string }
   | { readonly type: 'stall.detected'; readonly eraId: string }
   | { readonly type: 'crash.forgiven'; readonly eraId: string }
   | { readonly type: 'xstate.error.actor.child'; readonly actorId: string; readonly error: unknown };

@@ -17,7 +17,8 @@
  * Each step has a back-off of its own. It never commits out of order, never deletes what is published, and never
  * decides by what it remembers where it can decide by what is stored.
  */
-import { assign, enqueueActions, sendTo, setup } from 'xstate';
+import { and, assign, enqueueActions, sendTo, setup } from 'xstate';
+import { THREAD_WAIT } from './dispatch.ts';
 import { backoffMs, effect } from './effects.ts';
 import { type Failure, toFailure } from './errors.ts';
 import { sameRange } from './partitions.ts';
@@ -63,11 +64,12 @@ const retryOrFail = [
   { target: '#sequencer.failed', actions: { type: 'noteFailure', params: failureOf } },
 ] as const;
 
-/** The back-off of a step: a declared wait, which a drain cuts short (what is half committed is finished by recovery). */
+/** The back-off of a step: a declared wait, which a drain cuts short. */
 const waitOutside = {
   entry: 'declareWait',
   exit: 'endWait',
-  on: { 'sequencer.drain': { target: '#sequencer.discarding', actions: 'startDrain' } },
+  // A drain does not hide why it had to wait: the failure is reported, and what is half committed is left to recovery.
+  always: { guard: 'isDraining', target: '#sequencer.failed' },
 } as const;
 
 export const sequencerMachine = setup({
@@ -151,6 +153,10 @@ export const sequencerMachine = setup({
         reason: `backing off after ${context.failure?.code ?? 'a failure'}`,
       }),
     ),
+    declareThreadWait: sendTo(
+      ({ system, context }) => peer(system, eraActorId(context.eraId)),
+      ({ self }): EraEvent => ({ type: 'wait.declared', actorId: self.id, reason: THREAD_WAIT }),
+    ),
     endWait: sendTo(
       ({ system, context }) => peer(system, eraActorId(context.eraId)),
       ({ self }): EraEvent => ({ type: 'wait.ended', actorId: self.id }),
@@ -178,6 +184,8 @@ export const sequencerMachine = setup({
   on: {
     'partition.staged': { actions: { type: 'keepStaged', params: ({ event }) => event } },
     'sequencer.drain': { actions: 'startDrain' },
+    'effect.queued': { actions: 'declareThreadWait' },
+    'effect.started': { actions: 'endWait' },
     'effect.progressed': { actions: { type: 'announceStep', params: { step: 'reading back' } } },
   },
   states: {
@@ -205,9 +213,8 @@ export const sequencerMachine = setup({
             src: 'verifySealed',
             input: ({ context }) => ({ eraId: context.eraId, sealed: context.current?.sealed as SealedPartition }),
             onDone: [
-              { guard: 'isAttestedAlready', target: '#sequencer.recording' },
-              { guard: 'attests', target: '#sequencer.attesting' },
-              { target: '#sequencer.recording' },
+              { guard: and(['attests', 'isAttestedAlready']), target: '#sequencer.recording' },
+              { target: '#sequencer.attesting' },
             ],
             onError: retryOrFail,
           },
@@ -286,14 +293,7 @@ export const sequencerMachine = setup({
                 actions: ['announceCommit', 'commit'],
               },
               {
-                guard: 'attests',
                 target: '#sequencer.attesting',
-                actions: assign({
-                  current: ({ context, event }) => ({ ...(context.current as Current), sealed: event.output }),
-                }),
-              },
-              {
-                target: '#sequencer.recording',
                 actions: assign({
                   current: ({ context, event }) => ({ ...(context.current as Current), sealed: event.output }),
                 }),
@@ -317,7 +317,8 @@ export const sequencerMachine = setup({
               range: (context.current as Current).range,
               ledgers: context.current?.sealed?.ledgers as LedgerEnds,
             }),
-            onDone: 'writing',
+            // Without the audit stream the links are looked at all the same: of two eras the later sees the other.
+            onDone: [{ guard: 'attests', target: 'writing' }, { target: '#sequencer.recording' }],
             onError: retryOrFail,
           },
         },

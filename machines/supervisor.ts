@@ -24,6 +24,8 @@ interface EraStatus {
   readonly spec: EraSpec;
   /** What it did before it was restarted, added up; null where it never was. */
   readonly earlier: EraSummary | null;
+  /** What the present actor said last. */
+  readonly counted: EraSummary | null;
   /** Set when it is over. */
   readonly summary: EraSummary | null;
   readonly recentCrashes: number;
@@ -78,6 +80,12 @@ const blank = (spec: EraSpec, failure: Failure): EraSummary => ({
   failure,
 });
 
+/** Everything that was counted for an era, up to the end of its present actor. */
+const soFar = (era: EraStatus, last: EraSummary | null): EraSummary | null => {
+  const present = last ?? era.counted;
+  return present ? addUp(era.earlier, present) : era.earlier;
+};
+
 const update = (context: SupervisorContext, eraId: string, changes: Partial<EraStatus>): Partial<SupervisorContext> => {
   const status = context.eras[eraId];
   return status ? { eras: { ...context.eras, [eraId]: { ...status, ...changes } } } : {};
@@ -97,7 +105,7 @@ export const supervisorMachine = setup({
     children: {} as Record<string, 'era'>,
   },
   actors: { era: eraMachine },
-  delays: { stallTimeout: 300_000, crashMemory: 3_600_000 },
+  delays: { stallTimeout: 300_000, stallGrace: 5_000, crashMemory: 3_600_000 },
   guards: {
     allOver: ({ context }) => all(context).every((era) => era.summary !== null),
     anyFailed: ({ context }) => all(context).some((era) => era.summary?.outcome === 'failed'),
@@ -107,7 +115,9 @@ export const supervisorMachine = setup({
       const era = context.eras[params.eraId];
       return era !== undefined && !context.draining && era.recentCrashes < era.spec.respawnLimit;
     },
-    hasTripped: ({ context }, params: { eraId: string }) => (context.eras[params.eraId]?.breakerTrips ?? 0) > 0,
+    /** The second time, or while the process is to end: a fresh era would begin anew what was to stop. */
+    mustGiveUp: ({ context }, params: { eraId: string }) =>
+      context.draining || (context.eras[params.eraId]?.breakerTrips ?? 0) > 0,
   },
   actions: {
     /** Diagnostics of a stall; the runtime provides it. */
@@ -122,10 +132,20 @@ export const supervisorMachine = setup({
       enqueue.cancel(timerId(params.eraId));
       if (params.waiting) return;
       enqueue.raise(
-        { type: 'stall.detected', eraId: params.eraId },
+        { type: 'stall.suspected', eraId: params.eraId },
         { delay: 'stallTimeout', id: timerId(params.eraId) },
       );
     }),
+    /** After a pause of the whole process every timer is due at once: what waits to be delivered comes first. */
+    waitForSignOfLife: enqueueActions(({ enqueue }, params: { eraId: string }) => {
+      enqueue.raise(
+        { type: 'stall.detected', eraId: params.eraId },
+        { delay: 'stallGrace', id: timerId(params.eraId) },
+      );
+    }),
+    takeCounts: assign(({ context }, params: { eraId: string; summary: EraSummary }) =>
+      update(context, params.eraId, { counted: params.summary }),
+    ),
     takeSummary: enqueueActions(({ context, enqueue }, params: { eraId: string; summary: EraSummary }) => {
       enqueue.cancel(timerId(params.eraId));
       const earlier = context.eras[params.eraId]?.earlier ?? null;
@@ -142,7 +162,8 @@ export const supervisorMachine = setup({
         enqueue.assign(
           update(context, params.eraId, {
             spec,
-            earlier: params.summary ? addUp(era.earlier, params.summary) : era.earlier,
+            earlier: soFar(era, params.summary),
+            counted: null,
             recentCrashes: era.recentCrashes + (params.sequential ? 0 : 1),
             breakerTrips: era.breakerTrips + (params.sequential ? 1 : 0),
           }),
@@ -158,13 +179,11 @@ export const supervisorMachine = setup({
       if (!era) return;
       enqueue.cancel(timerId(params.eraId));
       enqueue.stopChild(eraActorId(params.eraId));
-      const last = {
-        ...blank(era.spec, params.failure),
-        nextLedger: era.earlier?.nextLedger ?? era.spec.grid.ledgerStart,
-      };
+      const known = soFar(era, null);
+      const last = { ...blank(era.spec, params.failure), ...(known ? { nextLedger: known.nextLedger } : {}) };
       enqueue.assign(
         update(context, params.eraId, {
-          summary: addUp(era.earlier, last),
+          summary: addUp(known, last),
           breakerTrips: era.breakerTrips + (params.failure.code === 'STALLED' ? 1 : 0),
         }),
       );
@@ -186,7 +205,10 @@ export const supervisorMachine = setup({
   id: 'supervisor',
   context: ({ input }) => ({
     eras: Object.fromEntries(
-      input.eras.map((spec) => [spec.eraId, { spec, earlier: null, summary: null, recentCrashes: 0, breakerTrips: 0 }]),
+      input.eras.map((spec) => [
+        spec.eraId,
+        { spec, earlier: null, counted: null, summary: null, recentCrashes: 0, breakerTrips: 0 },
+      ]),
     ),
     draining: false,
   }),
@@ -203,6 +225,7 @@ export const supervisorMachine = setup({
       guard: { type: 'isRunning', params: ({ event }) => event },
       actions: { type: 'watch', params: ({ event }) => event },
     },
+    'era.counted': { actions: { type: 'takeCounts', params: ({ event }) => event } },
     'era.finished': { actions: { type: 'takeSummary', params: ({ event }) => event } },
     'era.crashed': [
       {
@@ -236,13 +259,14 @@ export const supervisorMachine = setup({
         },
       },
     ],
+    'stall.suspected': { actions: { type: 'waitForSignOfLife', params: ({ event }) => event } },
     'stall.detected': [
       {
-        guard: { type: 'hasTripped', params: ({ event }) => event },
+        guard: { type: 'mustGiveUp', params: ({ event }) => event },
         actions: [
           {
             type: 'dumpDiagnostics',
-            params: ({ event }) => ({ eraId: event.eraId, reason: 'stalled in sequential mode' }),
+            params: ({ event }) => ({ eraId: event.eraId, reason: 'stalled again, or while draining' }),
           },
           {
             type: 'giveUp',
@@ -250,7 +274,7 @@ export const supervisorMachine = setup({
               eraId: event.eraId,
               failure: {
                 code: 'STALLED',
-                message: `era ${event.eraId} made no progress, also with one worker: it is given up`,
+                message: `era ${event.eraId} made no progress for longer than stall_timeout_ms, with one worker or while draining: it is given up`,
                 retryable: false,
               },
             }),

@@ -10,6 +10,7 @@
  * It keeps nothing between partitions and never makes anything visible: that is the sequencer's.
  */
 import { and, assign, cancel, raise, sendTo, setup } from 'xstate';
+import { THREAD_WAIT } from './dispatch.ts';
 import { backoffMs, effect } from './effects.ts';
 import { type Failure, toFailure } from './errors.ts';
 import { eraActorId, peer } from './peers.ts';
@@ -112,7 +113,7 @@ export const workerMachine = setup({
             params: ({ context }) => ({
               type: 'wait.declared',
               actorId: context.workerId,
-              reason: 'waiting for a thread',
+              reason: THREAD_WAIT,
             }),
           },
         },

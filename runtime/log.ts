@@ -17,11 +17,18 @@ export interface LogSettings {
 
 export function makeLogger(settings: LogSettings): Logger {
   const fd = settings.to === 'stdout' ? 1 : 2;
+  const out = destination({ fd, sync: true });
+  let said = false;
+  // A full log disk or a reader that went away must not end the copy.
+  out.on('error', (error: Error) => {
+    if (!said) process.stderr.write(`logs cannot be written any more: ${error.message}\n`);
+    said = true;
+  });
   const stream: DestinationStream =
     settings.format === 'json'
-      ? destination({ fd, sync: true })
+      ? out
       : pretty({
-          destination: fd,
+          destination: out,
           sync: true,
           colorize: process.env.NO_COLOR === undefined && (fd === 1 ? process.stdout : process.stderr).isTTY === true,
           translateTime: 'SYS:HH:MM:ss',

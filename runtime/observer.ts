@@ -5,7 +5,7 @@
  * At level info a partition costs one line; a retry, a restage and a failure one each.
  */
 import type { InspectionEvent } from 'xstate';
-import type { Failure } from '../machines/errors.ts';
+import { type Failure, toFailure } from '../machines/errors.ts';
 import type { CommitFacts, EraEvent, EraSpec, Job, LedgerRange, SupervisorEvent } from '../machines/protocol.ts';
 import type { Logger } from './log.ts';
 
@@ -27,6 +27,8 @@ export interface EraProgress {
   startedAt: number;
   endedAt: number | null;
   correlation: Map<number, { id: string; dispatchedAt: number }>;
+  /** The last failure of the era's own steps, so that it is not logged for ever. */
+  complaint: string | null;
 }
 
 const text = (range: LedgerRange): { ledger_start: number; ledger_end: number } => ({
@@ -41,6 +43,11 @@ function failureFields(failure: Failure): Record<string, unknown> {
 }
 
 type Seen = EraEvent | SupervisorEvent | { type: 'partition.assigned'; job: Job };
+
+interface ErrorEvent {
+  readonly type: string;
+  readonly error: unknown;
+}
 
 export class Observer {
   readonly eras = new Map<string, EraProgress>();
@@ -66,6 +73,7 @@ export class Observer {
         startedAt: this.#now(),
         endedAt: null,
         correlation: new Map(),
+        complaint: null,
       });
     }
   }
@@ -82,6 +90,13 @@ export class Observer {
   };
 
   #see(event: Seen, target: string): void {
+    if (event.type === 'era.finished' || event.type === 'era.crashed') {
+      const { failure } = event.summary;
+      const fields = { component: 'era', era_id: event.eraId };
+      if (failure) this.#log.error({ ...fields, ...failureFields(failure) }, 'era failed');
+      else this.#log.info({ ...fields, next_ledger: event.summary.nextLedger }, `era ${event.summary.outcome}`);
+      return;
+    }
     const [kind, eraId = '', n] = target.split(':');
     const era = this.eras.get(eraId);
     if (!era) return;
@@ -103,8 +118,12 @@ export class Observer {
       case 'worker.progressed':
         era.building.set(event.range.start, event.ledgers);
         return;
+      case 'worker.released':
+        this.#forgetWait(era, event.workerId);
+        return;
       case 'partition.staged':
         if (kind !== 'era') return;
+        this.#forgetWait(era, event.workerId);
         log.debug(
           { ...base, ...this.#correlate(era, event.staged.range), ...text(event.staged.range) },
           'partition staged',
@@ -156,22 +175,32 @@ export class Observer {
         this.#declareWait(era, event.actorId, event.reason);
         return;
       case 'wait.ended':
-        era.waits.delete(event.actorId);
-        this.#endWait(era);
+        this.#forgetWait(era, event.actorId);
         return;
       case 'hole.overdue':
         log.warn({ ...base }, 'the lake has had a hole for more than ten minutes although later ledgers are there');
         return;
-      case 'xstate.error.actor.child':
-        return;
       default:
-        if (
-          event.type.startsWith('xstate.error.actor.worker:') ||
-          event.type.startsWith('xstate.error.actor.sequencer:')
-        ) {
-          log.error({ ...base, error: String((event as { error?: unknown }).error) }, 'an actor crashed');
-        }
+        if (event.type.startsWith('xstate.error.actor.')) this.#seeError(era, target, event as unknown as ErrorEvent);
     }
+  }
+
+  /** An effect of the era or its sequencer failed, or a child crashed. What workers do is told by `attempt.failed`. */
+  #seeError(era: EraProgress, target: string, { type, error }: ErrorEvent): void {
+    const [component] = target.split(':');
+    const child = type.slice('xstate.error.actor.'.length);
+    const base = { component, era_id: era.eraId };
+    if (/^(?:worker|sequencer|courier):/.test(child)) {
+      this.#log.error({ ...base, actor: child, error: String(error) }, 'an actor crashed');
+      return;
+    }
+    if (component === 'worker') return;
+    const failure = toFailure(error);
+    // A lake whose head cannot be looked at is asked again and again: it is said once, until something changes.
+    const complaint = `${child} ${failure.code}`;
+    if (complaint === era.complaint) return;
+    era.complaint = complaint;
+    this.#log.warn({ ...base, ...failureFields(failure) }, 'a step failed');
   }
 
   /** Called when an era is over, with its summary's outcome. */
@@ -202,6 +231,11 @@ export class Observer {
     this.#log.debug({ component, era_id: era.eraId, waiting: actorId }, reason);
   }
 
+  #forgetWait(era: EraProgress, actorId: string): void {
+    era.waits.delete(actorId);
+    this.#endWait(era);
+  }
+
   #endWait(era: EraProgress): void {
     if (era.waits.size > 0 || era.waitingSince === null) return;
     era.waitedMs += this.#now() - era.waitingSince;
@@ -217,6 +251,7 @@ export class Observer {
     const known = era.correlation.get(facts.range.start);
     era.correlation.delete(facts.range.start);
     era.building.delete(facts.range.start);
+    era.complaint = null;
     era.nextLedger = Math.max(era.nextLedger, facts.range.end + 1);
     if (!facts.alreadyThere) {
       era.partitions += 1;

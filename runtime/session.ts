@@ -3,11 +3,13 @@
  * are methods here; each is a call into actors/, and none of them decides anything.
  */
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { attestPartition, type ChainPlace } from '../actors/audit/chain.ts';
 import { type BackupFolder, restoreCopies } from '../actors/audit/copies.ts';
 import type { BuildAnswer, BuildTask, CheckSpec, CompressionSpec, Progress } from '../actors/build/spec.ts';
-import { type BronzeFacts, expectBronze, openBronze } from '../actors/commit/bronze-json.ts';
+import { type BronzeFacts, expectBronze, openBronze, restoreBronze } from '../actors/commit/bronze-json.ts';
 import { checkNeighbours, type Neighbour } from '../actors/commit/neighbours.ts';
+import { refuseOverlap } from '../actors/commit/overlaps.ts';
 import type { CommitPlace } from '../actors/commit/place.ts';
 import { publishPartition } from '../actors/commit/publish.ts';
 import { sealPartition } from '../actors/commit/seal.ts';
@@ -31,6 +33,9 @@ import { BronzeError } from '../machines/errors.ts';
 import type { Effects, StagedPartition } from '../machines/protocol.ts';
 import type { Logger } from './log.ts';
 import { PRODUCER } from './version.ts';
+
+/** How long a cancelled effect may take to end before the era is closed without it, ms. */
+const CLOSE_PATIENCE_MS = 10_000;
 
 type Input<K extends keyof Effects> = Effects[K]['input'];
 type Output<K extends keyof Effects> = Promise<Effects[K]['output']>;
@@ -61,6 +66,8 @@ export interface EraSetup {
   readonly files?: FileOps;
 }
 
+type ReadBackReport = (event: 'effect.queued' | 'effect.started' | 'effect.progressed') => void;
+
 export interface BuildListener {
   readonly onQueued: () => void;
   readonly onStarted: () => void;
@@ -74,6 +81,7 @@ export class EraSession {
   readonly #log: Logger;
   /** Builds that were asked for and the opening of the chain, as long as they have not settled; cancelled ones as well. */
   readonly #underWay = new Set<Promise<unknown>>();
+  #locking: Promise<ChainLock> | null = null;
   #lock: ChainLock | null = null;
   #staging: StagingSpec | null = null;
   #layout: LakeLayout | null = null;
@@ -97,8 +105,13 @@ export class EraSession {
 
   async #open(signal: AbortSignal): Output<'openChain'> {
     const { stateDir, chain, copierId, store, files } = this.#setup;
-    this.#lock ??= await acquireLock({ dir: stateDir, chain, copierId, ...(files ? { files } : {}) });
-    const lock = this.#lock;
+    // Asked for once, also where the era is started afresh while the first call hangs: it would meet its own lock.
+    this.#locking ??= acquireLock({ dir: stateDir, chain, copierId, ...(files ? { files } : {}) });
+    const lock = await this.#locking.catch((error: unknown) => {
+      this.#locking = null;
+      throw error;
+    });
+    this.#lock = lock;
     // Names the owner of whatever is staged from here on, manifests and events included.
     this.#staging = store.stagingSpec(chainPrefix(chain), lock.nonce);
     if (lock.orphaned.length > 0) {
@@ -107,6 +120,7 @@ export class EraSession {
       if (removed > 0) this.#log.info({ component: 'store', removed }, 'removed what an earlier run had staged');
     }
     this.#termsAreFixed = await expectBronze(this.#place, this.#setup.terms, signal);
+    await store.prepare();
     return { created: this.#termsAreFixed };
   }
 
@@ -116,6 +130,11 @@ export class EraSession {
       { ...this.#place, checkpoint, onProblem: (problem) => this.#log.warn({ component: 'checkpoint' }, problem) },
       signal,
     );
+    if (!this.#termsAreFixed) {
+      // Lost, and there is Bronze that only it protects from another grid.
+      this.#termsAreFixed = await restoreBronze(this.#place, this.#setup.terms, facts, signal);
+      if (this.#termsAreFixed) this.#log.warn({ component: 'store' }, '_bronze.json was missing and is written again');
+    }
     if (backup !== null) {
       const written = await restoreCopies(backup, store, facts.events, signal);
       if (written > 0) this.#log.info({ component: 'audit', written }, 'wrote copies of events that were missing');
@@ -194,26 +213,27 @@ export class EraSession {
     return staged;
   }
 
-  /** `alive` is called now and then while a partition is read back, which can take long. */
-  verifySealed({ sealed }: Input<'verifySealed'>, signal: AbortSignal, alive: () => void): Output<'verifySealed'> {
-    return verifySealed(this.#reading(alive), sealed, signal);
+  /** `report` tells how the read-back of a partition goes, which can take long. */
+  verifySealed({ sealed }: Input<'verifySealed'>, signal: AbortSignal, report: ReadBackReport): Output<'verifySealed'> {
+    return verifySealed(this.#reading(report), sealed, signal);
   }
 
   async publishPartition(
     input: Input<'publishPartition'>,
     signal: AbortSignal,
-    alive: () => void,
+    report: ReadBackReport,
   ): Output<'publishPartition'> {
     // Not before something is published: a first try with a wrong configuration must not fix anything.
     if (!this.#termsAreFixed) {
       await openBronze(this.#place, this.#setup.terms, signal);
       this.#termsAreFixed = true;
     }
-    return publishPartition(this.#reading(alive), input, signal);
+    return publishPartition(this.#reading(report), input, signal);
   }
 
-  checkNeighbours(input: Input<'checkNeighbours'>, signal: AbortSignal): Output<'checkNeighbours'> {
+  async checkNeighbours(input: Input<'checkNeighbours'>, signal: AbortSignal): Output<'checkNeighbours'> {
     const { store, chain, neighbours } = this.#setup;
+    await refuseOverlap(this.#place, input.range, signal);
     return checkNeighbours({ store, chain, others: neighbours }, input, signal);
   }
 
@@ -242,7 +262,10 @@ export class EraSession {
 
   /** Waits for what was cancelled to end, removes what this run staged, gives the lock back. */
   async closeChain(signal?: AbortSignal): Output<'closeChain'> {
-    await Promise.allSettled(this.#underWay);
+    // What hangs must not keep the process from ending: the next run takes over from a dead holder.
+    const patience = new AbortController();
+    const ended = Promise.allSettled(this.#underWay).finally(() => patience.abort());
+    await Promise.race([ended, sleep(CLOSE_PATIENCE_MS, null, { signal: patience.signal }).catch(() => null)]);
     const lock = this.#lock;
     if (lock === null) return null;
     const { store, chain } = this.#setup;
@@ -258,6 +281,7 @@ export class EraSession {
     }
     await lock.release();
     this.#lock = null;
+    this.#locking = null;
     return null;
   }
 
@@ -267,7 +291,7 @@ export class EraSession {
   }
 
   /** Where commits happen, with a way to read partitions back in a thread. */
-  #reading(alive: () => void): CommitPlace {
+  #reading(report: ReadBackReport): CommitPlace {
     const { storeSpec, checks, pool } = this.#setup;
     return {
       ...this.#place,
@@ -275,7 +299,12 @@ export class EraSession {
       readBack: (task, signal) =>
         pool.run(
           { ...task, kind: 'readback', store: storeSpec },
-          { onStarted: alive, onProgress: alive, ...(signal ? { signal } : {}) },
+          {
+            onQueued: () => report('effect.queued'),
+            onStarted: () => report('effect.started'),
+            onProgress: () => report('effect.progressed'),
+            ...(signal ? { signal } : {}),
+          },
         ),
     };
   }

@@ -189,7 +189,9 @@ export async function attestPartition(
     if (sameRange(theirs.range, range)) {
       throw fork(key, `another event attests partition ${label}: ${theirs.eventHash}, ours is ${ourHash}`, range);
     }
-    if (theirs.prevEventHash !== head.prevEventHash || expected !== null) {
+    // Only the partition right before ours can have come first; anything else overlaps it or leaves a gap.
+    const isBefore = theirs.range.end + 1 === range.start && theirs.prevEventHash === head.prevEventHash;
+    if (!isBefore || expected !== null) {
       throw fork(key, `the event ${key} is for ${rangeLabel(theirs.range)} and does not continue this chain`, range);
     }
     return { attested: false, sequence, eventHash: theirs.eventHash };

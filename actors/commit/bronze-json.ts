@@ -4,7 +4,8 @@
  */
 import * as z from 'zod';
 import { BronzeError } from '../../machines/errors.ts';
-import type { Grid } from '../../machines/protocol.ts';
+import { cellEnd, rangeLabel } from '../../machines/partitions.ts';
+import type { EraFacts, Grid } from '../../machines/protocol.ts';
 import { parseJson, prettyJson } from '../json.ts';
 import { bronzeJsonKey, type ChainName, chainKey, chainPrefix, parsePartitionKey } from '../paths.ts';
 import type { BronzeStore } from '../ports.ts';
@@ -168,4 +169,37 @@ export async function readBronze(
     });
   }
   return { columns: fixed.columns, table: fixed.primary_table, ledgerStart: fixed.ledger_start };
+}
+
+/**
+ * Writes a lost `_bronze.json` again, where the partitions that are there fit the configuration: every one but the last
+ * fills its cell. Whether it is there afterwards: false for an empty era. Throws BRONZE_MISMATCH where they do not fit,
+ * since nothing then tells which layout was meant; STORE_*.
+ */
+export async function restoreBronze(
+  place: { readonly store: BronzeStore; readonly chain: ChainName; readonly table: string },
+  facts: BronzeFacts,
+  found: Pick<EraFacts, 'partitions' | 'events'>,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const sealed = found.partitions.filter((partition) => partition.hasManifest && partition.dataBytes !== null);
+  const ranges = [...sealed, ...found.events].map(({ range }) => range).sort((a, b) => a.start - b.start);
+  const last = ranges.at(-1);
+  if (last === undefined) return false;
+  const grid = { ...facts.grid, ledgerEnd: null };
+  const misfit = ranges.find(({ start, end }) => {
+    const cell = cellEnd(grid, start);
+    return start < grid.ledgerStart || end > cell || (end < cell && start !== last.start);
+  });
+  if (misfit) {
+    const key = bronzeJsonKey(place.chain);
+    const hint = `bring ${key} back from a copy, or configure the layout that the partitions have`;
+    throw new BronzeError(
+      'BRONZE_MISMATCH',
+      `${key} is missing, and partition ${rangeLabel(misfit)} does not fit the configured grid (size ${grid.size}, origin ${grid.origin}, from ledger ${grid.ledgerStart}); ${hint}`,
+      { details: { ...misfit, object: key, found: rangeLabel(misfit), hint } },
+    );
+  }
+  await openBronze(place, facts, signal);
+  return true;
 }

@@ -9,6 +9,7 @@ import type { ReadBackAnswer } from '../build/spec.ts';
 import { killPoint } from '../kill-points.ts';
 import { dataKey, manifestKey } from '../paths.ts';
 import { manifestData, parseManifest, sameLedgers, toEnds } from './manifest.ts';
+import { refuseOverlap } from './overlaps.ts';
 import { type CommitPlace, condemnsContent, readPartition } from './place.ts';
 
 const WAY_OUT =
@@ -124,6 +125,33 @@ async function isThere(place: CommitPlace, key: string, signal?: AbortSignal): P
   return reader !== null;
 }
 
+/**
+ * A manifest stands there and its data is lost: only what the manifest names may become visible below it. Otherwise a
+ * manifest would speak of a file that is not there, for good.
+ */
+function refuseOtherThanSealed(place: CommitPlace, staged: StagedPartition, bytes: Uint8Array): void {
+  const { chain, table } = place;
+  const { range } = staged;
+  const object = manifestKey(chain, table, range);
+  const manifest = parseManifest(bytes, { chain, table, range, object });
+  const data = manifestData(manifest, table);
+  if (data.checksum === staged.data.checksum) return;
+  throw new BronzeError(
+    'PARTITION_DAMAGED',
+    `the data of partition ${rangeLabel(range)} is lost, and built again it is not what its manifest names`,
+    {
+      details: {
+        ...range,
+        object,
+        check: 'checksum',
+        expected: data.checksum,
+        found: staged.data.checksum,
+        hint: 'bring the object back from a copy, or run with the release and compression that wrote it (docs/runbook.md, "A partition cannot be restored")',
+      },
+    },
+  );
+}
+
 /** Whether the staged object is what stands published now. Whatever else happened, the answer is found by looking. */
 async function tryToPublish(
   place: CommitPlace,
@@ -137,6 +165,9 @@ async function tryToPublish(
     if (await isThere(place, key, signal)) return 'exists';
     throw orphan(place, attested, `built again it has ${staged.data.checksum}`);
   }
+  await refuseOverlap(place, staged.range, signal);
+  const sealed = await place.store.get(manifestKey(place.chain, place.table, staged.range), signal);
+  if (sealed !== null && !(await isThere(place, key, signal))) refuseOtherThanSealed(place, staged, sealed);
   try {
     killPoint('commit:before-publish');
     const outcome = await place.store.publish(staged.handle, key, signal);

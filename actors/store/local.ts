@@ -8,7 +8,7 @@ import { dirname, join, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { BronzeError } from '../../machines/errors.ts';
 import { mapBounded, throwIfCancelled } from '../bounded.ts';
-import { fsyncFolder, readSmall, unlinkIfThere, writeSynced, wrongKind } from '../durable.ts';
+import { ensureFolder, fsyncFolder, readSmall, unlinkIfThere, writeSynced, wrongKind } from '../durable.ts';
 import { errnoOf, type FileOps, fileError, OPEN } from '../files.ts';
 import { type KillPoint, killPoint } from '../kill-points.ts';
 import type { BronzeStore, ObjectReader, StagingSpec, StoredObject, StoreSpec } from '../ports.ts';
@@ -165,6 +165,31 @@ export class LocalStore implements BronzeStore {
       } catch (error) {
         throw fileError('store', 'remove the staged file', path, error);
       }
+    }
+  }
+
+  async prepare(): Promise<void> {
+    try {
+      await ensureFolder(this.#files, this.#root);
+      // A dead process may have made it and not lived to fsync.
+      await fsyncFolder(this.#files, dirname(this.#root));
+    } catch (error) {
+      throw fileError('store', 'make the folder', this.#root, error);
+    }
+  }
+
+  async folders(keyPrefix: string): Promise<string[]> {
+    const folder = this.#pathOf(keyPrefix);
+    try {
+      const entries = await this.#files.readdir(folder);
+      return entries
+        .filter(({ kind }) => kind === 'folder')
+        .map(({ name }) => name)
+        .sort();
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno === 'ENOENT' || errno === 'ENOTDIR') return [];
+      throw fileError('store', 'list', folder, error);
     }
   }
 

@@ -6,6 +6,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BronzeError } from '../../machines/errors.ts';
+import { fileError } from '../files.ts';
 import type { ChainName } from '../paths.ts';
 import type { StoreSpec } from '../ports.ts';
 
@@ -19,22 +20,40 @@ const OLD_TABLE = 'ledgers_lcm_raw';
 /** Folders between what is given and a chain, at the most: root, prefix, network, era, version. */
 const DEPTH = 6;
 
-async function isChainFolder(folder: string): Promise<boolean> {
-  const names: string[] = await readdir(folder).catch(() => []);
-  return names.includes('_bronze.json') || names.includes(OLD_TABLE);
+/** Folders of a chain, which no era can be named like. */
+const RESERVED = new Set(['_staging', '_audit']);
+
+/** What a folder holds; an error is never taken for "nothing". */
+async function entriesOf(folder: string): Promise<{ name: string; isFolder: boolean }[]> {
+  try {
+    const entries = await readdir(folder, { withFileTypes: true });
+    return await Promise.all(
+      entries.map(async (entry) => ({
+        name: entry.name,
+        // Somebody may have moved a chain elsewhere and left a link.
+        isFolder: entry.isSymbolicLink() ? await isFolder(join(folder, entry.name)) : entry.isDirectory(),
+      })),
+    );
+  } catch (error) {
+    throw fileError('store', 'list', folder, error);
+  }
 }
 
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+
 async function search(folder: string, depth: number, found: string[]): Promise<void> {
-  if (await isChainFolder(folder)) {
+  const entries = await entriesOf(folder);
+  if (entries.some(({ name }) => name === '_bronze.json' || name === OLD_TABLE)) {
     found.push(folder);
     return;
   }
   if (depth === 0) return;
-  const entries = await readdir(folder, { withFileTypes: true });
-  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    if (entry.isDirectory() && !entry.name.startsWith('_') && !entry.name.startsWith('.')) {
-      await search(join(folder, entry.name), depth - 1, found);
-    }
+  for (const { name } of entries.filter((entry) => entry.isFolder).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (!RESERVED.has(name)) await search(join(folder, name), depth - 1, found);
   }
 }
 
@@ -47,11 +66,7 @@ export async function findChains(pathOrUri: string): Promise<FoundChain[]> {
     });
   }
   const root = resolve(scheme === 'file' ? fileURLToPath(pathOrUri) : pathOrUri);
-  const isFolder = await stat(root).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
-  if (!isFolder) throw new BronzeError('USAGE', `there is no folder ${root} to verify`);
+  if (!(await isFolder(root))) throw new BronzeError('USAGE', `there is no folder ${root} to verify`);
   const folders: string[] = [];
   await search(root, DEPTH, folders);
   if (folders.length === 0) {

@@ -21,6 +21,7 @@ import {
 } from '../commit/manifest.ts';
 import {
   auditPrefix,
+  bronzeJsonKey,
   type ChainName,
   chainKey,
   dataFileName,
@@ -134,6 +135,12 @@ class ChainVerification {
       signal,
     );
     this.#links(known);
+    if (!fixed && known.some(({ columns }) => columns === 2)) {
+      this.#wrong('BRONZE_INVALID', `${bronzeJsonKey(this.#chain)} is missing`, {
+        object: bronzeJsonKey(this.#chain),
+        hint: 'run writes it again where the partitions fit the configuration',
+      });
+    }
     this.#unknownEvents(events, all);
     const first = all[0]?.range ?? null;
     const last = all.at(-1)?.range ?? null;

@@ -288,7 +288,7 @@ export function movesOf(model: Model, at: Situation): readonly Move[] {
 
 /** Two situations with the same key are the same to the explorer. */
 export function keyOf(model: Model, at: Situation): string {
-  const timers = [...at.timers].sort((a, b) => a.due - b.due).map((timer) => timer.id);
+  const timers = [...at.timers].sort((a, b) => a.due - b.due).map((timer) => `${timer.id} ${timer.event.type}`);
   const { value, context, status } = at.snapshot;
   return JSON.stringify([status, value, model.key(context), timers, at.children]);
 }

@@ -61,7 +61,8 @@ describe('the grid of partitions', () => {
   it('stops after the partition that holds a ledger', () => {
     expect(lastLedger(grid(), 12)).toBe(19);
     expect(lastLedger(grid(), 34)).toBe(35);
-    expect(lastLedger(grid(), 1)).toBe(9);
+    expect(lastLedger(grid(), 1)).toBe(1);
+    expect(lastLedger(grid(), 2)).toBe(9);
     expect(lastLedger(grid(), null)).toBe(35);
     expect(lastLedger(grid({ ledgerEnd: null }), 5)).toBe(9);
   });

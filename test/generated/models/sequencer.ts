@@ -85,7 +85,7 @@ function model({ scenario, agenda, frontier, delivers, attests }: Scenario): Mod
       );
       return [
         ...wanted.flatMap((start, n) => [stagedEvent(start, true), ...(n === 0 ? [stagedEvent(start, false)] : [])]),
-        send({ type: 'effect.progressed' }),
+        ...(['effect.queued', 'effect.started', 'effect.progressed'] as const).map((type) => send({ type })),
         ...(context.draining ? [] : [send({ type: 'sequencer.drain' })]),
       ];
     },

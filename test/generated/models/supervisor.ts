@@ -33,6 +33,7 @@ function movesOf(at: Situation): Move[] {
     ...(context.draining ? [] : [send({ type: 'drain.requested' })]),
     ...ERAS.map((eraId) => send({ type: 'era.progressed', eraId, waiting: false } as never, `${eraId} progressed`)),
     ...running.flatMap((eraId) => [
+      send({ type: 'era.counted', eraId, summary: summary(eraId, 'done') } as never, `${eraId} counted`),
       send({ type: 'era.progressed', eraId, waiting: true } as never, `${eraId} waits`),
       ...(['done', 'failed', ...(context.draining ? ['drained' as const] : [])] as const).map((outcome) =>
         send(

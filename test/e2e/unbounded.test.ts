@@ -126,11 +126,13 @@ describe('S20: following the head of a lake', () => {
     expect((await scene.verify()).code).toBe(0);
   });
 
-  it('--once stops before a hole', async () => {
+  it('--once names a hole before the present head, exits 1, and commits what lies before it', async () => {
     const { scene, grow } = await growing(27);
     grow(range(29, 45));
     const outcome = await scene.run({ args: ['--once'] });
-    expect(outcome).toMatchObject({ code: 0, summary: { status: 'done', eras: [{ next_ledger: 20 }] } });
+    expect(outcome).toMatchObject({ code: 1, summary: { status: 'failed', eras: [{ next_ledger: 20 }] } });
+    expect(outcome.summary?.eras[0]?.error).toMatchObject({ code: 'LEDGER_MISSING', ledger: 28 });
+    expect(sealedIn(chainOf(scene))).toEqual(grid(2, 19, 10));
     grow([28]);
     expect((await scene.run({ args: ['--once'] })).summary?.eras[0]).toMatchObject({ next_ledger: 40 });
   });

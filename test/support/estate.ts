@@ -120,7 +120,7 @@ export interface BronzeRow {
   readonly recomputed_length: number;
 }
 
-export async function query<T>(statement: string): Promise<T[]> {
+async function query<T>(statement: string): Promise<T[]> {
   const instance = await DuckDBInstance.create(':memory:', { threads: '2' });
   const connection = await instance.connect();
   try {
@@ -145,7 +145,7 @@ export async function rowsIn(folder: string): Promise<BronzeRow[]> {
 }
 
 /** RFC 8785 for what events hold: objects, ASCII text, integers, null, true, false. */
-export function canonical(value: unknown): string {
+function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -158,7 +158,7 @@ export function copyOf(path: string): string {
 }
 
 /** Keys of all objects of a lake. */
-export const objectsOf = (lake: string): string[] =>
+const objectsOf = (lake: string): string[] =>
   (readdirSync(lake, { recursive: true }) as string[]).filter((key) => /\.xdr\.zstd?$/.test(key)).sort();
 
 /** The object that holds a ledger. */

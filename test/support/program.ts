@@ -56,7 +56,7 @@ export function merge(base: Settings, over: Settings): Settings {
 }
 
 /** JSON lines among text. */
-export const logLines = (text: string): LogLine[] =>
+const logLines = (text: string): LogLine[] =>
   text.split('\n').flatMap((line) => {
     if (!line.startsWith('{"level"')) return [];
     try {

@@ -4,6 +4,7 @@
  * It must never hold a decision: no retry, no fallback, no path that it made up.
  */
 import fs from 'node:fs';
+import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { BronzeError } from '../machines/errors.ts';
 
@@ -79,6 +80,19 @@ const readdir = promisify(fs.readdir);
 const statfs = promisify(fs.statfs);
 
 /** The real file system. */
+/** Like `mkdir -p`, saying why it cannot: Node's own answers ENOENT for a read-only file system. */
+function makeFolders(path: string): void {
+  try {
+    fs.mkdirSync(path);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === 'EEXIST') return;
+    if (errno !== 'ENOENT' || dirname(path) === path) throw error;
+    makeFolders(dirname(path));
+    makeFolders(path);
+  }
+}
+
 export const realFiles: FileOps = {
   open: (path, flags) => open(path, flags),
   read: async (fd, buffer, offset, length, position) => (await read(fd, buffer, offset, length, position)).bytesRead,
@@ -103,7 +117,7 @@ export const realFiles: FileOps = {
   closeSync: (fd) => fs.closeSync(fd),
   unlinkSync: (path) => fs.unlinkSync(path),
   mkdirsSync: (path) => {
-    fs.mkdirSync(path, { recursive: true });
+    makeFolders(path);
   },
 };
 

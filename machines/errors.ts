@@ -7,14 +7,13 @@
 /** `retry`: the same call may succeed later. `exit`: the process exit code when this is what ended a command. */
 interface CodeFacts {
   readonly retry: boolean;
-  readonly exit: 1 | 2 | 3;
+  readonly exit: 1 | 2;
   readonly summary: string;
 }
 
 const data = (summary: string): CodeFacts => ({ retry: false, exit: 1, summary });
 const passing = (summary: string): CodeFacts => ({ retry: true, exit: 1, summary });
 const usage = (summary: string): CodeFacts => ({ retry: false, exit: 2, summary });
-const finding = (summary: string): CodeFacts => ({ retry: false, exit: 3, summary });
 
 export const CODES = {
   // usage and configuration
@@ -71,8 +70,6 @@ export const CODES = {
   STALLED: data('an era made no progress for longer than stall_timeout_ms'),
   CANCELLED: data('the work was cancelled'),
   INTERNAL: data('a bug in this program'),
-  // findings of verify
-  VERIFY_FAILED: finding('verify found something wrong'),
 } as const satisfies Record<string, CodeFacts>;
 
 export type ErrorCode = keyof typeof CODES;

@@ -8,8 +8,9 @@
  * - verifying: a partition that is sealed already, found by recovery: its bytes are read before anything is said of it.
  * - publishing: the staged file becomes visible under its final name. When what was staged is gone, the era is asked
  *   for it again and the sequencer waits.
- * - sealing, attesting: the neighbours' links are looked at before each of the two, so that of two eras which finish
- *   together the later sees the other; then the manifest, then the event, each derived from what is *stored*.
+ *   The links to neighbouring eras are looked at before.
+ * - sealing, attesting: the manifest, then the event, each derived from what is *stored*. Between the two the links are
+ *   looked at again, so that of two eras which finish together the later sees the other.
  * - recording, checkpointing: catalog row, checkpoint.
  * - failed: retries are used up or there is a conflict. Nothing more is committed; waits for the drain.
  * - discarding: on a drain, what is staged and can no longer be committed is removed.
@@ -224,9 +225,21 @@ export const sequencerMachine = setup({
     },
     publishing: {
       entry: ['forgetFailures', { type: 'announceStep', params: { step: 'publishing' } }],
-      initial: 'working',
+      initial: 'checkingLinks',
       states: {
-        working: {
+        checkingLinks: {
+          invoke: {
+            src: 'checkNeighbours',
+            input: ({ context }) => ({
+              eraId: context.eraId,
+              range: (context.current as Current).range,
+              ledgers: context.current?.staged?.ledgers as LedgerEnds,
+            }),
+            onDone: 'writing',
+            onError: retryOrFail,
+          },
+        },
+        writing: {
           invoke: {
             src: 'publishPartition',
             input: ({ context }) => ({
@@ -259,26 +272,14 @@ export const sequencerMachine = setup({
             ],
           },
         },
-        backingOff: { ...waitOutside, after: { retryBackoff: 'working' } },
+        backingOff: { ...waitOutside, after: { retryBackoff: 'checkingLinks' } },
       },
     },
     sealing: {
       entry: ['forgetFailures', { type: 'announceStep', params: { step: 'sealing' } }],
-      initial: 'checkingLinks',
+      initial: 'working',
       states: {
-        checkingLinks: {
-          invoke: {
-            src: 'checkNeighbours',
-            input: ({ context }) => ({
-              eraId: context.eraId,
-              range: (context.current as Current).range,
-              ledgers: context.current?.published?.ledgers as LedgerEnds,
-            }),
-            onDone: 'writing',
-            onError: retryOrFail,
-          },
-        },
-        writing: {
+        working: {
           invoke: {
             src: 'sealPartition',
             input: ({ context }) => ({
@@ -302,7 +303,7 @@ export const sequencerMachine = setup({
             onError: retryOrFail,
           },
         },
-        backingOff: { ...waitOutside, after: { retryBackoff: 'checkingLinks' } },
+        backingOff: { ...waitOutside, after: { retryBackoff: 'working' } },
       },
     },
     attesting: {

@@ -163,15 +163,6 @@ export const workerMachine = setup({
       on: { 'work.cancelled': { target: 'released' } },
     },
     judging: {
-      entry: {
-        type: 'tellEra',
-        params: ({ context }) => ({
-          type: 'attempt.failed',
-          workerId: context.workerId,
-          range: (context.job as Job).range,
-          failure: context.failure as Failure,
-        }),
-      },
       always: [
         { guard: and(['canRetry', 'isFirstFailureOfPatientJob']), target: 'backingOff', actions: 'startPatience' },
         { guard: 'canRetry', target: 'backingOff' },
@@ -191,14 +182,25 @@ export const workerMachine = setup({
       ],
     },
     backingOff: {
-      entry: {
-        type: 'tellEra',
-        params: ({ context }) => ({
-          type: 'wait.declared',
-          actorId: context.workerId,
-          reason: `backing off after ${context.failure?.code ?? 'a failure'}`,
-        }),
-      },
+      entry: [
+        {
+          type: 'tellEra',
+          params: ({ context }) => ({
+            type: 'attempt.failed',
+            workerId: context.workerId,
+            range: (context.job as Job).range,
+            failure: context.failure as Failure,
+          }),
+        },
+        {
+          type: 'tellEra',
+          params: ({ context }) => ({
+            type: 'wait.declared',
+            actorId: context.workerId,
+            reason: `backing off after ${context.failure?.code ?? 'a failure'}`,
+          }),
+        },
+      ],
       exit: {
         type: 'tellEra',
         params: ({ context }) => ({ type: 'wait.ended', actorId: context.workerId }),

@@ -42,7 +42,7 @@ export interface Finding extends Failure {
 
 export interface VerifyOptions {
   /** Of every `of` partitions, read `take`. */
-  readonly sample: { readonly take: number; readonly of: number };
+  readonly sample: { readonly take: number; readonly of: number; readonly offset: number };
   readonly from: number | null;
   readonly to: number | null;
   /** Copies of events to compare with, by range label. */
@@ -66,6 +66,8 @@ export interface ChainReport {
   readonly read: number;
   /** Partitions of which only manifest, event and size were looked at. */
   readonly not_read: number;
+  /** Partitions outside of what was asked for. */
+  readonly not_looked_at: number;
   readonly bytes_read: number;
   /** Partitions that have an event in the audit chain. */
   readonly attested: number;
@@ -128,7 +130,11 @@ class ChainVerification {
       chosen,
       parallel,
       async (listed, i) => {
-        const result = await this.#partition(listed, events, (i * sample.take) % sample.of < sample.take);
+        const result = await this.#partition(
+          listed,
+          events,
+          ((i + sample.offset) * sample.take) % sample.of < sample.take,
+        );
         this.#options.onPartition(++done, chosen.length);
         return result;
       },
@@ -154,7 +160,8 @@ class ChainVerification {
       first: first?.start ?? null,
       last: last?.end ?? null,
       read: this.#read,
-      not_read: all.length - this.#read,
+      not_read: chosen.length - this.#read,
+      not_looked_at: all.length - chosen.length,
       bytes_read: this.#bytesRead,
       attested: all.filter(({ range }) => events.has(rangeLabel(range))).length,
       findings: this.#findings,
@@ -260,7 +267,9 @@ class ChainVerification {
         this.#wrong('MANIFEST_INVALID', `partition ${rangeLabel(range)} has no manifest: it is not trusted`, {
           ...range,
           object: manifestKey(this.#chain, this.#table, range),
-          hint: event ? 'run restores it' : 'an interrupted run leaves this behind; run it again',
+          hint: event
+            ? 'run restores it'
+            : 'an interrupted run leaves this behind: run it again; if that ends in PARTITION_CONFLICT, see docs/runbook.md, "A partition conflicts"',
         });
         return unknown;
       }
@@ -289,6 +298,7 @@ class ChainVerification {
         });
       }
       if (!read) return { ...listed, columns, ledgers };
+      this.#read += 1;
       const answer = await this.#options.readBack({
         kind: 'readback',
         depth: 'rows',
@@ -299,7 +309,6 @@ class ChainVerification {
         columns,
         checks: { results: true, protocolMin: null, protocolMax: null },
       });
-      this.#read += 1;
       this.#bytesRead += answer.data.byteSize;
       if (!sameData(answer.data, data)) {
         throw new BronzeError('PARTITION_DAMAGED', `${key} is not the file that its manifest names`, {

@@ -1,4 +1,5 @@
 /** `verify [path]`: reads Bronze back and proves it. Needs no state and, with a path, no configuration. */
+import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { chainKey } from '../../actors/paths.ts';
@@ -13,13 +14,14 @@ import { onSignals } from '../signals.ts';
 import { type Answer, ledgerOption, switchOption, textOption, usage } from './answer.ts';
 import { readEventFiles } from './pas.ts';
 
-function sampleOf(answer: Answer): { take: number; of: number } {
+/** Another part at every call, so that on a schedule everything is read in time. */
+function sampleOf(answer: Answer): { take: number; of: number; offset: number } {
   const text = textOption(answer, 'sample');
-  if (text === undefined) return { take: 1, of: 1 };
+  if (text === undefined) return { take: 1, of: 1, offset: 0 };
   const match = /^([1-9]\d{0,8})\/([1-9]\d{0,8})$/.exec(text);
   const [take, of] = [Number(match?.[1]), Number(match?.[2])];
   if (!match || take > of) throw usage(`--sample takes a fraction such as 1/10, not ${text}`);
-  return { take, of };
+  return { take, of, offset: randomInt(of) };
 }
 
 function threadsOf(answer: Answer): number {
@@ -49,7 +51,8 @@ function text(reports: readonly ChainReport[], findings: readonly Finding[]): st
   const lines = reports.map(
     (report) =>
       `${report.chain}: ${report.partitions} partitions, ledgers ${report.first ?? '-'} to ${report.last ?? '-'}; ` +
-      `${report.read} read (${(report.bytes_read / 1e6).toFixed(1)} MB), ${report.not_read} not read; ` +
+      `${report.read} read (${(report.bytes_read / 1e6).toFixed(1)} MB), ${report.not_read} not read` +
+      (report.not_looked_at > 0 ? `, ${report.not_looked_at} not looked at; ` : '; ') +
       `${report.attested} attested; ${report.findings.length === 0 ? 'nothing wrong found' : counted(report.findings.length)}`,
   );
   for (const finding of findings) {
@@ -58,7 +61,7 @@ function text(reports: readonly ChainReport[], findings: readonly Finding[]): st
       if (finding[key] !== undefined) lines.push(`  ${key === 'hint' ? 'what to do' : key}: ${finding[key]}`);
     }
   }
-  const unread = reports.reduce((sum, report) => sum + report.not_read, 0);
+  const unread = reports.reduce((sum, report) => sum + report.not_read + report.not_looked_at, 0);
   const read = reports.reduce((sum, report) => sum + report.read, 0);
   if (findings.length > 0) lines.push(`NOT OK: ${counted(findings.length)}`);
   else if (read === 0) lines.push('nothing was read, so nothing is proved');

@@ -126,7 +126,7 @@ describe('an era by pure transitions', () => {
     }
     system.reject(system.pending('buildPartition')[0]!, bronze('SOURCE_READ'));
     goOn(system, []);
-    expect(summaryOf(system)).toMatchObject({ outcome: 'failed', nextLedger: 10, retries: 3 });
+    expect(summaryOf(system)).toMatchObject({ outcome: 'failed', nextLedger: 10, retries: 2 });
     expect(summaryOf(system).failure?.code).toBe('SOURCE_READ');
   });
 

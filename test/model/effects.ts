@@ -1,0 +1,538 @@
+/**
+ * What the explorer assumes of the outside world: one function per effect, stating what it reads, what it makes
+ * durable, and what it answers. It follows what runtime/session.ts and actors/ do, object by object.
+ *
+ * Assumptions about the ports:
+ * - What is acknowledged is durable; what is durable may not be acknowledged (the answer is lost, or the process dies).
+ * - Published data, manifests, events and `_bronze.json` are created only if absent. Where a store does not enforce
+ *   that, its adapter aborts every upload on the final key (`fence`), looks, and only then completes; what a late
+ *   completion needs is gone by then. A completion that nothing fences replaces what stands there.
+ * - A listing and a read see everything that was acknowledged before they started.
+ * - Reading back tells the bytes (checksum) and, row by row, the ledgers (content root).
+ * - Staged objects carry the nonce of the process that wrote them; a sweep removes those of the nonces it is given.
+ * - Two builds of one range from one lake by one writer have the same bytes; by another writer the same content root.
+ * - A request of a process that died, or of an actor that was stopped, may still land (`late`), or not.
+ */
+import type { EffectName } from '../../machines/effects.ts';
+import { BronzeError, type ErrorCode } from '../../machines/errors.ts';
+import type {
+  AttestedEvent,
+  ChainHead,
+  EraFacts,
+  EraSpec,
+  FoundPartition,
+  Job,
+  LakeHead,
+  LedgerEnds,
+  LedgerRange,
+  PublishedPartition,
+  SealedPartition,
+  StagedPartition,
+} from '../../machines/protocol.ts';
+import {
+  byStart,
+  type Chain,
+  type DataObject,
+  dataFile,
+  deriveEvent,
+  type EraSession,
+  endsOf,
+  type Host,
+  labelOf,
+  lakeOf,
+  type ManifestObject,
+  manifestHash,
+  rangeOf,
+  rootOf,
+  type StagedObject,
+  without,
+} from './durable.ts';
+
+/** Everything an effect may see. */
+export interface Place {
+  readonly spec: EraSpec;
+  readonly nonce: string;
+  readonly writer: string;
+  /** Name of the lake that this era is copied from: partitions of two lakes never link. */
+  readonly lake: string;
+  readonly head: LakeHead;
+  /** Last ledger that the lake has. */
+  readonly lakeEnd: number;
+  readonly conditional: boolean;
+  /** Other eras' chains. */
+  readonly neighbours: readonly Chain[];
+  readonly chain: Chain;
+  readonly host: Host;
+  readonly session: EraSession;
+}
+
+export interface Result {
+  readonly chain?: Chain;
+  readonly host?: Host;
+  readonly session?: EraSession;
+  /** Key of the store under which every other upload is aborted. */
+  readonly fences?: string;
+  /** What comes next: another phase of the effect, or its end. */
+  readonly then: { readonly phase: number } | { readonly answer: unknown } | { readonly error: ErrorCode };
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: inputs differ by effect; each function below names its own
+type Input = any;
+
+export interface EffectModel {
+  /** `write`: durable first, answered in another move. `read`: one move, which changes nothing that others see. */
+  readonly kind: 'write' | 'read';
+  readonly perform: (place: Place, input: Input, phase: number) => Result;
+  /** What a request that nobody waits for any more still does when it lands; null where none can be under way. */
+  readonly late: ((place: Place, input: Input, phase: number) => Result) | null;
+  /** Key of the store that a request in this phase is about to complete without a condition. */
+  readonly fencedBy?: (input: Input, phase: number) => string | null;
+  /** A passing and a lasting failure. */
+  readonly passing: ErrorCode;
+  readonly lasting: ErrorCode;
+}
+
+export type EffectModels = Readonly<Record<EffectName, EffectModel>>;
+
+const answer = (value: unknown): Pick<Result, 'then'> => ({ then: { answer: value } });
+const fail = (error: ErrorCode): Result => ({ then: { error } });
+
+const errors = new Map<ErrorCode, BronzeError>();
+
+/** One error object per code, so that equal failures are equal. */
+export function errorOf(code: ErrorCode): BronzeError {
+  const known = errors.get(code) ?? new BronzeError(code, code);
+  errors.set(code, known);
+  return known;
+}
+
+// ── recovery ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const sweep = (chain: Chain, owners: readonly string[]): Chain => ({
+  ...chain,
+  staged: Object.fromEntries(Object.entries(chain.staged).filter(([, { owner }]) => !owners.includes(owner))),
+});
+
+/** Lock and journal; then the sweep of former holders; then `_bronze.json` is compared, never written. */
+function openChain(place: Place, _: Input, phase: number): Result {
+  const { host, nonce, chain, session } = place;
+  const opened = { ...session, locked: true, terms: chain.bronze };
+  if (phase === 0) {
+    if (session.locked) return { session: opened, ...answer({ created: chain.bronze }) };
+    const formers = host.lock === null ? [] : [host.lock];
+    const owners = [...new Set([...host.journal, ...formers])].filter((owner) => owner !== nonce);
+    const journal = [...owners, nonce].sort();
+    return { host: { ...host, lock: nonce, journal }, session: { ...session, locked: true }, then: { phase: 1 } };
+  }
+  const orphaned = host.journal.filter((owner) => owner !== nonce);
+  return {
+    chain: sweep(chain, orphaned),
+    host: { ...host, journal: [nonce] },
+    session: opened,
+    ...answer({ created: chain.bronze }),
+  };
+}
+
+const sealedFacts = (label: string, manifest: ManifestObject): SealedPartition => ({
+  range: rangeOf(label),
+  data: dataFile(label, manifest.checksum),
+  ledgers: endsOf(lakeOf(manifest.root), rangeOf(label)),
+  manifestSha256: manifestHash(label, manifest),
+  createdAt: manifest.time,
+});
+
+const eventsInOrder = (chain: Chain): AttestedEvent[] =>
+  Object.values(chain.events).sort((a, b) => a.sequence - b.sequence);
+
+/** Events that stored manifests give for holes; null where they do not lead to what the successor names. */
+function rederive(chain: Chain, events: readonly AttestedEvent[]): AttestedEvent[] | null {
+  const found: AttestedEvent[] = [];
+  let before: AttestedEvent | null = null;
+  for (const event of events) {
+    const from = before === null ? 0 : before.range.end + 1;
+    const missing = event.sequence - (before === null ? 0 : before.sequence + 1);
+    if (missing > 0) {
+      const between = Object.keys(chain.manifests)
+        .filter((label) => rangeOf(label).start >= from && rangeOf(label).end < event.range.start)
+        .sort(byStart);
+      if (between.length !== missing) return null;
+      let prev: string | null = before?.eventHash ?? null;
+      for (const label of between) {
+        const sequence: number = (found.at(-1)?.sequence ?? before?.sequence ?? -1) + 1;
+        const made = deriveEvent(label, chain.manifests[label] as ManifestObject, sequence, prev);
+        found.push(made);
+        prev = made.eventHash;
+      }
+      if (prev !== event.prevEventHash) return null;
+    }
+    before = event;
+  }
+  return found;
+}
+
+function surveyChain({ chain, host }: Place): Result {
+  const events = eventsInOrder(chain);
+  for (const [i, event] of events.entries()) {
+    const before = events[i - 1];
+    if (before?.sequence === event.sequence - 1 && before.eventHash !== event.prevEventHash) return fail('AUDIT_INVALID');
+    if (events.some((other) => other !== event && labelOf(other.range) === labelOf(event.range))) return fail('AUDIT_FORK');
+  }
+  const rederived = rederive(chain, events);
+  if (rederived === null) return fail('AUDIT_HOLE');
+  const attested = new Map(events.map((event) => [labelOf(event.range), event]));
+  const last = events.at(-1);
+  const labels = [...new Set([...Object.keys(chain.data), ...Object.keys(chain.manifests)])].sort(byStart);
+  const partitions: FoundPartition[] = [];
+  for (const label of labels) {
+    const stored = chain.manifests[label];
+    const event = attested.get(label);
+    const wanted = event === undefined || event === last || rederived.length > 0;
+    if (stored && wanted && event && event.manifestSha256 !== manifestHash(label, stored)) return fail('AUDIT_INVALID');
+    partitions.push({
+      range: rangeOf(label),
+      dataBytes: chain.data[label] ? 1 : null,
+      hasManifest: stored !== undefined,
+      manifest: stored && wanted ? sealedFacts(label, stored) : null,
+    });
+  }
+  const facts: EraFacts = { partitions, events, checkpoint: host.checkpoint, rederived };
+  return answer(facts);
+}
+
+function findHead({ head }: Place, { from }: { from: number }): Result {
+  const holeAt = head.holeAt !== null && head.holeAt >= from ? head.holeAt : null;
+  const contiguousTo = holeAt === null ? (head.head ?? from - 1) : holeAt - 1;
+  return answer({ head: head.head, contiguousTo, holeAt });
+}
+
+// ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const stagedName = (place: Place, job: Job, retries: number): string =>
+  `${place.nonce}.${place.session.starts}/${job.ticket}.${retries}`;
+
+/** Leaves a staged object, not yet durable. A build that is cancelled removes what it wrote, so it is one move. */
+function buildPartition(place: Place, input: { job: Job; retries: number }): Result {
+  const { job, retries } = input;
+  const { chain, lake, writer, lakeEnd } = place;
+  if (job.range.end > lakeEnd) return fail('LEDGER_MISSING');
+  const label = labelOf(job.range);
+  const handle = stagedName(place, job, retries);
+  const root = rootOf(lake, job.range);
+  const checksum = `${root}/${writer}`;
+  const object: StagedObject = { owner: place.nonce, label, checksum, root, writer, synced: false };
+  const staged: StagedPartition = {
+    range: job.range,
+    ticket: job.ticket,
+    correlationId: job.correlationId,
+    handle,
+    data: dataFile(label, checksum),
+    ledgers: endsOf(lake, job.range),
+    writer: { writer },
+    checks: {},
+    source: lake,
+    sourceBytes: 0,
+    rawBytes: 0,
+    retries,
+  };
+  return { chain: { ...chain, staged: { ...chain.staged, [handle]: object } }, ...answer(staged) };
+}
+
+function stagePartition({ chain }: Place, { staged }: { staged: StagedPartition }): Result {
+  const object = chain.staged[staged.handle];
+  if (!object) return fail('STAGED_GONE');
+  return { chain: { ...chain, staged: { ...chain.staged, [staged.handle]: { ...object, synced: true } } }, ...answer(staged) };
+}
+
+// ── commit ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function verifySealed({ chain }: Place, { sealed }: { sealed: SealedPartition }): Result {
+  const found = chain.data[labelOf(sealed.range)];
+  return found?.checksum === sealed.data.checksum ? answer(sealed) : fail('PARTITION_DAMAGED');
+}
+
+interface Publishing {
+  readonly staged: StagedPartition;
+  readonly attested: AttestedEvent | null;
+}
+
+const published = (staged: StagedPartition, stored: DataObject, found: boolean): PublishedPartition => ({
+  range: staged.range,
+  data: dataFile(labelOf(staged.range), stored.checksum),
+  ledgers: endsOf(lakeOf(stored.root), staged.range),
+  writer: { writer: stored.writer },
+  checks: {},
+  source: staged.source,
+  found,
+});
+
+/** Something stands there: it is read and counts if it holds the same ledgers; a manifest's word is checked. */
+function readBack({ chain }: Place, { staged, attested }: Publishing): Result {
+  const label = labelOf(staged.range);
+  const stored = chain.data[label] as DataObject;
+  const manifest = chain.manifests[label];
+  if ((manifest ?? stored).root !== staged.ledgers.contentRoot) return fail('PARTITION_CONFLICT');
+  if (manifest && manifest.checksum !== stored.checksum) return fail('PARTITION_DAMAGED');
+  if (attested !== null && stored.checksum !== attested.data.checksum) return fail('AUDIT_ORPHAN');
+  return {
+    chain: { ...chain, staged: without(chain.staged, staged.handle) },
+    ...answer(published(staged, manifest ?? stored, true)),
+  };
+}
+
+const dataKey = (range: LedgerRange): string => `data ${labelOf(range)}`;
+
+/** Makes the staged object the published one, replacing what stands there: whoever calls this has looked. */
+function complete(chain: Chain, staged: StagedPartition): { chain: Chain; stored: DataObject } {
+  const { checksum, root, writer } = chain.staged[staged.handle] as StagedObject;
+  const stored = { checksum, root, writer };
+  return {
+    chain: {
+      ...chain,
+      data: { ...chain.data, [labelOf(staged.range)]: stored },
+      staged: without(chain.staged, staged.handle),
+    },
+    stored,
+  };
+}
+
+function publishPartition(place: Place, input: Publishing, phase: number): Result {
+  const { chain, session, conditional } = place;
+  const { staged, attested } = input;
+  const stands = chain.data[labelOf(staged.range)] !== undefined;
+  if (phase === 0 && !session.terms) {
+    return { chain: { ...chain, bronze: true }, session: { ...session, terms: true }, then: { phase: 1 } };
+  }
+  if (phase < 2) {
+    if (attested !== null && staged.data.checksum !== attested.data.checksum) {
+      return stands ? readBack(place, input) : fail('AUDIT_ORPHAN');
+    }
+    if (!conditional) {
+      const others = Object.keys(chain.staged).filter(
+        (handle) => handle !== staged.handle && chain.staged[handle]?.label === labelOf(staged.range),
+      );
+      const fenced = { ...chain, staged: without(chain.staged, ...others) };
+      const fences = dataKey(staged.range);
+      if (stands) return { ...readBack({ ...place, chain: fenced }, input), fences };
+      if (!chain.staged[staged.handle]) return { chain: fenced, fences, then: { error: 'STAGED_GONE' } };
+      return { chain: fenced, fences, then: { phase: 2 } };
+    }
+    if (stands) return readBack(place, input);
+  }
+  if (!chain.staged[staged.handle]) return stands ? readBack(place, input) : fail('STAGED_GONE');
+  const done = complete(chain, staged);
+  return { chain: done.chain, ...answer(published(staged, done.stored, false)) };
+}
+
+function latePublish(place: Place, { staged }: Publishing, phase: number): Result {
+  const { chain, conditional } = place;
+  const stands = chain.data[labelOf(staged.range)] !== undefined;
+  const lands = conditional ? phase === 1 || place.session.terms : phase === 2;
+  if (!lands || !chain.staged[staged.handle] || (conditional && stands)) return answer(null);
+  return { chain: complete(chain, staged).chain, ...answer(null) };
+}
+
+/** The other era's partition right before or after this one, if it is sealed, has to link. */
+function checkNeighbours(place: Place, { range, ledgers }: { range: LedgerRange; ledgers: LedgerEnds }): Result {
+  for (const other of place.neighbours) {
+    for (const [label, manifest] of Object.entries(other.manifests)) {
+      const theirs = rangeOf(label);
+      const ends = endsOf(lakeOf(manifest.root), theirs);
+      if (theirs.end === range.start - 1 && ends.lastHash !== ledgers.previousHash) return fail('ERA_LINK_BROKEN');
+      if (theirs.start === range.end + 1 && ledgers.lastHash !== ends.previousHash) return fail('ERA_LINK_BROKEN');
+    }
+  }
+  return answer(null);
+}
+
+interface Sealing {
+  readonly published: PublishedPartition;
+  readonly attested: AttestedEvent | null;
+}
+
+/** A time that no manifest of this partition has: two attempts never seal at the same time. */
+export function freshTime(chain: Chain, label: string): string {
+  const taken = new Set([chain.manifests[label]?.time]);
+  for (const event of Object.values(chain.events)) if (labelOf(event.range) === label) taken.add(event.timestamp);
+  for (let n = 0; ; n++) if (!taken.has(`t${n}`)) return `t${n}`;
+}
+
+/** The manifest that this attempt would write; null where an event promises another one. */
+export function manifestOf(chain: Chain, { published, attested }: Sealing): ManifestObject | null {
+  const label = labelOf(published.range);
+  const made: ManifestObject = {
+    checksum: published.data.checksum,
+    root: published.ledgers.contentRoot,
+    writer: published.writer.writer as string,
+    time: attested?.timestamp ?? freshTime(chain, label),
+  };
+  return attested !== null && manifestHash(label, made) !== attested.manifestSha256 ? null : made;
+}
+
+const withManifest = (chain: Chain, label: string, manifest: ManifestObject): Chain => ({
+  ...chain,
+  manifests: { ...chain.manifests, [label]: manifest },
+});
+
+/** What is stored decides, whoever wrote it. */
+function sealedThere(chain: Chain, { published, attested }: Sealing): Result {
+  const label = labelOf(published.range);
+  const stored = chain.manifests[label];
+  if (!stored) return fail(attested === null ? 'STORE_IO' : 'AUDIT_ORPHAN');
+  if (stored.checksum !== published.data.checksum || stored.root !== published.ledgers.contentRoot) {
+    return fail('MANIFEST_CONFLICT');
+  }
+  const facts = sealedFacts(label, stored);
+  if (attested !== null && facts.manifestSha256 !== attested.manifestSha256) return fail('AUDIT_ORPHAN');
+  return { chain, ...answer(facts) };
+}
+
+const manifestKey = (range: LedgerRange): string => `manifest ${labelOf(range)}`;
+
+function sealPartition(place: Place, input: Sealing, phase: number): Result {
+  const { chain, conditional } = place;
+  const label = labelOf(input.published.range);
+  const stands = chain.manifests[label] !== undefined;
+  if (!conditional && phase === 0) {
+    const fences = manifestKey(input.published.range);
+    return stands ? { ...sealedThere(chain, input), fences } : { fences, then: { phase: 2 } };
+  }
+  const ours = manifestOf(chain, input);
+  const writes = ours !== null && (!stands || !conditional);
+  return sealedThere(writes ? withManifest(chain, label, ours) : chain, input);
+}
+
+function lateSeal({ chain, conditional }: Place, input: Sealing, phase: number): Result {
+  const label = labelOf(input.published.range);
+  const ours = manifestOf(chain, input);
+  const lands = conditional ? chain.manifests[label] === undefined : phase === 2;
+  return ours === null || !lands ? answer(null) : { chain: withManifest(chain, label, ours), ...answer(null) };
+}
+
+interface Attesting {
+  readonly range: LedgerRange;
+  readonly chain: ChainHead;
+  readonly expected: AttestedEvent | null;
+}
+
+const eventKey = (sequence: number): string => `event ${sequence}`;
+
+const withEvent = (chain: Chain, event: AttestedEvent): Chain => ({
+  ...chain,
+  events: { ...chain.events, [event.sequence]: event },
+});
+
+/** From the stored manifest; null where there is none. */
+function eventOf(chain: Chain, { range, chain: head }: Attesting): AttestedEvent | null {
+  const manifest = chain.manifests[labelOf(range)];
+  return manifest ? deriveEvent(labelOf(range), manifest, head.nextSequence, head.prevEventHash) : null;
+}
+
+function attestPartition(place: Place, input: Attesting, phase: number): Result {
+  const { conditional } = place;
+  const { range, chain: head, expected } = input;
+  const sequence = head.nextSequence;
+  const ours = eventOf(place.chain, input);
+  if (ours === null) return fail('PARTITION_DAMAGED');
+  if (expected !== null && ours.eventHash !== expected.eventHash) return fail('AUDIT_HOLE');
+  const stands = place.chain.events[sequence] !== undefined;
+  if (!conditional && phase === 0 && !stands) return { fences: eventKey(sequence), then: { phase: 2 } };
+  const writes = !stands || (!conditional && phase === 2);
+  const chain = writes ? withEvent(place.chain, ours) : place.chain;
+  const stored = chain.events[sequence] as AttestedEvent;
+  if (stored.eventHash === ours.eventHash) return { chain, ...answer({ attested: true, sequence, eventHash: stored.eventHash }) };
+  const sameRange = labelOf(stored.range) === labelOf(range);
+  if (sameRange || stored.prevEventHash !== head.prevEventHash || expected !== null) return fail('AUDIT_FORK');
+  return answer({ attested: false, sequence, eventHash: stored.eventHash });
+}
+
+function lateAttest({ chain, conditional }: Place, input: Attesting, phase: number): Result {
+  const ours = eventOf(chain, input);
+  const lands = conditional ? chain.events[input.chain.nextSequence] === undefined : phase === 2;
+  return ours === null || !lands ? answer(null) : { chain: withEvent(chain, ours), ...answer(null) };
+}
+
+/** One transaction, idempotent. */
+function recordPartition({ chain }: Place, { range, eventHash }: { range: LedgerRange; eventHash: string | null }): Result {
+  const row = eventHash ?? 'none';
+  return { chain: { ...chain, rows: { ...chain.rows, [labelOf(range)]: row } }, ...answer(null) };
+}
+
+function writeCheckpoint({ host }: Place, { range, checksum }: { range: LedgerRange; checksum: string }): Result {
+  return { host: { ...host, checkpoint: { range, checksum } }, ...answer(null) };
+}
+
+function discardStaged({ chain }: Place, { handles }: { handles: readonly string[] }): Result {
+  return { chain: { ...chain, staged: without(chain.staged, ...handles) }, ...answer(null) };
+}
+
+/** Sweeps what this process staged, then gives the lock back. */
+function closeChain({ chain, host, nonce, session }: Place, _: Input, phase: number): Result {
+  if (phase === 0) return { chain: sweep(chain, [nonce]), then: { phase: 1 } };
+  const lock = host.lock === nonce ? null : host.lock;
+  return { host: { ...host, lock }, session: { ...session, locked: false }, ...answer(null) };
+}
+
+// ── courier ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** One POST after another, in order; the place reached is noted after each, so that one may be repeated. */
+function deliverPending({ chain, host }: Place, _: Input, phase: number): Result {
+  if (phase === 1) return { host: { ...host, delivered: host.delivered + 1 }, then: { phase: 0 } };
+  const event = chain.events[host.delivered];
+  if (!event) return answer({ left: 0 });
+  return { chain: received(chain, event), then: { phase: 1 } };
+}
+
+const received = (chain: Chain, { eventHash }: AttestedEvent): Chain =>
+  chain.endpoint.includes(eventHash) ? chain : { ...chain, endpoint: [...chain.endpoint, eventHash] };
+
+function latePost({ chain, host }: Place, _: Input, phase: number): Result {
+  const event = chain.events[host.delivered];
+  return phase === 0 && event ? { chain: received(chain, event), ...answer(null) } : answer(null);
+}
+
+// ── all of them ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+const store = { passing: 'STORE_IO', lasting: 'STORE_DENIED' } as const;
+const lake = { passing: 'SOURCE_READ', lasting: 'LEDGER_MISSING' } as const;
+
+/** A write whose late request does what a timely one does. */
+const asEver = (perform: EffectModel['perform']) => ({ kind: 'write', perform, late: perform }) as const;
+const read = (perform: EffectModel['perform']) => ({ kind: 'read', perform, late: null }) as const;
+
+export const effectModels: EffectModels = {
+  // Local file calls: they end with their process.
+  openChain: { kind: 'write', perform: openChain, late: null, passing: 'STATE_IO', lasting: 'LOCK_HELD' },
+  surveyChain: { ...read(surveyChain), ...store },
+  openLake: { ...read(({ lake: name }) => answer({ source: name })), passing: 'SOURCE_READ', lasting: 'LAKE_NOT_FOUND' },
+  findHead: { ...read(findHead), ...lake },
+  closeChain: { kind: 'write', perform: closeChain, late: null, ...store },
+  buildPartition: { kind: 'read', perform: buildPartition, late: buildPartition, ...lake },
+  stagePartition: { kind: 'read', perform: stagePartition, late: stagePartition, ...store },
+  verifySealed: { ...read(verifySealed), ...store },
+  publishPartition: {
+    kind: 'write',
+    perform: publishPartition,
+    late: latePublish,
+    fencedBy: (input: Publishing, phase) => (phase === 2 ? dataKey(input.staged.range) : null),
+    ...store,
+  },
+  checkNeighbours: { ...read(checkNeighbours), ...store },
+  sealPartition: {
+    kind: 'write',
+    perform: sealPartition,
+    late: lateSeal,
+    fencedBy: (input: Sealing, phase) => (phase === 2 ? manifestKey(input.published.range) : null),
+    ...store,
+  },
+  attestPartition: {
+    kind: 'write',
+    perform: attestPartition,
+    late: lateAttest,
+    fencedBy: (input: Attesting, phase) => (phase === 2 ? eventKey(input.chain.nextSequence) : null),
+    ...store,
+  },
+  recordPartition: { ...asEver(recordPartition), ...store },
+  writeCheckpoint: { ...asEver(writeCheckpoint), passing: 'STATE_IO', lasting: 'STATE_IO' },
+  discardStaged: { kind: 'read', perform: discardStaged, late: null, ...store },
+  deliverPending: { kind: 'write', perform: deliverPending, late: latePost, ...store },
+};

@@ -1,0 +1,266 @@
+/**
+ * What has to hold in every state of the world, and across every move. Each rule is a sentence; a rule that is broken
+ * answers with one. What depends on one interned value only is judged once per value.
+ */
+import type { EraContext } from '../../machines/dispatch.ts';
+import { partitionAt } from '../../machines/partitions.ts';
+import type { EraSpec, EraSummary } from '../../machines/protocol.ts';
+import type { SequencerContext } from '../../machines/sequencing.ts';
+import type { RunSummary } from '../../machines/supervisor.ts';
+import type { Configuration } from './configurations.ts';
+import { byStart, type Chain, deriveEvent, type Host, labelOf, type ManifestObject, manifestHash } from './durable.ts';
+import { isOver } from './moves.ts';
+import type { World } from './world.ts';
+
+/** All partitions that an era has to copy. */
+export function asked(spec: EraSpec, upTo: number): string[] {
+  const labels: string[] = [];
+  for (let range = partitionAt(spec.grid, spec.grid.ledgerStart); range && range.end <= upTo; ) {
+    labels.push(labelOf(range));
+    range = partitionAt(spec.grid, range.end + 1);
+  }
+  return labels;
+}
+
+/** First ledger that is not committed, by what is durable. */
+export function frontierOf(chain: Chain, spec: EraSpec): number {
+  let next = spec.grid.ledgerStart;
+  const commits = spec.attests
+    ? Object.values(chain.events).map((event) => labelOf(event.range))
+    : Object.keys(chain.manifests);
+  for (const label of commits.sort(byStart)) {
+    const [start, end] = label.split('-').map(Number) as [number, number];
+    if (start !== next || !chain.manifests[label] || !chain.data[label]) break;
+    next = end + 1;
+  }
+  return next;
+}
+
+/** Rules about one era's durable contents. */
+function judgeChain(chain: Chain, spec: EraSpec, config: Configuration): string | null {
+  for (const [label, manifest] of Object.entries(chain.manifests)) {
+    const data = chain.data[label];
+    if (!data && !config.mending) return `the manifest of ${label} has no data`;
+    if (data && data.checksum !== manifest.checksum) return `the manifest of ${label} is about other bytes`;
+  }
+  const events = Object.values(chain.events).sort((a, b) => a.sequence - b.sequence);
+  const seen = new Set<string>();
+  let next = spec.grid.ledgerStart;
+  let last: (typeof events)[number] | null = null;
+  for (const event of events) {
+    const label = labelOf(event.range);
+    const manifest: ManifestObject | undefined = chain.manifests[label];
+    if (!manifest && !config.mending) return `event ${event.sequence} is there before the manifest of ${label}`;
+    if (seen.has(label)) return `two events attest ${label}`;
+    seen.add(label);
+    if (manifest) {
+      const derived = deriveEvent(label, manifest, event.sequence, event.prevEventHash);
+      if (derived.eventHash !== event.eventHash) return `event ${event.sequence} is not that of the stored manifest of ${label}`;
+      if (manifestHash(label, manifest) !== event.manifestSha256) return `event ${event.sequence} names another manifest of ${label}`;
+    }
+    const inSequence = last === null ? event.sequence === 0 : event.sequence === last.sequence + 1;
+    if (!inSequence && !config.mending) return `event ${event.sequence} has none before it`;
+    if (inSequence && event.prevEventHash !== (last?.eventHash ?? null)) return `event ${event.sequence} does not name the one before`;
+    if (inSequence && event.range.start !== next) return `event ${event.sequence} is for ${label}, ledger ${next} comes next`;
+    if (last && inSequence && last.ledgers.lastHash !== event.ledgers.previousHash) {
+      return `the attested partitions ${labelOf(last.range)} and ${label} do not link`;
+    }
+    next = event.range.end + 1;
+    last = event;
+  }
+  if (!config.mending) {
+    // In order: nothing of a partition is visible before the one before it is committed.
+    const labels = Object.keys(chain.data).sort(byStart);
+    for (const [i, label] of labels.entries()) {
+      const expected = i === 0 ? spec.grid.ledgerStart : Number((labels[i - 1] as string).split('-')[1]) + 1;
+      if (Number(label.split('-')[0]) !== expected) return `${label} is published before ledger ${expected}`;
+      const before = labels[i - 1];
+      if (before === undefined) continue;
+      if (!chain.manifests[before]) return `${label} is published before ${before} is sealed`;
+      if (spec.attests && !seen.has(before)) return `${label} is published before ${before} is attested`;
+    }
+  }
+  for (const [sequence, hash] of chain.endpoint.entries()) {
+    if (chain.events[sequence]?.eventHash !== hash) return `the endpoint's delivery ${sequence} is not event ${sequence}`;
+  }
+  return null;
+}
+
+/** Rules about a checkpoint and what it is a hint to. */
+function judgeHost(host: Host, chain: Chain, spec: EraSpec): string | null {
+  const { checkpoint } = host;
+  if (checkpoint === null) return null;
+  const label = labelOf(checkpoint.range);
+  if (checkpoint.range.end >= frontierOf(chain, spec)) return `the checkpoint says ${label}, which is not committed`;
+  if (chain.data[label]?.checksum !== checkpoint.checksum) return `the checkpoint of ${label} has other bytes`;
+  return null;
+}
+
+/** What may never happen to an era's durable contents by one move; `mover` is who moved, `live` all that run. */
+function judgeChange(before: Chain, after: Chain, live: readonly string[], mover: string, vanished: boolean): string | null {
+  for (const [label, data] of Object.entries(before.data)) {
+    const now = after.data[label];
+    if (!now || now.checksum !== data.checksum) return `published ${label} changes from ${data.checksum} to ${now?.checksum ?? 'nothing'}`;
+  }
+  for (const [label, manifest] of Object.entries(before.manifests)) {
+    const now = after.manifests[label];
+    if (!now || manifestHash(label, now) !== manifestHash(label, manifest)) return `the manifest of ${label} changes`;
+  }
+  for (const [sequence, event] of Object.entries(before.events)) {
+    if (after.events[sequence]?.eventHash !== event.eventHash) return `event ${sequence} changes`;
+  }
+  if (!vanished) {
+    for (const [handle, { owner }] of Object.entries(before.staged)) {
+      if (after.staged[handle] || owner === mover) continue;
+      if (live.includes(owner)) return `${mover} removes ${handle}, which the living ${owner} has staged`;
+    }
+  }
+  for (const label of Object.keys(after.data)) {
+    if (before.data[label]) continue;
+    const used = Object.entries(before.staged).find(([handle, object]) => object.label === label && !after.staged[handle]);
+    if (used && !used[1].synced) return `${label} is published before what was staged is durable`;
+  }
+  return null;
+}
+
+/** Rules about what machines hold. */
+function judgeActor(machine: string, context: unknown, spec: EraSpec): string | null {
+  if (machine === 'sequencer') {
+    const { buffer, agenda } = context as SequencerContext;
+    const mended = agenda.filter((item) => item.kind === 'restore' || item.kind === 'copy').length;
+    if (buffer.length > spec.queueSize + mended) return `the sequencer buffers ${buffer.length} partitions, the window is ${spec.queueSize}`;
+  }
+  if (machine === 'era') {
+    const { outstanding, spec: own } = context as EraContext;
+    const counted = outstanding.filter((entry) => entry.counted).length;
+    if (counted > own.queueSize) return `${counted} partitions are outstanding, the window is ${own.queueSize}`;
+    const labels = outstanding.map((entry) => labelOf(entry.range));
+    if (new Set(labels).size < labels.length) return 'one partition is outstanding twice';
+  }
+  return null;
+}
+
+export class Invariants {
+  readonly #chains = new Map<number, string | null>();
+  readonly #hosts = new Map<string, string | null>();
+  readonly #changes = new Map<string, string | null>();
+  readonly #actors = new Map<number, string | null>();
+
+  readonly world: World;
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  /** The first rule that the present state breaks. */
+  state(): string | null {
+    const { world } = this;
+    const { config } = world;
+    for (let era = 0; era < config.eras.length; era++) {
+      const { spec } = config.eras[era] as Configuration['eras'][number];
+      const chainId = world.chainId(era);
+      const broken = memo(this.#chains, chainId * 16 + era, () => judgeChain(world.chain(era), spec, config));
+      if (broken) return broken;
+      for (let copier = 0; copier < config.copiers; copier++) {
+        const key = `${world.hostId(copier, era)}/${chainId}/${era}`;
+        const ahead = memo(this.#hosts, key, () => judgeHost(world.host(copier, era), world.chain(era), spec));
+        if (ahead) return ahead;
+      }
+    }
+    for (let copier = 0; copier < config.copiers; copier++) {
+      for (let slot = 1; slot < world.slots.length; slot++) {
+        const id = world.snapshotId(copier, slot);
+        if (id < 0) continue;
+        const { machine, era } = world.slots[slot] as (typeof world.slots)[number];
+        if (machine !== 'era' && machine !== 'sequencer') continue;
+        const { spec } = config.eras[era] as Configuration['eras'][number];
+        const broken = memo(this.#actors, id * 100 + slot, () =>
+          judgeActor(machine, world.snapshot(copier, slot)?.context, spec),
+        );
+        if (broken) return broken;
+      }
+      const wrong = this.#discards(copier) ?? (isOver(world, copier) ? this.#end(copier) : null);
+      if (wrong) return wrong;
+    }
+    return config.rule?.(world) ?? null;
+  }
+
+  /** A rule that the move from `before` (chain ids by era) to the present state breaks. */
+  change(before: readonly number[], mover: string, kind: string): string | null {
+    const { world } = this;
+    for (let era = 0; era < world.config.eras.length; era++) {
+      const from = before[era] as number;
+      const to = world.chainId(era);
+      if (from === to) continue;
+      const live: string[] = [];
+      for (let copier = 0; copier < world.config.copiers; copier++) {
+        if (!isOver(world, copier)) live.push(world.session(copier).nonce);
+      }
+      const vanished = kind === 'staged data vanishes' || !world.config.conditional;
+      const key = `${from}/${to}/${live.join()}/${mover}/${vanished}/${world.again}`;
+      const broken = memo(this.#changes, key, () => {
+        const [was, is] = [world.chains.value(from), world.chains.value(to)];
+        const changed = judgeChange(was, is, live, mover, vanished);
+        if (changed || world.again === 0) return changed;
+        const same = ['data', 'manifests', 'events', 'bronze'] as const;
+        return same.every((part) => JSON.stringify(was[part]) === JSON.stringify(is[part]))
+          ? null
+          : 'recovering a second time writes to Bronze';
+      });
+      if (broken) return broken;
+    }
+    return null;
+  }
+
+  /** A drain throws away only what cannot be committed. */
+  #discards(copier: number): string | null {
+    const { world } = this;
+    for (const id of world.pending(copier)) {
+      const effect = world.effects.value(id);
+      if (effect.name !== 'discardStaged' || effect.outcome >= 0) continue;
+      const sequencer = world.snapshot(copier, effect.slot)?.context as SequencerContext | undefined;
+      if (!sequencer || sequencer.failure !== null) continue;
+      const next = sequencer.agenda[0]?.range.start ?? sequencer.next;
+      const forgotten = sequencer.buffer.find((staged) => staged.range.start === next);
+      if (forgotten) return `the drain throws ${labelOf(forgotten.range)} away, which could be committed`;
+    }
+    return null;
+  }
+
+  /** How a run may end. */
+  #end(copier: number): string | null {
+    const { world } = this;
+    const { config } = world;
+    const { outcome, eras } = world.snapshot(copier, 0)?.output as RunSummary;
+    const spent = (fault: Parameters<World['spent']>[0]): boolean => world.spent(fault) > 0;
+    if (outcome === 'failed' && !config.mayFail && !spent('fatal')) {
+      return `a run failed although everything that failed may be tried again: ${eras.find((era) => era.failure)?.failure?.code}`;
+    }
+    if (outcome === 'stopped' && !spent('drain')) return 'a run says that it was drained and nobody asked for it';
+    for (let era = 0; era < config.eras.length; era++) {
+      const { spec } = config.eras[era] as Configuration['eras'][number];
+      const summary = eras.find(({ eraId }) => eraId === spec.eraId) as EraSummary;
+      const chain = world.chain(era);
+      if (outcome === 'done') {
+        for (const label of asked(spec, config.doneAt?.(world) ?? Number(spec.grid.ledgerEnd))) {
+          if (!chain.data[label] || !chain.manifests[label]) return `the run is done and ${label} is not sealed`;
+          const attested = Object.values(chain.events).some((event) => labelOf(event.range) === label);
+          if (spec.attests && !attested) return `the run is done and ${label} is not attested`;
+        }
+      }
+      if (config.copiers > 1 || summary.outcome === 'failed') continue;
+      const frontier = frontierOf(chain, spec);
+      if (summary.nextLedger > frontier) return `the summary says ${summary.nextLedger} is next, but ${frontier} is not committed`;
+    }
+    return null;
+  }
+}
+
+function memo<K>(known: Map<K, string | null>, key: K, judge: () => string | null): string | null {
+  let verdict = known.get(key);
+  if (verdict === undefined) {
+    verdict = judge();
+    known.set(key, verdict);
+  }
+  return verdict;
+}

@@ -2,7 +2,7 @@
 import type { AnyStateMachine } from 'xstate';
 import type { EffectName } from '../../machines/effects.ts';
 import type { EraSpec, LakeHead } from '../../machines/protocol.ts';
-import type { Chain, Host } from './durable.ts';
+import { type Chain, deriveEvent, emptyChain, emptyHost, type Host, rangeOf, without } from './durable.ts';
 import type { EffectModels } from './effects.ts';
 import type { MachineName } from './stepper.ts';
 import type { World } from './world.ts';
@@ -92,21 +92,335 @@ export function spec(partitions: number, changes: Partial<EraSpec> = {}): EraSpe
   };
 }
 
-const oneEra = { copiers: 1, writers: ['w1'], conditional: true } as const;
+const one = { copiers: 1, writers: ['w1'], conditional: true } as const;
 
-/** Nothing in these configurations can make their answer another one, or be changed by it. */
+const era = (partitions: number, changes: Partial<EraSpec> = {}): readonly EraSetup[] => [
+  { spec: spec(partitions, changes), lake: 'L' },
+];
+
+/** Nothing in the configurations that name them can change what these answer, or be changed by it. */
 const CALM: readonly EffectName[] = ['openLake', 'checkNeighbours', 'recordPartition'];
-
 const COMMIT: readonly EffectName[] = ['publishPartition', 'sealPartition', 'attestPartition', 'writeCheckpoint'];
 const WORK: readonly EffectName[] = ['buildPartition', 'stagePartition'];
+const OUTLIVING: readonly EffectName[] = [...WORK, ...COMMIT, 'recordPartition', 'deliverPending'];
+
+// ── estates that something is missing in ─────────────────────────────────────────────────────────────────────────
+
+const LABELS = ['10-19', '20-29', '30-39'];
+
+/** The first `sealed` partitions published and sealed, the first `attested` of them attested; then `change`. */
+function estate(sealed: number, attested: number, change: (chain: Chain) => Chain = (chain) => chain) {
+  return () => {
+    let chain: Chain = { ...emptyChain, bronze: true };
+    let prev: string | null = null;
+    for (const [sequence, label] of LABELS.slice(0, sealed).entries()) {
+      const root = `L:${label}`;
+      const data = { checksum: `${root}/w1`, root, writer: 'w1' };
+      const manifest = { ...data, time: 't0' };
+      chain = {
+        ...chain,
+        data: { ...chain.data, [label]: data },
+        manifests: { ...chain.manifests, [label]: manifest },
+      };
+      if (sequence >= attested) continue;
+      const event = deriveEvent(label, manifest, sequence, prev);
+      prev = event.eventHash;
+      chain = { ...chain, events: { ...chain.events, [sequence]: event } };
+    }
+    const last = LABELS[attested - 1];
+    const checkpoint = last ? { range: rangeOf(last), checksum: `L:${last}/w1` } : null;
+    return { chains: [change(chain)], hosts: [{ ...emptyHost, checkpoint }] };
+  };
+}
+
+const mended = (name: string, about: string, start: Configuration['estate']): Configuration => ({
+  name: `mending: ${name}`,
+  about,
+  ...one,
+  eras: era(3, { workers: 1, queueSize: 2 }),
+  budget: { fail: 1, lost: 1, restart: 1 },
+  faultsAt: [...WORK, ...COMMIT, 'verifySealed', 'surveyChain'],
+  instant: CALM,
+  mending: true,
+  again: true,
+  ...(start ? { estate: start } : {}),
+});
+
+// ── unbounded ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const head = (last: number, holeAt: number | null = null): LakeHead => ({ head: last, contiguousTo: last, holeAt });
+
+/** An unbounded era has copied every whole partition of the lake as it is last, and waits for more. */
+const caughtUp =
+  (partitions: number) =>
+  (world: World): boolean => {
+    const copied = Object.keys(world.chain(0).events).length;
+    const waits = world.snapshot(0, 1)?.matches({ awaitingLedgers: 'sleeping' }) ?? false;
+    return waits && copied === partitions;
+  };
+
+// ── two eras ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const twoEras = (lakes: readonly [string, string], changes: Partial<EraSpec> = {}): readonly EraSetup[] => {
+  const small = { workers: 1, queueSize: 1, ...changes };
+  return [
+    { spec: spec(1, { ...small, eraId: 'a' }), lake: lakes[0] },
+    {
+      spec: spec(1, { ...small, eraId: 'b', grid: { size: 10, origin: 0, ledgerStart: 20, ledgerEnd: 29 } }),
+      lake: lakes[1],
+    },
+  ];
+};
+
+/** Eras that do not link are never attested on both sides. */
+const neverBoth = (world: World): string | null =>
+  Object.keys(world.chain(0).events).length > 0 && Object.keys(world.chain(1).events).length > 0
+    ? 'both sides of a link that is broken are attested'
+    : null;
 
 export const configurations: readonly Configuration[] = [
   {
-    name: 'plain',
-    about: 'two workers, four partitions, two failures, a crash, a restart',
-    ...oneEra,
-    eras: [{ spec: spec(4), lake: 'L' }],
-    budget: { fail: 2, crash: 1, restart: 1 },
+    name: 'pool',
+    about: 'two workers, three partitions, a window of two; a failure, a crash, a restart',
+    ...one,
+    eras: era(3, { queueSize: 2 }),
+    budget: { fail: 1, crash: 1, restart: 1 },
+    faultsAt: [...WORK, 'publishPartition', 'sealPartition'],
+    instant: CALM,
+  },
+  {
+    name: 'pool of three',
+    about: 'three workers, four partitions, a window of three; a crash',
+    ...one,
+    eras: era(4, { workers: 3, queueSize: 3 }),
+    budget: { crash: 1 },
+    instant: CALM,
+  },
+  {
+    name: 'every step',
+    about: 'one worker; every effect fails, is repeated, or loses its answer, with a restart',
+    ...one,
+    eras: era(2, { workers: 1, queueSize: 2 }),
+    budget: { fail: 1, lost: 1, twice: 1, restart: 1 },
+    again: true,
+  },
+  {
+    name: 'another release',
+    about: 'restarted twice, by the same or another writer, with a lost answer',
+    ...one,
+    writers: ['w1', 'w2'],
+    eras: era(2, { workers: 1, queueSize: 2 }),
+    budget: { lost: 1, restart: 2 },
+    instant: CALM,
+    again: true,
+  },
+  {
+    name: 'late requests',
+    about: 'restarted twice, by the same or another writer; what the dead had asked for lands at any time',
+    ...one,
+    writers: ['w1', 'w2'],
+    eras: era(2, { workers: 1, queueSize: 1 }),
+    budget: { restart: 2 },
+    late: OUTLIVING,
+    instant: ['openLake', 'checkNeighbours'],
+    again: true,
+  },
+  {
+    name: 'a store without conditions',
+    about: 'creates over what stands there; late completions find their upload aborted',
+    ...one,
+    writers: ['w1', 'w2'],
+    conditional: false,
+    eras: era(2, { workers: 1, queueSize: 1 }),
+    budget: { restart: 2, lost: 1 },
+    faultsAt: COMMIT,
+    late: ['buildPartition', ...COMMIT],
+    instant: CALM,
+    again: true,
+  },
+  {
+    name: 'state lost',
+    about: 'checkpoint, lock and journal are lost at any time, with restarts',
+    ...one,
+    eras: era(2, { workers: 1, queueSize: 2 }),
+    budget: { loseCheckpoint: 1, loseLock: 1, restart: 2 },
+    late: ['publishPartition'],
+    instant: CALM,
+    again: true,
+  },
+  {
+    name: 'staging vanishes',
+    about: 'two workers, a full window, staged data vanishes twice',
+    ...one,
+    eras: era(3, { queueSize: 2, retryAttempts: 6 }),
+    budget: { vanish: 2, lost: 1 },
+    faultsAt: ['publishPartition', 'stagePartition'],
+    instant: CALM,
+  },
+  {
+    name: 'two copiers',
+    about: 'two processes with state folders of their own on one chain, of different releases',
+    ...one,
+    copiers: 2,
+    writers: ['w1', 'w2'],
+    eras: era(2, { workers: 1, queueSize: 1 }),
+    budget: { restart: 1, lost: 1 },
+    faultsAt: COMMIT,
+    instant: CALM,
+  },
+  {
+    name: 'two eras',
+    about: 'two eras that link, one failing attempt, a crash',
+    ...one,
+    eras: twoEras(['L', 'L']),
+    budget: { fail: 1, crash: 1 },
+    instant: ['openLake', 'recordPartition'],
+    faultsAt: ['checkNeighbours', 'sealPartition', 'buildPartition'],
+  },
+  {
+    name: 'two eras that do not link',
+    about: 'whichever is later sees the other and is not attested',
+    ...one,
+    eras: twoEras(['L', 'M']),
+    budget: { restart: 1 },
+    instant: ['openLake', 'recordPartition'],
+    mayFail: true,
+    staysFailed: true,
+    rule: neverBoth,
+  },
+  {
+    name: 'drain',
+    about: 'a signal at any time, a failure, a crash',
+    ...one,
+    eras: era(3, { queueSize: 3 }),
+    budget: { drain: 1, crash: 1 },
+    instant: CALM,
+  },
+  {
+    name: 'drain in trouble',
+    about: 'a signal at any time, failing attempts, vanished staging',
+    ...one,
+    eras: era(2, { queueSize: 2 }),
+    budget: { drain: 1, fail: 1, vanish: 1 },
+    instant: CALM,
+  },
+  {
+    name: 'lasting failures',
+    about: 'something fails for good; everything before it is committed, and the next run goes on',
+    ...one,
+    eras: era(3, { queueSize: 3 }),
+    budget: { fatal: 1 },
+  },
+  {
+    name: 'retries used up',
+    about: 'two attempts, two failures',
+    ...one,
+    eras: era(2, { queueSize: 2, retryAttempts: 2 }),
+    budget: { fail: 2 },
+    instant: CALM,
+    mayFail: true,
+  },
+  {
+    name: 'crashes beyond the limit',
+    about: 'one crash is forgiven, or not',
+    ...one,
+    eras: era(2, { queueSize: 2, respawnLimit: 1 }),
+    budget: { crash: 2, timer: 1 },
+    timers: ['crash.forgiven'],
+    instant: CALM,
+    mayFail: true,
+  },
+  {
+    name: 'sequencer and courier crash',
+    about: 'the era starts afresh in the same process; what it had asked for lands late',
+    ...one,
+    eras: era(2, { queueSize: 2 }),
+    budget: { crashOther: 1, crash: 1 },
+    late: [...WORK, ...COMMIT],
+    instant: CALM,
+  },
+  {
+    name: 'courier',
+    about: 'delivers in order, at least once, while the process is restarted',
+    ...one,
+    eras: era(2, { workers: 1, queueSize: 1, delivers: true }),
+    budget: { announce: 2, fail: 1, restart: 1 },
+    faultsAt: ['deliverPending'],
+    late: ['deliverPending'],
+    instant: CALM,
+  },
+  {
+    name: 'circuit breaker',
+    about: 'the stall timer fires at any time, right or wrong: once is survived in sequential mode',
+    ...one,
+    eras: era(2, { queueSize: 2 }),
+    budget: { timer: 2 },
+    timers: ['stall.suspected', 'stall.detected'],
+    late: COMMIT,
+    instant: CALM,
+  },
+  {
+    name: 'circuit breaker twice',
+    about: 'stalls twice, with a signal: given up, never hung',
+    ...one,
+    eras: era(1, { workers: 1, queueSize: 1 }),
+    budget: { timer: 4, drain: 1 },
+    timers: ['stall.suspected', 'stall.detected'],
+    instant: CALM,
+    mayFail: true,
+  },
+  {
+    name: 'unbounded',
+    about: 'the head grows, with a hole that fills; a restart, a signal',
+    ...one,
+    eras: [
+      {
+        spec: spec(0, { workers: 1, queueSize: 2, grid: { size: 10, origin: 0, ledgerStart: 10, ledgerEnd: null } }),
+        lake: 'L',
+        heads: [head(15), head(33, 22), head(33)],
+      },
+    ],
+    budget: { fail: 1, restart: 1, drain: 1, timer: 1 },
+    faultsAt: ['findHead', 'buildPartition'],
+    timers: ['hole.overdue'],
+    instant: CALM,
+    goal: caughtUp(2),
+    doneAt: () => 29,
+  },
+  {
+    name: 'half-written at the head',
+    about: 'files at the head cannot be read for a while; patience ends or not',
+    ...one,
+    eras: [
+      {
+        spec: spec(0, { workers: 1, queueSize: 2, grid: { size: 10, origin: 0, ledgerStart: 10, ledgerEnd: null } }),
+        lake: 'L',
+        heads: [head(19), head(29)],
+      },
+    ],
+    budget: { fatal: 2, timer: 1, drain: 1 },
+    faultsAt: ['buildPartition'],
+    timers: ['patience.exhausted'],
+    instant: CALM,
+    goal: caughtUp(2),
+    doneAt: () => 29,
+  },
+  mended('data is gone', 'the data of an attested partition is lost', estate(2, 2, (chain) => ({ ...chain, data: without(chain.data, '10-19') }))),
+  mended('a manifest is gone', 'the manifest of an attested partition is lost', estate(2, 2, (chain) => ({ ...chain, manifests: without(chain.manifests, '20-29') }))),
+  mended('an event is gone', 'an event inside the chain is lost', estate(3, 3, (chain) => ({ ...chain, events: without(chain.events, '1') }))),
+  mended('sealed, not attested', 'the audit stream is switched on late', estate(2, 0)),
+  mended('published, not sealed', 'a data object stands alone', estate(2, 1, (chain) => ({ ...chain, manifests: without(chain.manifests, '20-29') }))),
+  mended('_bronze.json is gone', 'and nothing else', estate(2, 2, (chain) => ({ ...chain, bronze: false }))),
+];
+
+/** Larger products of the same parts: at least a million states in all. */
+export const deepConfigurations: readonly Configuration[] = [
+  {
+    name: 'deep: pool',
+    about: 'two workers, four partitions; a failure, a crash, a restart',
+    ...one,
+    eras: era(4),
+    budget: { fail: 1, crash: 1, restart: 1 },
     faultsAt: [...WORK, ...COMMIT],
     instant: CALM,
   },

@@ -191,8 +191,7 @@ export function explore(config: Configuration, options: { limit?: number; collec
       if (failed) return;
       edgeCount++;
       moves.set(move.kind, (moves.get(move.kind) ?? 0) + 1);
-      const mover = move.copier < 0 ? '' : world.session(move.copier).nonce;
-      const rule = world.problem ?? invariants.change(chains, mover, move.kind);
+      const rule = world.problem ?? invariants.change(chains, move.mover, move.kind);
       if (rule) {
         failed = broken(rule, at, { row: world.row.slice(), kind: move.kind });
         return;

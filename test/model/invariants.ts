@@ -9,7 +9,7 @@ import type { SequencerContext } from '../../machines/sequencing.ts';
 import type { RunSummary } from '../../machines/supervisor.ts';
 import type { Configuration } from './configurations.ts';
 import { byStart, type Chain, deriveEvent, type Host, labelOf, type ManifestObject, manifestHash } from './durable.ts';
-import { isOver } from './moves.ts';
+import { isOver, outcomeOf } from './moves.ts';
 import type { World } from './world.ts';
 
 /** All partitions that an era has to copy. */
@@ -24,11 +24,13 @@ export function asked(spec: EraSpec, upTo: number): string[] {
 
 /** First ledger that is not committed, by what is durable. */
 export function frontierOf(chain: Chain, spec: EraSpec): number {
+  const attested = Object.values(chain.events).map((event) => labelOf(event.range));
+  return endOfPrefix(chain, spec, spec.attests ? attested : Object.keys(chain.manifests));
+}
+
+function endOfPrefix(chain: Chain, spec: EraSpec, labels: string[]): number {
   let next = spec.grid.ledgerStart;
-  const commits = spec.attests
-    ? Object.values(chain.events).map((event) => labelOf(event.range))
-    : Object.keys(chain.manifests);
-  for (const label of commits.sort(byStart)) {
+  for (const label of labels.sort(byStart)) {
     const [start, end] = label.split('-').map(Number) as [number, number];
     if (start !== next || !chain.manifests[label] || !chain.data[label]) break;
     next = end + 1;
@@ -163,6 +165,8 @@ export class Invariants {
       if (broken) return broken;
       for (let copier = 0; copier < config.copiers; copier++) {
         const key = `${world.hostId(copier, era)}/${chainId}/${era}`;
+        // What a checkpoint is a hint to may be gone; it has to be right again when the run is done.
+        if (config.mending && !(isOver(world, copier) && outcomeOf(world, copier) === 'done')) continue;
         const ahead = memo(this.#hosts, key, () => judgeHost(world.host(copier, era), world.chain(era), spec));
         if (ahead) return ahead;
       }
@@ -233,7 +237,9 @@ export class Invariants {
     const { config } = world;
     const { outcome, eras } = world.snapshot(copier, 0)?.output as RunSummary;
     const spent = (fault: Parameters<World['spent']>[0]): boolean => world.spent(fault) > 0;
-    if (outcome === 'failed' && !config.mayFail && !spent('fatal')) {
+    // A drain does not hide what it found in trouble.
+    const inTrouble = spent('drain') && (spent('fail') || spent('lost') || spent('vanish'));
+    if (outcome === 'failed' && !config.mayFail && !spent('fatal') && !inTrouble) {
       return `a run failed although everything that failed may be tried again: ${eras.find((era) => era.failure)?.failure?.code}`;
     }
     if (outcome === 'stopped' && !spent('drain')) return 'a run says that it was drained and nobody asked for it';
@@ -249,7 +255,8 @@ export class Invariants {
         }
       }
       if (config.copiers > 1 || summary.outcome === 'failed') continue;
-      const frontier = frontierOf(chain, spec);
+      // Sealed counts: what is sealed and not attested yet is passed over by no run.
+      const frontier = endOfPrefix(chain, spec, Object.keys(chain.manifests));
       if (summary.nextLedger > frontier) return `the summary says ${summary.nextLedger} is next, but ${frontier} is not committed`;
     }
     return null;

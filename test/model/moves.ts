@@ -21,8 +21,8 @@ export type Visit = (move: Move) => void;
 export interface Move {
   readonly kind: string;
   readonly benign: boolean;
-  /** Whose move it is; -1 = the outside's. */
-  readonly copier: number;
+  /** Nonce of the process whose move it is; empty = the outside's. */
+  readonly mover: string;
   readonly label: () => Label;
 }
 
@@ -44,14 +44,14 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
     `${(slots[slot] as Slot).actorId}${config.copiers > 1 ? ` of copier ${copier + 1}` : ''}`;
   const process = (copier: number): string => (config.copiers > 1 ? `copier ${copier + 1}` : 'process');
 
-  let mover = -1;
+  let mover = '';
 
   /** Applies one move to a fresh copy of the state and shows it. */
   const make = (kind: string, benign: boolean, apply: () => void, label: () => Label): void => {
     world.load(rows, at);
     apply();
     if (world.problem === null) world.settle();
-    visit({ kind, benign, copier: mover, label });
+    visit({ kind, benign, mover, label });
   };
   const withFault = (fault: Fault, apply: () => void) => (): void => {
     world.spend(fault);
@@ -59,8 +59,8 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
   };
 
   for (let copier = 0; copier < config.copiers; copier++) {
-    mover = copier;
     world.load(rows, at);
+    mover = world.session(copier).nonce;
     const over = isOver(world, copier);
     const pending = world.pending(copier);
     const timers = world.timersOf(copier);
@@ -227,7 +227,7 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
   }
 
   // 10. the outside
-  mover = -1;
+  mover = '';
   world.load(rows, at);
   if (world.left('vanish') > 0) {
     config.eras.forEach((_, era) => {
@@ -244,12 +244,14 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
   world.load(rows, at);
   for (const id of world.lateRequests()) {
     const { name: effect, nonce, input } = world.late.value(id);
+    mover = nonce;
     make(`late ${effect}`, false, () => world.land(id), () => ({
       from: 'the past',
       to: 'the outside',
       text: `the late ${effect}${rangeText(input)} of ${nonce} lands`,
     }));
   }
+  mover = '';
   world.load(rows, at);
   const heads = Math.max(0, ...config.eras.map((era) => era.heads?.length ?? 0));
   if (world.head + 1 < heads) {

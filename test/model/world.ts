@@ -288,7 +288,9 @@ export class World {
     for (let copier = 0; copier < config.copiers; copier++) {
       row[copier * this.#perCopier] = -1;
     }
-    for (let copier = 0; copier < config.copiers; copier++) this.start(copier, config.writers[0] as string);
+    for (let copier = 0; copier < config.copiers; copier++) {
+      this.start(copier, config.writers[copier % config.writers.length] as string);
+    }
     this.settle();
   }
 

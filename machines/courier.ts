@@ -40,7 +40,7 @@ export const courierMachine = setup({
   id: 'courier',
   context: ({ input }) => ({ ...input, failures: 0, left: 0, again: false }),
   initial: 'idle',
-  on: { 'courier.drain': '.drained' },
+  on: { 'courier.drain': '.drained', 'era.lost': '.orphaned' },
   states: {
     idle: {
       always: { guard: 'isQueuedAgain', target: 'delivering' },
@@ -61,5 +61,6 @@ export const courierMachine = setup({
       on: { 'delivery.queued': { actions: assign({ left: ({ context }) => context.left + 1 }) } },
     },
     drained: { type: 'final', entry: 'tellDrained' },
+    orphaned: { type: 'final' },
   },
 });

@@ -245,8 +245,14 @@ export const isFinished = (context: EraContext): boolean =>
   context.frontier > context.target && context.outstanding.length === 0;
 
 /** Nothing more will come from the workers that the sequencer could still commit. */
-export const isSettled = (context: EraContext): boolean =>
-  !anyBusy(context) && (context.draining || context.outstanding.every((entry) => !mayGoOn(context, entry.range)));
+export function isSettled(context: EraContext): boolean {
+  if (anyBusy(context)) return false;
+  if (context.draining) return true;
+  // With all workers given up, what stands in the line is built by nobody, and nothing after it can be committed.
+  const line = context.outstanding.filter((entry) => entry.phase === 'line').map((entry) => entry.range.start);
+  const stuckAt = Object.keys(context.workers).length > 0 ? MAX_LEDGER : Math.min(MAX_LEDGER, ...line);
+  return context.outstanding.every((entry) => !mayGoOn(context, entry.range) || entry.range.start >= stuckAt);
+}
 
 /** `partition.committed`: the frontier moves, a place in the window becomes free. */
 export function takeCommit(context: EraContext, facts: CommitFacts): Partial<EraContext> {

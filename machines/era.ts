@@ -79,7 +79,7 @@ const finalSummary = (context: EraContext): EraSummary => ({
   ...context.summary,
   outcome: outcomeOf(context),
   // Not beyond a partition behind the frontier that could not be mended.
-  nextLedger: Math.min(context.frontier, context.stopBefore ?? context.frontier),
+  nextLedger: Math.min(context.frontier, ...context.outstanding.map((entry) => entry.range.start)),
   failure: context.failure,
 });
 

@@ -208,7 +208,11 @@ export interface CommitFacts {
   readonly correlationId: string;
 }
 
+/** The era threw: XState lets its children run on, so the supervisor ends them, silently, before it starts another. */
+export type OrphanEvent = { readonly type: 'era.lost' };
+
 export type WorkerEvent =
+  | OrphanEvent
   | { readonly type: 'partition.assigned'; readonly job: Job }
   | { readonly type: 'work.cancelled' }
   | { readonly type: 'build.progressed'; readonly ticket: number; readonly ledgers: number; readonly rawBytes: number }
@@ -216,6 +220,7 @@ export type WorkerEvent =
   | { readonly type: 'build.started'; readonly ticket: number };
 
 export type SequencerEvent =
+  | OrphanEvent
   | { readonly type: 'partition.staged'; readonly staged: StagedPartition }
   /** Commit what is contiguous, discard the rest, answer `sequencer.drained`. */
   | { readonly type: 'sequencer.drain' }
@@ -224,7 +229,7 @@ export type SequencerEvent =
   | { readonly type: 'effect.started' }
   | { readonly type: 'effect.progressed' };
 
-export type CourierEvent = { readonly type: 'delivery.queued' } | { readonly type: 'courier.drain' };
+export type CourierEvent = OrphanEvent | { readonly type: 'delivery.queued' } | { readonly type: 'courier.drain' };
 
 /** What any child tells its era about waiting for something outside, so that waiting is not taken for a stall. */
 type WaitEvent =

@@ -185,6 +185,7 @@ export const sequencerMachine = setup({
   on: {
     'partition.staged': { actions: { type: 'keepStaged', params: ({ event }) => event } },
     'sequencer.drain': { actions: 'startDrain' },
+    'era.lost': '.orphaned',
     'effect.queued': { actions: 'declareThreadWait' },
     'effect.started': { actions: 'endWait' },
     'effect.progressed': { actions: { type: 'announceStep', params: { step: 'reading back' } } },
@@ -435,5 +436,6 @@ export const sequencerMachine = setup({
       type: 'final',
       entry: { type: 'tellEra', params: { type: 'sequencer.drained' } },
     },
+    orphaned: { type: 'final' },
   },
 });

@@ -11,10 +11,11 @@
  * It decides nothing about partitions and does no I/O.
  */
 import { and, assign, enqueueActions, setup } from 'xstate';
+import { workerIds } from './dispatch.ts';
 import { eraMachine } from './era.ts';
 import { type Failure, toFailure } from './errors.ts';
-import { eraActorId, peer } from './peers.ts';
-import type { EraEvent, EraSpec, EraSummary, SupervisorEvent } from './protocol.ts';
+import { courierActorId, eraActorId, peer, sequencerActorId } from './peers.ts';
+import type { EraEvent, EraSpec, EraSummary, OrphanEvent, SupervisorEvent } from './protocol.ts';
 
 export interface SupervisorInput {
   readonly eras: readonly EraSpec[];
@@ -126,6 +127,15 @@ export const supervisorMachine = setup({
       for (const { spec } of all(context)) {
         const id = eraActorId(spec.eraId);
         enqueue.spawnChild('era', { id, systemId: id, input: { spec } });
+      }
+    }),
+    /** Before an era that threw is stopped and perhaps replaced: see OrphanEvent. */
+    endOrphans: enqueueActions(({ context, enqueue, system }, params: { eraId: string }) => {
+      const { eraId } = params;
+      const spec = context.eras[eraId]?.spec;
+      for (const id of [sequencerActorId(eraId), courierActorId(eraId), ...(spec ? workerIds(spec) : [])]) {
+        const ref = system.get(id);
+        if (ref) enqueue.sendTo(ref, { type: 'era.lost' } satisfies OrphanEvent);
       }
     }),
     watch: enqueueActions(({ enqueue }, params: { eraId: string; waiting: boolean }) => {
@@ -240,23 +250,29 @@ export const supervisorMachine = setup({
     'xstate.error.actor.*': [
       {
         guard: { type: 'mayRestart', params: ({ event }) => ({ eraId: eraOf(event.actorId) }) },
-        actions: {
-          type: 'restart',
-          params: ({ event }) => ({ eraId: eraOf(event.actorId), summary: null, sequential: false }),
-        },
+        actions: [
+          { type: 'endOrphans', params: ({ event }) => ({ eraId: eraOf(event.actorId) }) },
+          {
+            type: 'restart',
+            params: ({ event }) => ({ eraId: eraOf(event.actorId), summary: null, sequential: false }),
+          },
+        ],
       },
       {
-        actions: {
-          type: 'giveUp',
-          params: ({ event }) => ({
-            eraId: eraOf(event.actorId),
-            failure: {
-              code: 'ACTOR_CRASHED',
-              message: `${event.actorId} crashed: ${toFailure(event.error).message}`,
-              retryable: false,
-            },
-          }),
-        },
+        actions: [
+          { type: 'endOrphans', params: ({ event }) => ({ eraId: eraOf(event.actorId) }) },
+          {
+            type: 'giveUp',
+            params: ({ event }) => ({
+              eraId: eraOf(event.actorId),
+              failure: {
+                code: 'ACTOR_CRASHED',
+                message: `${event.actorId} crashed: ${toFailure(event.error).message}`,
+                retryable: false,
+              },
+            }),
+          },
+        ],
       },
     ],
     'stall.suspected': { actions: { type: 'waitForSignOfLife', params: ({ event }) => event } },

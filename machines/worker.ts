@@ -82,6 +82,7 @@ export const workerMachine = setup({
   initial: 'idle',
   on: {
     'patience.exhausted': { actions: assign({ impatient: true }) },
+    'era.lost': '.orphaned',
   },
   states: {
     idle: {
@@ -215,5 +216,6 @@ export const workerMachine = setup({
       },
       always: 'idle',
     },
+    orphaned: { type: 'final' },
   },
 });

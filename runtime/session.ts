@@ -82,6 +82,8 @@ export class EraSession {
   /** Builds that were asked for and the opening of the chain, as long as they have not settled; cancelled ones as well. */
   readonly #underWay = new Set<Promise<unknown>>();
   #locking: Promise<ChainLock> | null = null;
+  /** What ends the present build of each worker. */
+  readonly #builds = new Map<string, AbortController>();
   #lock: ChainLock | null = null;
   #staging: StagingSpec | null = null;
   #layout: LakeLayout | null = null;
@@ -173,7 +175,7 @@ export class EraSession {
 
   /** Runs in a thread. Cancelled: settles once the thread has removed what it had written. */
   async buildPartition(
-    { job, retries }: Input<'buildPartition'>,
+    { workerId, job, retries }: Input<'buildPartition'>,
     listener: BuildListener,
     signal: AbortSignal,
   ): Output<'buildPartition'> {
@@ -189,10 +191,15 @@ export class EraSession {
       compression,
       checks,
     };
-    const run = pool.run(task, { signal, ...listener });
+    // XState does not abort the effects of an actor that threw: its successor under the same id ends what is left.
+    this.#builds.get(workerId)?.abort();
+    const own = new AbortController();
+    this.#builds.set(workerId, own);
+    const either = AbortSignal.any([signal, own.signal]);
+    const run = pool.run(task, { signal: either, ...listener });
     this.#track(run);
     const answer: BuildAnswer = await run;
-    if (signal.aborted) {
+    if (either.aborted) {
       // The answer was on its way when the cancel came: nobody will take it.
       await this.#setup.store.discard([answer.handle]);
       throw new BronzeError('CANCELLED', 'the work was cancelled');
@@ -262,6 +269,8 @@ export class EraSession {
 
   /** Waits for what was cancelled to end, removes what this run staged, gives the lock back. */
   async closeChain(signal?: AbortSignal): Output<'closeChain'> {
+    for (const build of this.#builds.values()) build.abort();
+    this.#builds.clear();
     // What hangs must not keep the process from ending: the next run takes over from a dead holder.
     const patience = new AbortController();
     const ended = Promise.allSettled(this.#underWay).finally(() => patience.abort());

@@ -17,7 +17,7 @@ export const courierModels: readonly Model[] = [
       { name: 'one left', output: { left: 1 } },
       { error: 'STORE_IO' },
     ],
-    moves: () => [send({ type: 'delivery.queued' }), send({ type: 'courier.drain' })],
+    moves: () => [send({ type: 'delivery.queued' }), send({ type: 'courier.drain' }), send({ type: 'era.lost' })],
     key: ({ failures, left, again }) => ({ failures: Math.min(failures, 3), left: Math.min(left, 2), again }),
   },
 ];

@@ -87,6 +87,7 @@ function model({ scenario, agenda, frontier, delivers, attests }: Scenario): Mod
         ...wanted.flatMap((start, n) => [stagedEvent(start, true), ...(n === 0 ? [stagedEvent(start, false)] : [])]),
         ...(['effect.queued', 'effect.started', 'effect.progressed'] as const).map((type) => send({ type })),
         ...(context.draining ? [] : [send({ type: 'sequencer.drain' })]),
+        send({ type: 'era.lost' }),
       ];
     },
     key: (context) => ({

@@ -35,6 +35,7 @@ export const workerModels: readonly Model[] = [
         send({ type: 'partition.assigned', job: one } as never, `partition.assigned${one.patient ? ', patient' : ''}`),
       ),
       send({ type: 'work.cancelled' }),
+      send({ type: 'era.lost' }),
       ...['build.queued', 'build.started', 'build.progressed'].flatMap((type) =>
         [1, 2].map((ticket) => send({ type, ticket, ledgers: 3, rawBytes: 9 } as never, `${type}, ticket ${ticket}`)),
       ),

@@ -37,7 +37,7 @@ export function stagingOwner(fileName: string): string | null {
 }
 
 /** Opens `{folder}/{file}` as a new file, making the folder where it has gone. */
-export function createStagingFile(files: FileOps, folder: string, file: string): { fd: number; path: string } {
+function createStagingFile(files: FileOps, folder: string, file: string): { fd: number; path: string } {
   for (let attempt = 1; ; attempt++) {
     const path = join(folder, file);
     try {

@@ -43,7 +43,7 @@ export const hex = (text: string): string => createHash('sha256').update(text).d
 export const sha = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
 /** Hash of a made-up ledger; `fork` makes another network's. */
-export const ledgerHash = (ledger: number, fork = ''): string => hex(`ledger ${ledger}${fork}`);
+const ledgerHash = (ledger: number, fork = ''): string => hex(`ledger ${ledger}${fork}`);
 
 export const endsOf = (range: LedgerRange, fork = ''): LedgerEnds => ({
   firstHash: ledgerHash(range.start, fork),
@@ -62,7 +62,7 @@ export interface Estate extends CommitPlace {
 }
 
 /** Reads the texts above as the real read-back reads Parquet. */
-export function readBackOf(root: string): ReadBack {
+function readBackOf(root: string): ReadBack {
   return async (task) => {
     const path = join(root, 'bronze', task.key);
     const object = { details: { object: task.key } };

@@ -40,7 +40,7 @@ const CHANGING = new Set<PropertyKey>([
   'mkdirsSync',
 ]);
 
-export class Killed extends Error {}
+class Killed extends Error {}
 
 /**
  * Dies instead of doing the changing operation number `after` (from 0); a write is torn in the middle. Everything

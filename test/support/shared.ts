@@ -20,7 +20,7 @@ function projectRoot(): string {
 /** Absolute path of the shared data: `../shared` from the project's root, or BRONZE_SHARED. */
 export const SHARED: string = resolve(projectRoot(), process.env.BRONZE_SHARED || '../shared');
 
-export const hasShared: boolean = existsSync(join(SHARED, 'ledgers', 'INDEX.json'));
+const hasShared: boolean = existsSync(join(SHARED, 'ledgers', 'INDEX.json'));
 
 const absent = (): never => {
   throw new Error(`the shared test data is not at ${SHARED} (BRONZE_SHARED names another place)`);

@@ -72,6 +72,12 @@ afterAll(() => {
   for (const child of children) child.kill('SIGKILL');
 });
 
+/** Null where there is none, and where a run that was killed had only made sure that it can be written. */
+function readSummary(file: string): RunReport | null {
+  const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  return text === '' ? null : (JSON.parse(text) as RunReport);
+}
+
 /** A started program. */
 export class Running {
   readonly done: Promise<Outcome>;
@@ -111,7 +117,7 @@ export class Running {
           stdout: this.#stdout,
           stderr: this.#stderr,
           logs: this.logs,
-          summary: summary && existsSync(summary) ? (JSON.parse(readFileSync(summary, 'utf8')) as RunReport) : null,
+          summary: summary ? readSummary(summary) : null,
         });
       });
     });

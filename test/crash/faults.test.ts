@@ -55,7 +55,7 @@ afterAll(() => {
 async function expectVerified(scene: Scene): Promise<void> {
   for (const { chain, store } of await findChains(scene.bronze)) {
     const report = await verifyChain(openStore(store), store, chain, {
-      sample: { take: 1, of: 1 },
+      sample: { take: 1, of: 1, offset: 0 },
       from: null,
       to: null,
       copies: null,

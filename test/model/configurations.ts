@@ -57,6 +57,8 @@ export interface Configuration {
   readonly again?: boolean;
   /** Starts from an estate that something is missing in: rules about how it came to be do not apply. */
   readonly mending?: boolean;
+  /** Last ledger of the era by copier, where they are configured differently. */
+  readonly ends?: readonly number[];
   /** Faults may be more than the retries allow. */
   readonly mayFail?: boolean;
   /** A failed run is the end: nobody starts it again. */
@@ -72,7 +74,7 @@ export interface Configuration {
 }
 
 /** Partitions of ten ledgers from ledger 10 on. */
-export function spec(partitions: number, changes: Partial<EraSpec> = {}): EraSpec {
+function spec(partitions: number, changes: Partial<EraSpec> = {}): EraSpec {
   return {
     eraId: 'a',
     network: 'test',
@@ -102,7 +104,7 @@ const era = (partitions: number, changes: Partial<EraSpec> = {}): readonly EraSe
 const CALM: readonly EffectName[] = ['openLake', 'checkNeighbours', 'recordPartition'];
 const COMMIT: readonly EffectName[] = ['publishPartition', 'sealPartition', 'attestPartition', 'writeCheckpoint'];
 const WORK: readonly EffectName[] = ['buildPartition', 'stagePartition'];
-const OUTLIVING: readonly EffectName[] = [...WORK, ...COMMIT, 'recordPartition', 'deliverPending'];
+const OUTLIVING: readonly EffectName[] = [...WORK, ...COMMIT, 'recordPartition'];
 
 // ── estates that something is missing in ─────────────────────────────────────────────────────────────────────────
 
@@ -227,14 +229,14 @@ export const configurations: readonly Configuration[] = [
   },
   {
     name: 'a store without conditions',
-    about: 'creates over what stands there; late completions find their upload aborted',
+    about: 'creates over what stands there; late completions find their upload aborted, also where the journal is lost',
     ...one,
     writers: ['w1', 'w2'],
     conditional: false,
     eras: era(2, { workers: 1, queueSize: 1 }),
-    budget: { restart: 2, lost: 1 },
+    budget: { restart: 2, loseLock: 1, lost: 1 },
     faultsAt: COMMIT,
-    late: ['buildPartition', ...COMMIT],
+    late: COMMIT,
     instant: CALM,
     again: true,
   },
@@ -264,9 +266,33 @@ export const configurations: readonly Configuration[] = [
     copiers: 2,
     writers: ['w1', 'w2'],
     eras: era(2, { workers: 1, queueSize: 1 }),
-    budget: { restart: 1, lost: 1 },
+    budget: { lost: 1 },
     faultsAt: COMMIT,
     instant: CALM,
+  },
+  {
+    name: 'two copiers, one killed',
+    about: 'the same with one partition, and one of the two is restarted',
+    ...one,
+    copiers: 2,
+    writers: ['w1', 'w2'],
+    eras: era(1, { workers: 1, queueSize: 1 }),
+    budget: { restart: 1 },
+    late: ['publishPartition', 'sealPartition', 'attestPartition'],
+    instant: CALM,
+  },
+  {
+    name: 'two copiers of different ends',
+    about: 'they cut the last cell differently: never two partitions of one ledger in the chain',
+    ...one,
+    copiers: 2,
+    ends: [19, 15],
+    eras: era(1, { workers: 1, queueSize: 1 }),
+    budget: {},
+    instant: ['openLake', 'recordPartition'],
+    mending: true,
+    mayFail: true,
+    staysFailed: true,
   },
   {
     name: 'two eras',
@@ -405,12 +431,32 @@ export const configurations: readonly Configuration[] = [
     goal: caughtUp(2),
     doneAt: () => 29,
   },
-  mended('data is gone', 'the data of an attested partition is lost', estate(2, 2, (chain) => ({ ...chain, data: without(chain.data, '10-19') }))),
-  mended('a manifest is gone', 'the manifest of an attested partition is lost', estate(2, 2, (chain) => ({ ...chain, manifests: without(chain.manifests, '20-29') }))),
-  mended('an event is gone', 'an event inside the chain is lost', estate(3, 3, (chain) => ({ ...chain, events: without(chain.events, '1') }))),
+  mended(
+    'data is gone',
+    'the data of an attested partition is lost',
+    estate(2, 2, (chain) => ({ ...chain, data: without(chain.data, '10-19') })),
+  ),
+  mended(
+    'a manifest is gone',
+    'the manifest of an attested partition is lost',
+    estate(2, 2, (chain) => ({ ...chain, manifests: without(chain.manifests, '20-29') })),
+  ),
+  mended(
+    'an event is gone',
+    'an event inside the chain is lost',
+    estate(3, 3, (chain) => ({ ...chain, events: without(chain.events, '1') })),
+  ),
   mended('sealed, not attested', 'the audit stream is switched on late', estate(2, 0)),
-  mended('published, not sealed', 'a data object stands alone', estate(2, 1, (chain) => ({ ...chain, manifests: without(chain.manifests, '20-29') }))),
-  mended('_bronze.json is gone', 'and nothing else', estate(2, 2, (chain) => ({ ...chain, bronze: false }))),
+  mended(
+    'published, not sealed',
+    'a data object stands alone',
+    estate(2, 1, (chain) => ({ ...chain, manifests: without(chain.manifests, '20-29') })),
+  ),
+  mended(
+    '_bronze.json is gone',
+    'and nothing else',
+    estate(2, 2, (chain) => ({ ...chain, bronze: false })),
+  ),
 ];
 
 /** Larger products of the same parts: at least a million states in all. */
@@ -424,4 +470,86 @@ export const deepConfigurations: readonly Configuration[] = [
     faultsAt: [...WORK, ...COMMIT],
     instant: CALM,
   },
+  {
+    name: 'deep: three workers',
+    about: 'three workers, four partitions, a window of three; a crash, a restart',
+    ...one,
+    eras: era(4, { workers: 3, queueSize: 3 }),
+    budget: { crash: 1, restart: 1 },
+    instant: CALM,
+  },
+  {
+    name: 'deep: late requests',
+    about:
+      'two workers; restarted twice by any writer; what the dead had asked for lands at any time; answers are lost',
+    ...one,
+    writers: ['w1', 'w2'],
+    eras: era(2, { queueSize: 2 }),
+    budget: { restart: 2, lost: 1 },
+    faultsAt: COMMIT,
+    late: COMMIT,
+    instant: CALM,
+    again: true,
+  },
+  {
+    name: 'deep: two copiers',
+    about: 'two processes of different releases, a lost answer, a restart, late requests',
+    ...one,
+    copiers: 2,
+    writers: ['w1', 'w2'],
+    eras: era(2, { workers: 1, queueSize: 1 }),
+    budget: { restart: 1 },
+    late: ['publishPartition', 'sealPartition', 'attestPartition'],
+    instant: CALM,
+  },
+  {
+    name: 'deep: drain',
+    about: 'a signal, a failure, a crash, vanished staging',
+    ...one,
+    eras: era(3, { queueSize: 3 }),
+    budget: { drain: 1, fail: 1, crash: 1, vanish: 1 },
+    faultsAt: [...WORK, 'publishPartition'],
+    instant: CALM,
+  },
 ];
+
+/** A configuration by its name. */
+export function configuration(name: string): Configuration {
+  const found = configurations.find((config) => config.name === name);
+  if (!found) throw new Error(`there is no configuration ${name}`);
+  return found;
+}
+
+/** Moves that a configuration must make at least once: what it allows has to happen. */
+export function expectedMoves(config: Configuration): string[] {
+  const { budget } = config;
+  const kinds = ['deliver', 'durable', 'answer', 'complete'];
+  const when = (condition: unknown, ...names: string[]): void => {
+    if (condition) kinds.push(...names);
+  };
+  when(budget.fail, 'fail', 'timer retryBackoff');
+  when(budget.fatal, 'fail for good');
+  when(budget.lost, 'lose the answer', 'timer retryBackoff');
+  when(budget.twice, 'perform twice');
+  when(budget.crash, 'crash worker');
+  when(budget.crashOther, 'crash sequencer', 'crash courier');
+  when(budget.restart, 'restart');
+  when(budget.drain, 'signal', 'start again');
+  when(budget.announce, 'announce delivery');
+  when(budget.vanish, 'staged data vanishes');
+  when(budget.loseCheckpoint, 'lose the checkpoint');
+  when(budget.loseLock, 'lose lock and journal');
+  when(config.again, 'run again');
+  when(
+    config.eras.some(({ heads }) => heads),
+    'the lake grows',
+    'timer pollInterval',
+  );
+  when(
+    config.eras.some(({ spec }) => spec.delivers),
+    'timer courierPatience',
+  );
+  for (const timer of config.timers ?? []) kinds.push(`timer ${timer}`);
+  for (const name of config.late ?? []) kinds.push(`late ${name}`);
+  return [...new Set(kinds)];
+}

@@ -73,7 +73,7 @@ export interface Result {
   /** Key of the store under which every other upload is aborted. */
   readonly fences?: string;
   /** What comes next: another phase of the effect, or its end. */
-  readonly then: { readonly phase: number } | { readonly answer: unknown } | { readonly error: ErrorCode };
+  readonly next: { readonly phase: number } | { readonly answer: unknown } | { readonly error: ErrorCode };
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: inputs differ by effect; each function below names its own
@@ -87,6 +87,8 @@ export interface EffectModel {
   readonly late: ((place: Place, input: Input, phase: number) => Result) | null;
   /** Key of the store that a request in this phase is about to complete without a condition. */
   readonly fencedBy?: (input: Input, phase: number) => string | null;
+  /** What each phase makes durable, in a word, for traces. */
+  readonly phases?: readonly string[];
   /** A passing and a lasting failure. */
   readonly passing: ErrorCode;
   readonly lasting: ErrorCode;
@@ -94,8 +96,8 @@ export interface EffectModel {
 
 export type EffectModels = Readonly<Record<EffectName, EffectModel>>;
 
-const answer = (value: unknown): Pick<Result, 'then'> => ({ then: { answer: value } });
-const fail = (error: ErrorCode): Result => ({ then: { error } });
+const answer = (value: unknown): Pick<Result, 'next'> => ({ next: { answer: value } });
+const fail = (error: ErrorCode): Result => ({ next: { error } });
 
 const errors = new Map<ErrorCode, BronzeError>();
 
@@ -122,7 +124,7 @@ function openChain(place: Place, _: Input, phase: number): Result {
     const formers = host.lock === null ? [] : [host.lock];
     const owners = [...new Set([...host.journal, ...formers])].filter((owner) => owner !== nonce);
     const journal = [...owners, nonce].sort();
-    return { host: { ...host, lock: nonce, journal }, session: { ...session, locked: true }, then: { phase: 1 } };
+    return { host: { ...host, lock: nonce, journal }, session: { ...session, locked: true }, next: { phase: 1 } };
   }
   const orphaned = host.journal.filter((owner) => owner !== nonce);
   return {
@@ -170,12 +172,14 @@ function rederive(chain: Chain, events: readonly AttestedEvent[]): AttestedEvent
   return found;
 }
 
-function surveyChain({ chain, host }: Place): Result {
+function surveyChain({ chain, host, session }: Place): Result {
   const events = eventsInOrder(chain);
   for (const [i, event] of events.entries()) {
     const before = events[i - 1];
-    if (before?.sequence === event.sequence - 1 && before.eventHash !== event.prevEventHash) return fail('AUDIT_INVALID');
-    if (events.some((other) => other !== event && labelOf(other.range) === labelOf(event.range))) return fail('AUDIT_FORK');
+    if (before?.sequence === event.sequence - 1 && before.eventHash !== event.prevEventHash)
+      return fail('AUDIT_INVALID');
+    if (events.some((other) => other !== event && labelOf(other.range) === labelOf(event.range)))
+      return fail('AUDIT_FORK');
   }
   const rederived = rederive(chain, events);
   if (rederived === null) return fail('AUDIT_HOLE');
@@ -196,7 +200,10 @@ function surveyChain({ chain, host }: Place): Result {
     });
   }
   const facts: EraFacts = { partitions, events, checkpoint: host.checkpoint, rederived };
-  return answer(facts);
+  const hasBronze = events.length > 0 || partitions.some((found) => found.hasManifest && found.dataBytes !== null);
+  if (session.terms || !hasBronze) return answer(facts);
+  // `_bronze.json` was lost: what is there says that the configuration is the one it was written with.
+  return { chain: { ...chain, bronze: true }, session: { ...session, terms: true }, ...answer(facts) };
 }
 
 function findHead({ head }: Place, { from }: { from: number }): Result {
@@ -240,7 +247,10 @@ function buildPartition(place: Place, input: { job: Job; retries: number }): Res
 function stagePartition({ chain }: Place, { staged }: { staged: StagedPartition }): Result {
   const object = chain.staged[staged.handle];
   if (!object) return fail('STAGED_GONE');
-  return { chain: { ...chain, staged: { ...chain.staged, [staged.handle]: { ...object, synced: true } } }, ...answer(staged) };
+  return {
+    chain: { ...chain, staged: { ...chain.staged, [staged.handle]: { ...object, synced: true } } },
+    ...answer(staged),
+  };
 }
 
 // ── commit ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -295,44 +305,55 @@ function complete(chain: Chain, staged: StagedPartition): { chain: Chain; stored
   };
 }
 
+/** Another partition of this era that shares ledgers with one. */
+function overlaps(chain: Chain, range: LedgerRange): boolean {
+  return [...Object.keys(chain.data), ...Object.keys(chain.manifests)].some((label) => {
+    const other = rangeOf(label);
+    return label !== labelOf(range) && other.start <= range.end && other.end >= range.start;
+  });
+}
+
+/** Looks, then completes: between the two somebody else may have been there. */
 function publishPartition(place: Place, input: Publishing, phase: number): Result {
   const { chain, session, conditional } = place;
   const { staged, attested } = input;
-  const stands = chain.data[labelOf(staged.range)] !== undefined;
+  const label = labelOf(staged.range);
+  const stands = chain.data[label] !== undefined;
   if (phase === 0 && !session.terms) {
-    return { chain: { ...chain, bronze: true }, session: { ...session, terms: true }, then: { phase: 1 } };
+    return { chain: { ...chain, bronze: true }, session: { ...session, terms: true }, next: { phase: 1 } };
   }
   if (phase < 2) {
+    if (overlaps(chain, staged.range)) return fail('PARTITION_OVERLAP');
+    const sealed = chain.manifests[label];
+    if (sealed && !stands && sealed.checksum !== staged.data.checksum) return fail('PARTITION_DAMAGED');
     if (attested !== null && staged.data.checksum !== attested.data.checksum) {
       return stands ? readBack(place, input) : fail('AUDIT_ORPHAN');
     }
-    if (!conditional) {
-      const others = Object.keys(chain.staged).filter(
-        (handle) => handle !== staged.handle && chain.staged[handle]?.label === labelOf(staged.range),
-      );
-      const fenced = { ...chain, staged: without(chain.staged, ...others) };
-      const fences = dataKey(staged.range);
-      if (stands) return { ...readBack({ ...place, chain: fenced }, input), fences };
-      if (!chain.staged[staged.handle]) return { chain: fenced, fences, then: { error: 'STAGED_GONE' } };
-      return { chain: fenced, fences, then: { phase: 2 } };
-    }
-    if (stands) return readBack(place, input);
+    if (conditional) return { next: { phase: 2 } };
+    const others = Object.keys(chain.staged).filter(
+      (handle) => handle !== staged.handle && chain.staged[handle]?.label === label,
+    );
+    const fenced = { ...chain, staged: without(chain.staged, ...others) };
+    const fences = dataKey(staged.range);
+    if (stands) return { ...readBack({ ...place, chain: fenced }, input), fences };
+    return { chain: fenced, fences, next: { phase: 2 } };
   }
-  if (!chain.staged[staged.handle]) return stands ? readBack(place, input) : fail('STAGED_GONE');
+  // Without conditions what stands there is replaced: that nothing does is what the fence is for.
+  if (stands && (conditional || !chain.staged[staged.handle])) return readBack(place, input);
+  if (!chain.staged[staged.handle]) return fail('STAGED_GONE');
   const done = complete(chain, staged);
   return { chain: done.chain, ...answer(published(staged, done.stored, false)) };
 }
 
-function latePublish(place: Place, { staged }: Publishing, phase: number): Result {
-  const { chain, conditional } = place;
+function latePublish({ chain, conditional }: Place, { staged }: Publishing, phase: number): Result {
   const stands = chain.data[labelOf(staged.range)] !== undefined;
-  const lands = conditional ? phase === 1 || place.session.terms : phase === 2;
-  if (!lands || !chain.staged[staged.handle] || (conditional && stands)) return answer(null);
+  if (phase < 2 || !chain.staged[staged.handle] || (conditional && stands)) return answer(null);
   return { chain: complete(chain, staged).chain, ...answer(null) };
 }
 
 /** The other era's partition right before or after this one, if it is sealed, has to link. */
 function checkNeighbours(place: Place, { range, ledgers }: { range: LedgerRange; ledgers: LedgerEnds }): Result {
+  if (overlaps(place.chain, range)) return fail('PARTITION_OVERLAP');
   for (const other of place.neighbours) {
     for (const [label, manifest] of Object.entries(other.manifests)) {
       const theirs = rangeOf(label);
@@ -350,7 +371,7 @@ interface Sealing {
 }
 
 /** A time that no manifest of this partition has: two attempts never seal at the same time. */
-export function freshTime(chain: Chain, label: string): string {
+function freshTime(chain: Chain, label: string): string {
   const taken = new Set([chain.manifests[label]?.time]);
   for (const event of Object.values(chain.events)) if (labelOf(event.range) === label) taken.add(event.timestamp);
   for (let n = 0; ; n++) if (!taken.has(`t${n}`)) return `t${n}`;
@@ -394,7 +415,7 @@ function sealPartition(place: Place, input: Sealing, phase: number): Result {
   const stands = chain.manifests[label] !== undefined;
   if (!conditional && phase === 0) {
     const fences = manifestKey(input.published.range);
-    return stands ? { ...sealedThere(chain, input), fences } : { fences, then: { phase: 2 } };
+    return stands ? { ...sealedThere(chain, input), fences } : { fences, next: { phase: 2 } };
   }
   const ours = manifestOf(chain, input);
   const writes = ours !== null && (!stands || !conditional);
@@ -435,13 +456,14 @@ function attestPartition(place: Place, input: Attesting, phase: number): Result 
   if (ours === null) return fail('PARTITION_DAMAGED');
   if (expected !== null && ours.eventHash !== expected.eventHash) return fail('AUDIT_HOLE');
   const stands = place.chain.events[sequence] !== undefined;
-  if (!conditional && phase === 0 && !stands) return { fences: eventKey(sequence), then: { phase: 2 } };
+  if (!conditional && phase === 0 && !stands) return { fences: eventKey(sequence), next: { phase: 2 } };
   const writes = !stands || (!conditional && phase === 2);
   const chain = writes ? withEvent(place.chain, ours) : place.chain;
   const stored = chain.events[sequence] as AttestedEvent;
-  if (stored.eventHash === ours.eventHash) return { chain, ...answer({ attested: true, sequence, eventHash: stored.eventHash }) };
-  const sameRange = labelOf(stored.range) === labelOf(range);
-  if (sameRange || stored.prevEventHash !== head.prevEventHash || expected !== null) return fail('AUDIT_FORK');
+  if (stored.eventHash === ours.eventHash)
+    return { chain, ...answer({ attested: true, sequence, eventHash: stored.eventHash }) };
+  const isBefore = stored.range.end + 1 === range.start && stored.prevEventHash === head.prevEventHash;
+  if (!isBefore || expected !== null) return fail('AUDIT_FORK');
   return answer({ attested: false, sequence, eventHash: stored.eventHash });
 }
 
@@ -452,7 +474,10 @@ function lateAttest({ chain, conditional }: Place, input: Attesting, phase: numb
 }
 
 /** One transaction, idempotent. */
-function recordPartition({ chain }: Place, { range, eventHash }: { range: LedgerRange; eventHash: string | null }): Result {
+function recordPartition(
+  { chain }: Place,
+  { range, eventHash }: { range: LedgerRange; eventHash: string | null },
+): Result {
   const row = eventHash ?? 'none';
   return { chain: { ...chain, rows: { ...chain.rows, [labelOf(range)]: row } }, ...answer(null) };
 }
@@ -467,7 +492,7 @@ function discardStaged({ chain }: Place, { handles }: { handles: readonly string
 
 /** Sweeps what this process staged, then gives the lock back. */
 function closeChain({ chain, host, nonce, session }: Place, _: Input, phase: number): Result {
-  if (phase === 0) return { chain: sweep(chain, [nonce]), then: { phase: 1 } };
+  if (phase === 0) return { chain: sweep(chain, [nonce]), next: { phase: 1 } };
   const lock = host.lock === nonce ? null : host.lock;
   return { host: { ...host, lock }, session: { ...session, locked: false }, ...answer(null) };
 }
@@ -476,10 +501,10 @@ function closeChain({ chain, host, nonce, session }: Place, _: Input, phase: num
 
 /** One POST after another, in order; the place reached is noted after each, so that one may be repeated. */
 function deliverPending({ chain, host }: Place, _: Input, phase: number): Result {
-  if (phase === 1) return { host: { ...host, delivered: host.delivered + 1 }, then: { phase: 0 } };
+  if (phase === 1) return { host: { ...host, delivered: host.delivered + 1 }, next: { phase: 0 } };
   const event = chain.events[host.delivered];
   if (!event) return answer({ left: 0 });
-  return { chain: received(chain, event), then: { phase: 1 } };
+  return { chain: received(chain, event), next: { phase: 1 } };
 }
 
 const received = (chain: Chain, { eventHash }: AttestedEvent): Chain =>
@@ -501,11 +526,22 @@ const read = (perform: EffectModel['perform']) => ({ kind: 'read', perform, late
 
 export const effectModels: EffectModels = {
   // Local file calls: they end with their process.
-  openChain: { kind: 'write', perform: openChain, late: null, passing: 'STATE_IO', lasting: 'LOCK_HELD' },
+  openChain: {
+    kind: 'write',
+    perform: openChain,
+    late: null,
+    phases: ['takes the lock', 'sweeps what the dead staged'],
+    passing: 'STATE_IO',
+    lasting: 'LOCK_HELD',
+  },
   surveyChain: { ...read(surveyChain), ...store },
-  openLake: { ...read(({ lake: name }) => answer({ source: name })), passing: 'SOURCE_READ', lasting: 'LAKE_NOT_FOUND' },
+  openLake: {
+    ...read(({ lake: name }) => answer({ source: name })),
+    passing: 'SOURCE_READ',
+    lasting: 'LAKE_NOT_FOUND',
+  },
   findHead: { ...read(findHead), ...lake },
-  closeChain: { kind: 'write', perform: closeChain, late: null, ...store },
+  closeChain: { kind: 'write', perform: closeChain, late: null, phases: ['sweeps', 'gives the lock back'], ...store },
   buildPartition: { kind: 'read', perform: buildPartition, late: buildPartition, ...lake },
   stagePartition: { kind: 'read', perform: stagePartition, late: stagePartition, ...store },
   verifySealed: { ...read(verifySealed), ...store },
@@ -513,6 +549,7 @@ export const effectModels: EffectModels = {
     kind: 'write',
     perform: publishPartition,
     late: latePublish,
+    phases: ['fixes _bronze.json, or looks where it is fixed', 'looks'],
     fencedBy: (input: Publishing, phase) => (phase === 2 ? dataKey(input.staged.range) : null),
     ...store,
   },
@@ -534,5 +571,11 @@ export const effectModels: EffectModels = {
   recordPartition: { ...asEver(recordPartition), ...store },
   writeCheckpoint: { ...asEver(writeCheckpoint), passing: 'STATE_IO', lasting: 'STATE_IO' },
   discardStaged: { kind: 'read', perform: discardStaged, late: null, ...store },
-  deliverPending: { kind: 'write', perform: deliverPending, late: latePost, ...store },
+  deliverPending: {
+    kind: 'write',
+    perform: deliverPending,
+    late: latePost,
+    phases: ['posts the next event', 'notes it'],
+    ...store,
+  },
 };

@@ -223,7 +223,8 @@ export function explore(config: Configuration, options: { limit?: number; collec
 /** The first state from which no goal can be reached by benign moves; -1 = none. Backward closure from the goals. */
 function unreachable(count: number, goals: readonly number[], edges: { from: Growing; to: Growing }): number {
   const starts = new Int32Array(count + 1);
-  for (let i = 0; i < edges.to.length; i++) starts[(edges.to.data[i] as number) + 1] = (starts[(edges.to.data[i] as number) + 1] as number) + 1;
+  for (let i = 0; i < edges.to.length; i++)
+    starts[(edges.to.data[i] as number) + 1] = (starts[(edges.to.data[i] as number) + 1] as number) + 1;
   for (let i = 0; i < count; i++) starts[i + 1] = (starts[i + 1] as number) + (starts[i] as number);
   const filled = starts.slice();
   const sources = new Int32Array(edges.to.length);

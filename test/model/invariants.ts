@@ -13,7 +13,7 @@ import { isOver, outcomeOf } from './moves.ts';
 import type { World } from './world.ts';
 
 /** All partitions that an era has to copy. */
-export function asked(spec: EraSpec, upTo: number): string[] {
+function asked(spec: EraSpec, upTo: number): string[] {
   const labels: string[] = [];
   for (let range = partitionAt(spec.grid, spec.grid.ledgerStart); range && range.end <= upTo; ) {
     labels.push(labelOf(range));
@@ -23,7 +23,7 @@ export function asked(spec: EraSpec, upTo: number): string[] {
 }
 
 /** First ledger that is not committed, by what is durable. */
-export function frontierOf(chain: Chain, spec: EraSpec): number {
+function frontierOf(chain: Chain, spec: EraSpec): number {
   const attested = Object.values(chain.events).map((event) => labelOf(event.range));
   return endOfPrefix(chain, spec, spec.attests ? attested : Object.keys(chain.manifests));
 }
@@ -57,13 +57,17 @@ function judgeChain(chain: Chain, spec: EraSpec, config: Configuration): string 
     seen.add(label);
     if (manifest) {
       const derived = deriveEvent(label, manifest, event.sequence, event.prevEventHash);
-      if (derived.eventHash !== event.eventHash) return `event ${event.sequence} is not that of the stored manifest of ${label}`;
-      if (manifestHash(label, manifest) !== event.manifestSha256) return `event ${event.sequence} names another manifest of ${label}`;
+      if (derived.eventHash !== event.eventHash)
+        return `event ${event.sequence} is not that of the stored manifest of ${label}`;
+      if (manifestHash(label, manifest) !== event.manifestSha256)
+        return `event ${event.sequence} names another manifest of ${label}`;
     }
     const inSequence = last === null ? event.sequence === 0 : event.sequence === last.sequence + 1;
     if (!inSequence && !config.mending) return `event ${event.sequence} has none before it`;
-    if (inSequence && event.prevEventHash !== (last?.eventHash ?? null)) return `event ${event.sequence} does not name the one before`;
-    if (inSequence && event.range.start !== next) return `event ${event.sequence} is for ${label}, ledger ${next} comes next`;
+    if (inSequence && event.prevEventHash !== (last?.eventHash ?? null))
+      return `event ${event.sequence} does not name the one before`;
+    if (inSequence && event.range.start !== next)
+      return `event ${event.sequence} is for ${label}, ledger ${next} comes next`;
     if (last && inSequence && last.ledgers.lastHash !== event.ledgers.previousHash) {
       return `the attested partitions ${labelOf(last.range)} and ${label} do not link`;
     }
@@ -83,7 +87,8 @@ function judgeChain(chain: Chain, spec: EraSpec, config: Configuration): string 
     }
   }
   for (const [sequence, hash] of chain.endpoint.entries()) {
-    if (chain.events[sequence]?.eventHash !== hash) return `the endpoint's delivery ${sequence} is not event ${sequence}`;
+    if (chain.events[sequence]?.eventHash !== hash)
+      return `the endpoint's delivery ${sequence} is not event ${sequence}`;
   }
   return null;
 }
@@ -99,10 +104,17 @@ function judgeHost(host: Host, chain: Chain, spec: EraSpec): string | null {
 }
 
 /** What may never happen to an era's durable contents by one move; `mover` is who moved, `live` all that run. */
-function judgeChange(before: Chain, after: Chain, live: readonly string[], mover: string, vanished: boolean): string | null {
+function judgeChange(
+  before: Chain,
+  after: Chain,
+  live: readonly string[],
+  mover: string,
+  vanished: boolean,
+): string | null {
   for (const [label, data] of Object.entries(before.data)) {
     const now = after.data[label];
-    if (!now || now.checksum !== data.checksum) return `published ${label} changes from ${data.checksum} to ${now?.checksum ?? 'nothing'}`;
+    if (!now || now.checksum !== data.checksum)
+      return `published ${label} changes from ${data.checksum} to ${now?.checksum ?? 'nothing'}`;
   }
   for (const [label, manifest] of Object.entries(before.manifests)) {
     const now = after.manifests[label];
@@ -119,7 +131,9 @@ function judgeChange(before: Chain, after: Chain, live: readonly string[], mover
   }
   for (const label of Object.keys(after.data)) {
     if (before.data[label]) continue;
-    const used = Object.entries(before.staged).find(([handle, object]) => object.label === label && !after.staged[handle]);
+    const used = Object.entries(before.staged).find(
+      ([handle, object]) => object.label === label && !after.staged[handle],
+    );
     if (used && !used[1].synced) return `${label} is published before what was staged is durable`;
   }
   return null;
@@ -130,7 +144,8 @@ function judgeActor(machine: string, context: unknown, spec: EraSpec): string | 
   if (machine === 'sequencer') {
     const { buffer, agenda } = context as SequencerContext;
     const mended = agenda.filter((item) => item.kind === 'restore' || item.kind === 'copy').length;
-    if (buffer.length > spec.queueSize + mended) return `the sequencer buffers ${buffer.length} partitions, the window is ${spec.queueSize}`;
+    if (buffer.length > spec.queueSize + mended)
+      return `the sequencer buffers ${buffer.length} partitions, the window is ${spec.queueSize}`;
   }
   if (machine === 'era') {
     const { outstanding, spec: own } = context as EraContext;
@@ -235,7 +250,7 @@ export class Invariants {
   #end(copier: number): string | null {
     const { world } = this;
     const { config } = world;
-    const { outcome, eras } = world.snapshot(copier, 0)?.output as RunSummary;
+    const { outcome, eras } = world.output(copier) as RunSummary;
     const spent = (fault: Parameters<World['spent']>[0]): boolean => world.spent(fault) > 0;
     // A drain does not hide what it found in trouble.
     const inTrouble = spent('drain') && (spent('fail') || spent('lost') || spent('vanish'));
@@ -248,16 +263,30 @@ export class Invariants {
       const summary = eras.find(({ eraId }) => eraId === spec.eraId) as EraSummary;
       const chain = world.chain(era);
       if (outcome === 'done') {
-        for (const label of asked(spec, config.doneAt?.(world) ?? Number(spec.grid.ledgerEnd))) {
+        const asks = world.spec(copier, era);
+        if (Object.keys(chain.data).length > 0 && !chain.bronze) return 'the run is done and there is no _bronze.json';
+        if (config.ends && frontierOf(chain, spec) <= Number(asks.grid.ledgerEnd))
+          return 'the run is done and something is missing';
+        if (config.ends) continue;
+        for (const label of asked(asks, config.doneAt?.(world) ?? Number(asks.grid.ledgerEnd))) {
           if (!chain.data[label] || !chain.manifests[label]) return `the run is done and ${label} is not sealed`;
           const attested = Object.values(chain.events).some((event) => labelOf(event.range) === label);
           if (spec.attests && !attested) return `the run is done and ${label} is not attested`;
         }
       }
+      const { nonce } = world.session(copier);
+      const left = Object.keys(chain.staged).find((handle) => chain.staged[handle]?.owner === nonce);
+      const swept = !spent('fail') && !spent('fatal') && config.late === undefined;
+      if (left !== undefined && swept) return `the run is over and ${left} is still staged`;
+      const orphan = Object.keys(chain.staged)[0];
+      const known = config.copiers === 1 && !spent('loseLock') && config.estate === undefined;
+      if (orphan !== undefined && swept && known && outcome === 'done')
+        return `the run is done and ${orphan} of a dead process is still staged`;
       if (config.copiers > 1 || summary.outcome === 'failed') continue;
       // Sealed counts: what is sealed and not attested yet is passed over by no run.
       const frontier = endOfPrefix(chain, spec, Object.keys(chain.manifests));
-      if (summary.nextLedger > frontier) return `the summary says ${summary.nextLedger} is next, but ${frontier} is not committed`;
+      if (summary.nextLedger > frontier)
+        return `the summary says ${summary.nextLedger} is next, but ${frontier} is not committed`;
     }
     return null;
   }

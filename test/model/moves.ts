@@ -6,7 +6,7 @@
 import type { EffectName } from '../../machines/effects.ts';
 import type { Fault } from './configurations.ts';
 import { without } from './durable.ts';
-import { CRASHED, type Slot, type World } from './world.ts';
+import type { Slot, World } from './world.ts';
 
 /** Who does what to whom, for a trace. */
 export interface Label {
@@ -27,15 +27,20 @@ export interface Move {
 }
 
 /** Timers of which a healthy world may not need one. */
-const IMPATIENT = new Set(['stall.suspected', 'stall.detected', 'patience.exhausted', 'hole.overdue', 'crash.forgiven']);
+const IMPATIENT = new Set([
+  'stall.suspected',
+  'stall.detected',
+  'patience.exhausted',
+  'hole.overdue',
+  'crash.forgiven',
+]);
 
 export function isOver(world: World, copier: number): boolean {
   const status = world.snapshot(copier, 0)?.status;
   return status === 'done';
 }
 
-export const outcomeOf = (world: World, copier: number): string =>
-  (world.snapshot(copier, 0)?.output as { outcome: string } | undefined)?.outcome ?? 'running';
+export const outcomeOf = (world: World, copier: number): string => world.output(copier)?.outcome ?? 'running';
 
 /** Every move out of the row at `at`; the world is that row again before each. */
 export function forEachMove(world: World, rows: Int32Array, at: number, visit: Visit): void {
@@ -90,29 +95,60 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
       const on = rangeText(effect.input);
       const says = (text: string) => () => ({ from: who, to: 'the outside', text: `${effect.name}${on}: ${text}` });
       if (effect.outcome >= 0) {
-        make('answer', true, () => world.answer(copier, id), () => ({
-          from: 'the outside',
-          to: who,
-          text: `${effect.name}${on} is answered: ${answerText(world, effect.outcome)}`,
-        }));
+        make(
+          'answer',
+          true,
+          () => world.answer(copier, id),
+          () => ({
+            from: 'the outside',
+            to: who,
+            text: `${effect.name}${on} is answered: ${answerText(world, effect.outcome)}`,
+          }),
+        );
         continue;
       }
       const partName = model.kind === 'write' ? 'durable' : 'complete';
-      make(partName, true, () => world.perform(copier, id, 'ok'), says(model.kind === 'write' ? 'it is durable' : 'done'));
+      make(
+        partName,
+        true,
+        () => world.perform(copier, id, 'ok'),
+        says(model.kind === 'write' ? (model.phases?.[effect.phase] ?? 'is durable') : 'done'),
+      );
       if (!mayFail(config.faultsAt, effect.name)) continue;
-      if (left.fail > 0) make('fail', false, withFault('fail', () => world.fail(copier, id, 'passing')), says('fails'));
+      if (left.fail > 0)
+        make(
+          'fail',
+          false,
+          withFault('fail', () => world.fail(copier, id, 'passing')),
+          says('fails'),
+        );
       if (left.fatal > 0) {
-        make('fail for good', false, withFault('fatal', () => world.fail(copier, id, 'lasting')), says('fails for good'));
+        make(
+          'fail for good',
+          false,
+          withFault('fatal', () => world.fail(copier, id, 'lasting')),
+          says('fails for good'),
+        );
       }
       const canRepeat = model.kind === 'write' || effect.name === 'stagePartition';
       if (canRepeat && (left.lost > 0 || left.twice > 0)) {
         world.load(rows, at);
         if (!world.wouldEnd(copier, id)) continue;
         if (left.lost > 0) {
-          make('lose the answer', false, withFault('lost', () => world.perform(copier, id, 'lost')), says('it is durable, the answer is lost'));
+          make(
+            'lose the answer',
+            false,
+            withFault('lost', () => world.perform(copier, id, 'lost')),
+            says('it is durable, the answer is lost'),
+          );
         }
         if (left.twice > 0) {
-          make('perform twice', false, withFault('twice', () => world.perform(copier, id, 'twice')), says('is performed twice'));
+          make(
+            'perform twice',
+            false,
+            withFault('twice', () => world.perform(copier, id, 'twice')),
+            says('is performed twice'),
+          );
         }
       }
     }
@@ -127,25 +163,30 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
       const fault: Fault | null = patient ? null : 'timer';
       if (fault !== null && !(left.timer > 0)) continue;
       const apply = (): void => world.fire(copier, id);
-      make(
-        `timer ${timer.name}`,
-        patient,
-        fault === null ? apply : withFault(fault, apply),
-        () => ({ from: 'the clock', to: name(timer.slot, copier), text: timer.name }),
-      );
+      make(`timer ${timer.name}`, patient, fault === null ? apply : withFault(fault, apply), () => ({
+        from: 'the clock',
+        to: name(timer.slot, copier),
+        text: timer.name,
+      }));
     }
 
     // 4. an actor throws
     slots.forEach(({ machine }, slot) => {
-      const fault: Fault | null = machine === 'worker' ? 'crash' : machine === 'sequencer' || machine === 'courier' ? 'crashOther' : null;
+      const fault: Fault | null =
+        machine === 'worker' ? 'crash' : machine === 'sequencer' || machine === 'courier' ? 'crashOther' : null;
       if (fault === null || !(left[fault] > 0)) return;
       world.load(rows, at);
       if (!world.isAlive(copier, slot)) return;
-      make(`crash ${machine}`, false, withFault(fault, () => world.crash(copier, slot)), () => ({
-        from: name(slot, copier),
-        to: name(slot, copier),
-        text: 'throws',
-      }));
+      make(
+        `crash ${machine}`,
+        false,
+        withFault(fault, () => world.crash(copier, slot)),
+        () => ({
+          from: name(slot, copier),
+          to: name(slot, copier),
+          text: 'throws',
+        }),
+      );
     });
 
     // 5. the process is killed and another one starts
@@ -166,11 +207,16 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
     // 6. a signal
     if (!over && left.drain > 0) {
       const message = world.messages.id({ type: 'drain.requested' });
-      make('signal', false, withFault('drain', () => world.deliver(copier, 0, message)), () => ({
-        from: 'the operator',
-        to: name(0, copier),
-        text: 'drain.requested',
-      }));
+      make(
+        'signal',
+        false,
+        withFault('drain', () => world.deliver(copier, 0, message)),
+        () => ({
+          from: 'the operator',
+          to: name(0, copier),
+          text: 'drain.requested',
+        }),
+      );
     }
 
     // 7. something for the courier
@@ -179,11 +225,16 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
         world.load(rows, at);
         if (machine !== 'courier' || !world.isAlive(copier, slot)) return;
         const message = world.messages.id({ type: 'delivery.queued' });
-        make('announce delivery', false, withFault('announce', () => world.deliver(copier, slot, message)), () => ({
-          from: 'the outside',
-          to: name(slot, copier),
-          text: 'delivery.queued',
-        }));
+        make(
+          'announce delivery',
+          false,
+          withFault('announce', () => world.deliver(copier, slot, message)),
+          () => ({
+            from: 'the outside',
+            to: name(slot, copier),
+            text: 'delivery.queued',
+          }),
+        );
       });
     }
 
@@ -192,18 +243,28 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
       world.load(rows, at);
       const host = world.host(copier, era);
       if (left.loseCheckpoint > 0 && host.checkpoint !== null) {
-        make('lose the checkpoint', false, withFault('loseCheckpoint', () => world.setHost(copier, era, { ...host, checkpoint: null })), () => ({
-          from: 'the operator',
-          to: process(copier),
-          text: `the checkpoint of ${spec.eraId} is lost`,
-        }));
+        make(
+          'lose the checkpoint',
+          false,
+          withFault('loseCheckpoint', () => world.setHost(copier, era, { ...host, checkpoint: null })),
+          () => ({
+            from: 'the operator',
+            to: process(copier),
+            text: `the checkpoint of ${spec.eraId} is lost`,
+          }),
+        );
       }
       if (left.loseLock > 0 && (host.lock !== null || host.journal.length > 0)) {
-        make('lose lock and journal', false, withFault('loseLock', () => world.setHost(copier, era, { ...host, lock: null, journal: [] })), () => ({
-          from: 'the operator',
-          to: process(copier),
-          text: `lock and journal of ${spec.eraId} are lost`,
-        }));
+        make(
+          'lose lock and journal',
+          false,
+          withFault('loseLock', () => world.setHost(copier, era, { ...host, lock: null, journal: [] })),
+          () => ({
+            from: 'the operator',
+            to: process(copier),
+            text: `lock and journal of ${spec.eraId} are lost`,
+          }),
+        );
       }
     });
 
@@ -212,16 +273,26 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
     if (over && config.copiers === 1) {
       const done = outcomeOf(world, copier) === 'done';
       if (!done && !config.staysFailed) {
-        make('start again', true, () => restart(world, copier), () => ({
-          from: 'the operator',
-          to: process(copier),
-          text: 'starts it again',
-        }));
+        make(
+          'start again',
+          true,
+          () => restart(world, copier),
+          () => ({
+            from: 'the operator',
+            to: process(copier),
+            text: 'starts it again',
+          }),
+        );
       } else if (config.again && world.again === 0 && world.lateRequests().length === 0) {
-        make('run again', false, () => {
-          world.again = 1;
-          restart(world, copier);
-        }, () => ({ from: 'the operator', to: process(copier), text: 'starts it again although it is done' }));
+        make(
+          'run again',
+          false,
+          () => {
+            world.again = 1;
+            restart(world, copier);
+          },
+          () => ({ from: 'the operator', to: process(copier), text: 'starts it again although it is done' }),
+        );
       }
     }
   }
@@ -234,10 +305,19 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
       world.load(rows, at);
       const chain = world.chain(era);
       for (const handle of Object.keys(chain.staged)) {
-        make('staged data vanishes', false, () => {
-          world.spend('vanish');
-          world.setChain(era, { ...chain, staged: without(chain.staged, handle) });
-        }, () => ({ from: 'somebody', to: 'the outside', text: `removes what was staged as ${handle} (${chain.staged[handle]?.label})` }));
+        make(
+          'staged data vanishes',
+          false,
+          () => {
+            world.spend('vanish');
+            world.setChain(era, { ...chain, staged: without(chain.staged, handle) });
+          },
+          () => ({
+            from: 'somebody',
+            to: 'the outside',
+            text: `removes what was staged as ${handle} (${chain.staged[handle]?.label})`,
+          }),
+        );
       }
     });
   }
@@ -245,19 +325,29 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
   for (const id of world.lateRequests()) {
     const { name: effect, nonce, input } = world.late.value(id);
     mover = nonce;
-    make(`late ${effect}`, false, () => world.land(id), () => ({
-      from: 'the past',
-      to: 'the outside',
-      text: `the late ${effect}${rangeText(input)} of ${nonce} lands`,
-    }));
+    make(
+      `late ${effect}`,
+      false,
+      () => world.land(id),
+      () => ({
+        from: 'the past',
+        to: 'the outside',
+        text: `the late ${effect}${rangeText(input)} of ${nonce} lands`,
+      }),
+    );
   }
   mover = '';
   world.load(rows, at);
   const heads = Math.max(0, ...config.eras.map((era) => era.heads?.length ?? 0));
   if (world.head + 1 < heads) {
-    make('the lake grows', true, () => {
-      world.head = world.head + 1;
-    }, () => ({ from: 'the lake', to: 'the outside', text: 'has more ledgers' }));
+    make(
+      'the lake grows',
+      true,
+      () => {
+        world.head = world.head + 1;
+      },
+      () => ({ from: 'the lake', to: 'the outside', text: 'has more ledgers' }),
+    );
   }
 }
 
@@ -284,7 +374,3 @@ function answerText(world: World, message: number): string {
   const event = world.messages.value(message);
   return event.error instanceof Error ? event.error.message : 'done';
 }
-
-/** Whether an actor crashed and its parent does not know yet. */
-export const hasCrashed = (world: World, copier: number, slot: number): boolean =>
-  world.snapshotId(copier, slot) === CRASHED;

@@ -1,13 +1,53 @@
-/** Explores every configuration and prints what was seen; exits 1 where a rule is broken or a move was never taken. */
-import { configurations, deepConfigurations } from './configurations.ts';
-import { explore } from './explore.ts';
+/**
+ * Explores every configuration and prints what was seen: states, edges, depth, time, how often each kind of move was
+ * taken. Exits 1 where a rule is broken, a move that a configuration allows was never taken, or something was left out.
+ * `--deep` explores the larger products instead; further words choose configurations by a part of their name.
+ */
+import { configurations, deepConfigurations, expectedMoves } from './configurations.ts';
+import { explore, type Report } from './explore.ts';
 import { tell } from './trace.ts';
 
-const only = process.argv.slice(2).filter((word) => !word.startsWith('--'));
-const all = process.argv.includes('--deep') ? deepConfigurations : configurations;
-for (const config of all) {
-  if (only.length > 0 && !only.some((word) => config.name.includes(word))) continue;
-  const report = explore(config, { limit: 600_000 });
-  console.log(report.name, report.states, report.edges, report.depth, report.goals, `${report.ms} ms`, report.exhausted ? '' : 'LIMIT', JSON.stringify(Object.fromEntries(report.moves)));
-  if (report.violation) console.log(tell(report));
+const LIMIT = 20_000_000;
+
+const deep = process.argv.includes('--deep');
+const wanted = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+const chosen = (deep ? deepConfigurations : configurations).filter(
+  ({ name }) => wanted.length === 0 || wanted.some((word) => name.includes(word)),
+);
+
+const number = (value: number, width: number): string => value.toLocaleString('en').padStart(width);
+const line = ({ name, states, edges, depth, ms }: Pick<Report, 'name' | 'states' | 'edges' | 'depth' | 'ms'>): string =>
+  `${name.padEnd(36)}${number(states, 12)}${number(edges, 12)}${number(depth, 7)}${(ms / 1000).toFixed(1).padStart(8)}`;
+
+const problems: string[] = [];
+const totals = new Map<string, number>();
+const sum = { states: 0, edges: 0, depth: 0, ms: 0 };
+
+console.log(
+  `${'configuration'.padEnd(36)}${'states'.padStart(12)}${'edges'.padStart(12)}${'depth'.padStart(7)}${'s'.padStart(8)}`,
+);
+for (const config of chosen) {
+  const report = explore(config, { limit: LIMIT });
+  console.log(line(report));
+  console.log(`    ${[...report.moves].map(([kind, count]) => `${kind} ${number(count, 0)}`).join(' · ')}`);
+  for (const [kind, count] of report.moves) totals.set(kind, (totals.get(kind) ?? 0) + count);
+  sum.states += report.states;
+  sum.edges += report.edges;
+  sum.depth = Math.max(sum.depth, report.depth);
+  sum.ms += report.ms;
+  if (report.violation) problems.push(tell(report));
+  else if (!report.exhausted) problems.push(`${config.name}: more than ${number(LIMIT, 0)} states; not exhausted`);
+  else {
+    const never = expectedMoves(config).filter((kind) => !report.moves.has(kind));
+    if (never.length > 0) problems.push(`${config.name}: never taken: ${never.join(', ')}`);
+  }
 }
+console.log(line({ name: 'all', ...sum }));
+console.log(
+  `\nmoves in all\n${[...totals]
+    .sort()
+    .map(([kind, count]) => `  ${kind.padEnd(28)}${number(count, 12)}`)
+    .join('\n')}`,
+);
+for (const problem of problems) console.log(`\n${problem}`);
+if (problems.length > 0) process.exitCode = 1;

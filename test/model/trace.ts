@@ -10,19 +10,18 @@ export function readable(steps: readonly TraceStep[]): string {
 /** Names in the order of their first appearance; `:` and blanks are not allowed in a Mermaid id. */
 export function mermaid(steps: readonly TraceStep[], rule: string): string {
   const ids = new Map<string, string>();
-  for (const { from, to } of steps) for (const name of [from, to]) if (!ids.has(name)) ids.set(name, `a${ids.size + 1}`);
+  for (const { from, to } of steps)
+    for (const name of [from, to]) if (!ids.has(name)) ids.set(name, `a${ids.size + 1}`);
   const participants = [...ids].map(([name, id]) => `  participant ${id} as ${name}`);
   const clean = (text: string): string => text.replaceAll(/[;#]/g, ',');
   const arrows = steps.map(({ from, to, text }) =>
-    from === to ? `  Note over ${ids.get(from)}: ${clean(text)}` : `  ${ids.get(from)}->>${ids.get(to)}: ${clean(text)}`,
+    from === to
+      ? `  Note over ${ids.get(from)}: ${clean(text)}`
+      : `  ${ids.get(from)}->>${ids.get(to)}: ${clean(text)}`,
   );
   const end = ids.size > 0 ? [`  Note over ${[...ids.values()][0]}: ${clean(rule)}`] : [];
   return ['sequenceDiagram', ...participants, ...arrows, ...end].join('\n');
 }
-
-/** The trace in short: what happened to whom, one word a step, for expectations in tests. */
-export const short = (steps: readonly TraceStep[]): string[] =>
-  steps.map(({ kind, from, to, text }) => (kind === 'deliver' ? `${from}>${to} ${text}` : `${kind}: ${text}`));
 
 export function tell(report: Report): string {
   const { violation, name } = report;

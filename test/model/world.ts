@@ -14,18 +14,19 @@
  */
 import type { AnyMachineSnapshot, AnyStateMachine } from 'xstate';
 import { courierMachine } from '../../machines/courier.ts';
+import { workerIds } from '../../machines/dispatch.ts';
 import type { EffectName } from '../../machines/effects.ts';
 import { eraMachine } from '../../machines/era.ts';
 import type { ErrorCode } from '../../machines/errors.ts';
 import { courierActorId, eraActorId, SUPERVISOR_ID, sequencerActorId } from '../../machines/peers.ts';
-import { workerIds } from '../../machines/dispatch.ts';
+import type { EraSpec } from '../../machines/protocol.ts';
 import { sequencerMachine } from '../../machines/sequencer.ts';
-import { supervisorMachine } from '../../machines/supervisor.ts';
+import { type RunSummary, supervisorMachine } from '../../machines/supervisor.ts';
 import { workerMachine } from '../../machines/worker.ts';
 import type { Configuration, Fault } from './configurations.ts';
 import { type Chain, emptyChain, emptyHost, freshSession, type Host, type Session } from './durable.ts';
 import { type EffectModel, type EffectModels, effectModels, errorOf, type Place, type Result } from './effects.ts';
-import { canonical, Interner, Lists } from './intern.ts';
+import { Interner, Lists } from './intern.ts';
 import { type MachineEvent, type MachineName, Stepper } from './stepper.ts';
 
 export interface PendingEffect {
@@ -67,9 +68,9 @@ export interface Slot {
 }
 
 /** Not spawned, or stopped. */
-export const ABSENT = -1;
+const ABSENT = -1;
 /** Threw; its parent does not know yet. */
-export const CRASHED = -2;
+const CRASHED = -2;
 
 const LOGIC: Readonly<Record<MachineName, AnyStateMachine>> = {
   supervisor: supervisorMachine,
@@ -147,7 +148,7 @@ export class World {
       if (parent >= 0) ends.push({ from: parent, to: slot }, { from: slot, to: parent });
     });
     this.channelEnds = ends;
-    ends.forEach(({ from, to }, i) => this.#channels.set(from * 100 + to, 1 + slots.length + i));
+    for (const [i, { from, to }] of ends.entries()) this.#channels.set(from * 100 + to, 1 + slots.length + i);
     // session, snapshots, queues, effects, timers
     this.#perCopier = 1 + slots.length + ends.length + 2;
     this.#chainsAt = config.copiers * this.#perCopier;
@@ -175,6 +176,11 @@ export class World {
   snapshot(copier: number, slot: number): AnyMachineSnapshot | null {
     const id = this.snapshotId(copier, slot);
     return id < 0 ? null : (this.steppers[slot] as Stepper).snapshot(id);
+  }
+
+  /** What the supervisor of a copier said at its end. */
+  output(copier: number): RunSummary | undefined {
+    return this.snapshot(copier, 0)?.output as RunSummary | undefined;
   }
 
   isAlive(copier: number, slot: number): boolean {
@@ -272,6 +278,13 @@ export class World {
     this.problem = null;
   }
 
+  /** The era as this copier is configured. */
+  spec(copier: number, era: number): EraSpec {
+    const { spec } = this.config.eras[era] as Configuration['eras'][number];
+    const end = this.config.ends?.[copier];
+    return end === undefined ? spec : { ...spec, grid: { ...spec.grid, ledgerEnd: end } };
+  }
+
   // ── processes ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** The first world: nothing durable but the configuration's estate, every copier started. */
@@ -303,12 +316,12 @@ export class World {
     row.fill(0, base + 1 + this.slots.length, base + this.#perCopier);
     const eras = Object.fromEntries(this.config.eras.map(({ spec }) => [spec.eraId, freshSession]));
     this.#setSession(copier, { nonce, writer, eras });
-    this.#spawn(copier, 0, { eras: this.config.eras.map(({ spec }) => spec) });
+    this.#spawn(copier, 0, { eras: this.config.eras.map((_, era) => this.spec(copier, era)) });
   }
 
   /** The process is no more. What it had asked of the store may still land. */
   kill(copier: number): void {
-    for (const id of this.pending(copier)) this.#leaveBehind(copier, this.effects.value(id), false);
+    for (const id of this.pending(copier)) this.#leaveBehind(copier, this.effects.value(id));
     const base = copier * this.#perCopier;
     this.row.fill(ABSENT, base + 1, base + 1 + this.slots.length);
     this.row.fill(0, base + 1 + this.slots.length, base + this.#perCopier);
@@ -382,7 +395,10 @@ export class World {
         case 'timer':
           if (this.#timers.has(output.name)) {
             const { id, name, message } = output;
-            this.#timersAdd(copier, this.#once(output, () => this.timers.id({ slot, id, name, message })));
+            this.#timersAdd(
+              copier,
+              this.#once(output, () => this.timers.id({ slot, id, name, message })),
+            );
           }
           break;
         case 'cancel':
@@ -404,7 +420,22 @@ export class World {
           break;
       }
     }
-    if (!this.isAlive(copier, slot)) this.#silence(copier, slot, false);
+    if (this.isAlive(copier, slot)) return;
+    this.#silence(copier, slot, false);
+    if (slot === 0) this.#leave(copier);
+  }
+
+  /** The run is over: an era that was stopped in the middle has not given its lock back; the process does. */
+  #leave(copier: number): void {
+    const { nonce, eras } = this.session(copier);
+    this.config.eras.forEach(({ spec }, era) => {
+      if (!eras[spec.eraId]?.locked) return;
+      const chain = this.chain(era);
+      const staged = Object.entries(chain.staged).filter(([, { owner }]) => owner !== nonce);
+      this.setChain(era, { ...chain, staged: Object.fromEntries(staged) });
+      const host = this.host(copier, era);
+      if (host.lock === nonce) this.setHost(copier, era, { ...host, lock: null });
+    });
   }
 
   /** A child actor or an effect is stopped by the one who started it. */
@@ -447,7 +478,8 @@ export class World {
       if (!parting) this.#fault(`${sender} sends ${type} to ${toId}, which is not there`);
       return;
     }
-    if (INERT.has(type) && !this.#timers.has('stall.suspected') && !this.config.exact) this.#assertInert(copier, to, message);
+    if (INERT.has(type) && !this.#timers.has('stall.suspected') && !this.config.exact)
+      this.#assertInert(copier, to, message);
     else this.#push(copier, from, to, message);
   }
 
@@ -523,20 +555,20 @@ export class World {
       this.row[at] = this.lists.remove(this.row[at] as number, id);
       const isWorkers = effect.name === 'buildPartition' || effect.name === 'stagePartition';
       // A build that is cancelled ends and removes what it wrote; one whose worker crashed goes on.
-      if (!isWorkers || crashed) this.#leaveBehind(copier, effect, crashed);
+      if (!isWorkers || crashed) this.#leaveBehind(copier, effect);
     }
   }
 
   /** A request that nobody waits for any more may land later. */
-  #leaveBehind(copier: number, effect: PendingEffect, _crashed: boolean): void {
+  #leaveBehind(copier: number, effect: PendingEffect): void {
     const { name, input, outcome } = effect;
     if (outcome >= 0 || !this.config.late?.includes(name) || this.models[name].late === null) return;
     const { era } = this.slots[effect.slot] as Slot;
     const { nonce, writer, eras } = this.session(copier);
     const session = eras[(this.config.eras[era] as Configuration['eras'][number]).spec.eraId] ?? freshSession;
-    if (name === 'publishPartition' && effect.phase === 0 && !session.terms) return;
-    const phase = name === 'publishPartition' && effect.phase === 0 ? 1 : effect.phase;
-    const request = { copier, era, nonce, starts: session.starts, writer, name, input, phase };
+    // A publication that only looks is no request that could land.
+    if (name === 'publishPartition' && effect.phase < 2) return;
+    const request = { copier, era, nonce, starts: session.starts, writer, name, input, phase: effect.phase };
     this.row[this.#lateAt] = this.lists.add(this.row[this.#lateAt] as number, this.late.id(request));
   }
 
@@ -593,7 +625,7 @@ export class World {
     return 'answer' in then;
   }
 
-  #answer(effectId: number, then: Exclude<Result['then'], { phase: number }>): number {
+  #answer(effectId: number, then: Exclude<Result['next'], { phase: number }>): number {
     const effect = this.effects.value(effectId);
     const { id } = effect;
     if ('error' in then) return this.#failure(effect, then.error);
@@ -660,7 +692,7 @@ export class World {
     };
   }
 
-  #advance(copier: number, effectId: number): Result['then'] {
+  #advance(copier: number, effectId: number): Result['next'] {
     const { name, input, slot, phase } = this.effects.value(effectId);
     const { era } = this.slots[slot] as Slot;
     const { spec } = this.config.eras[era] as Configuration['eras'][number];
@@ -686,22 +718,17 @@ export class World {
     if (result.session) {
       this.#setSession(copier, { ...all, eras: { ...all.eras, [spec.eraId]: known.session } });
     }
-    if (result.fences !== undefined || name === 'closeChain') this.#abortLate(copier, era, all.nonce, result.fences);
-    return result.then;
+    if (result.fences !== undefined) this.#abortLate(era, result.fences);
+    return result.next;
   }
 
-  /** Late completions of a fenced key find nothing; builds of a process that closes its chain have ended. */
-  #abortLate(copier: number, era: number, nonce: string, key: string | undefined): void {
+  /** Late completions of a fenced key find nothing. */
+  #abortLate(era: number, key: string): void {
     for (const id of this.lateRequests()) {
       const request = this.late.value(id);
-      const fenced =
-        key !== undefined && this.models[request.name].fencedBy?.(request.input, request.phase) === key;
-      const ended =
-        key === undefined &&
-        request.copier === copier &&
-        request.nonce === nonce &&
-        (request.name === 'buildPartition' || request.name === 'stagePartition');
-      if (request.era === era && (fenced || ended)) this.dropLate(id);
+      if (request.era === era && this.models[request.name].fencedBy?.(request.input, request.phase) === key) {
+        this.dropLate(id);
+      }
     }
   }
 
@@ -732,18 +759,10 @@ export class World {
   describe(message: number): string {
     const event = this.messages.value(message);
     const { type } = event;
-    const range = (event.range ?? (event.job as { range?: unknown })?.range ?? (event.staged as { range?: unknown })?.range ?? (event.facts as { range?: unknown })?.range) as
-      | { start: number; end: number }
-      | undefined;
+    const range = (event.range ??
+      (event.job as { range?: unknown })?.range ??
+      (event.staged as { range?: unknown })?.range ??
+      (event.facts as { range?: unknown })?.range) as { start: number; end: number } | undefined;
     return range ? `${type} ${range.start}-${range.end}` : type;
-  }
-
-  /** For error reports. */
-  show(): string {
-    return canonical({
-      snapshots: this.slots.map(({ actorId }, slot) => [actorId, this.snapshot(0, slot)?.value ?? this.snapshotId(0, slot)]),
-      chains: this.config.eras.map((_, era) => this.chain(era)),
-      hosts: this.config.eras.map((_, era) => this.host(0, era)),
-    });
   }
 }

@@ -55,6 +55,8 @@ export interface EraContext {
   readonly waits: Readonly<Record<string, string>>;
   /** Failed attempts of the era's own effect in hand. */
   readonly failures: number;
+  /** What the other side asked to wait after the last of them, ms. */
+  readonly retryAfterMs: number;
   readonly failure: Failure | null;
   /** Nothing from this ledger on is committed any more, because something there failed; null = no limit. */
   readonly stopBefore: number | null;
@@ -95,6 +97,7 @@ export const initialContext = (spec: EraSpec): EraContext => ({
   recentCrashes: 0,
   waits: {},
   failures: 0,
+  retryAfterMs: 0,
   failure: null,
   stopBefore: null,
   draining: false,

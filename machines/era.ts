@@ -104,8 +104,7 @@ export const eraMachine = setup({
     closeChain: effect('closeChain'),
   },
   delays: {
-    retryBackoff: ({ context }) =>
-      backoffMs(context.spec.retryBackoffMs, context.failures, context.failure?.retryAfterMs ?? 0),
+    retryBackoff: ({ context }) => backoffMs(context.spec.retryBackoffMs, context.failures, context.retryAfterMs),
     pollInterval: 5_000,
     holePatience: 600_000,
     courierPatience: 10_000,
@@ -163,6 +162,7 @@ export const eraMachine = setup({
     ),
     noteFailure: assign(({ context }, params: { failure: Failure }) => ({
       failures: context.failures + 1,
+      retryAfterMs: params.failure.retryAfterMs ?? 0,
       waits: { ...context.waits, era: `backing off after ${params.failure.code}` },
     })),
     endOwnWait: assign({ waits: ({ context }) => without(context.waits, 'era') }),

@@ -111,7 +111,8 @@ export function assemble(
       closeChain: perform('closeChain', (session, _, { signal }) => session.closeChain(signal)),
     },
     delays: {
-      retryBackoff: ({ context }) => withJitter(backoffMs(context.spec.retryBackoffMs, context.failures)),
+      retryBackoff: ({ context }) =>
+        Math.max(withJitter(backoffMs(context.spec.retryBackoffMs, context.failures)), context.retryAfterMs),
       pollInterval: tuning.pollInterval,
       holePatience: tuning.headPatience,
     },

@@ -209,9 +209,12 @@ describe('a run over the sample lake', () => {
     expect(report).toMatchObject({ ok: true, findings: [] });
     expect(report.chains[0]).toMatchObject({ partitions: 13, read: 13, not_read: 0, attested: 13, ledgers: 126 });
     const sample = await scene.verify('--json', '--sample', '1/5');
-    expect(JSON.parse(sample.stdout).chains[0]).toMatchObject({ read: 3, not_read: 10 });
+    const { read, not_read } = JSON.parse(sample.stdout).chains[0];
+    // One of five, beginning anywhere: two or three of thirteen.
+    expect([2, 3]).toContain(read);
+    expect(read + not_read).toBe(13);
     const text = await scene.verify('--sample', '1/5');
-    expect(text.stdout).toContain('10 were not read');
+    expect(text.stdout).toMatch(/OK for the [23] partitions that were read; 1[01] were not read/);
     expect((await program('pas', 'verify', scene.backup)).code).toBe(0);
   });
 

@@ -1,12 +1,11 @@
 // A store whose answers cannot be relied on, and requests of a dead copier that land late (S8, S31): at every single
 // change that a run makes in its store. Real machines and sessions over the port; whatever happens, there is one data
 // object, one manifest and one event per partition, with the content of a run that nothing disturbed.
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { BronzeStore } from '../../actors/ports.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { type Cut, copyOfCopier, newCopier } from '../support/copier.ts';
+import { mortalFiles } from '../support/faulty-files.ts';
 import { endProcess, runInProcess, startInProcess } from '../support/in-process.ts';
 import { everything, expectWhole, type Reference, referenceOf } from '../support/outcome.ts';
 import type { Scene } from '../support/program.ts';
@@ -139,15 +138,12 @@ async function dieAt(scene: Scene, at: number, how: 'done' | 'withheld'): Promis
       reach(perform);
       return never;
     });
-  const run = startInProcess(scene, { store });
+  const run = startInProcess(scene, { store, beside: mortalFiles(() => dead) });
   const withheld = await Promise.race([
     reached,
     run.done.then(() => expect.unreachable(`change ${at} was not reached`)),
   ]);
   run.die();
-  // What it was writing beside the store goes on in this process, where a dead one would have stopped: let it end.
-  const heads = join(scene.backup, 'pas-chain-heads.json.tmp');
-  await expect.poll(() => existsSync(heads), { timeout: 5_000 }).toBe(false);
   endProcess(scene);
   return withheld;
 }

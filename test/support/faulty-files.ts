@@ -115,3 +115,13 @@ export function faultAt(
   });
   return { files, state };
 }
+
+/** The real operations until `isDead` says so; from then on nothing is done and nothing is answered. */
+export const mortalFiles = (isDead: () => boolean): FileOps =>
+  new Proxy(realFiles, {
+    get(target, name: keyof FileOps) {
+      const real = target[name] as (...all: unknown[]) => unknown;
+      if (name.endsWith('Sync')) return real;
+      return (...args: unknown[]) => (isDead() ? new Promise<never>(() => {}) : real(...args));
+    },
+  });

@@ -35,6 +35,8 @@ function poolWith(files: FileOps): Pick<ThreadPool, 'run'> {
 
 export interface InProcess {
   readonly files?: FileOps;
+  /** File operations outside of the store: copies of events, checkpoints. */
+  readonly beside?: FileOps;
   /** Stands between the program and its store. */
   readonly store?: (real: BronzeStore) => BronzeStore;
   /** Milliseconds after which a run that hangs is given up. */
@@ -49,7 +51,7 @@ export interface RunInProcess {
 }
 
 export function startInProcess(scene: Scene, options: InProcess = {}): RunInProcess {
-  const { files = realFiles, store: around = (real) => real, patience = 20_000 } = options;
+  const { files = realFiles, beside = files, store: around = (real) => real, patience = 20_000 } = options;
   const context = openContext({ args: [], options: { config: scene.config() } }, {});
   context.log.level = 'silent';
   const runId = EraSession.runId();
@@ -66,8 +68,8 @@ export function startInProcess(scene: Scene, options: InProcess = {}): RunInProc
         new EraSession({
           ...setup,
           files,
-          backup: backup && { ...backup, files },
-          checkpoint: openCheckpoint({ dir: stateDir, chain, copierId, files }),
+          backup: backup && { ...backup, files: beside },
+          checkpoint: openCheckpoint({ dir: stateDir, chain, copierId, files: beside }),
         }),
       ];
     }),

@@ -65,7 +65,8 @@ export interface Configuration {
   readonly staysFailed?: boolean;
   readonly estate?: () => { readonly chains: readonly Chain[]; readonly hosts: readonly Host[] };
   readonly goal?: (world: World) => boolean;
-  readonly doneAt?: (world: World) => number;
+  /** Last ledger that a run has copied when it is done, where the era has no end. */
+  readonly doneAt?: number;
   /** A rule of this configuration alone. */
   readonly rule?: (world: World) => string | null;
   /** Machines and effects with seeded bugs. */
@@ -108,14 +109,17 @@ const OUTLIVING: readonly EffectName[] = [...WORK, ...COMMIT, 'recordPartition']
 
 // ── estates that something is missing in ─────────────────────────────────────────────────────────────────────────
 
-const LABELS = ['10-19', '20-29', '30-39'];
-
 /** The first `sealed` partitions published and sealed, the first `attested` of them attested; then `change`. */
-function estate(sealed: number, attested: number, change: (chain: Chain) => Chain = (chain) => chain) {
+function estate(
+  sealed: number,
+  attested: number,
+  change: (chain: Chain) => Chain = (chain) => chain,
+  labels: readonly string[] = ['10-19', '20-29', '30-39'],
+) {
   return () => {
     let chain: Chain = { ...emptyChain, bronze: true };
     let prev: string | null = null;
-    for (const [sequence, label] of LABELS.slice(0, sealed).entries()) {
+    for (const [sequence, label] of labels.slice(0, sealed).entries()) {
       const root = `L:${label}`;
       const data = { checksum: `${root}/w1`, root, writer: 'w1' };
       const manifest = { ...data, time: 't0' };
@@ -129,7 +133,7 @@ function estate(sealed: number, attested: number, change: (chain: Chain) => Chai
       prev = event.eventHash;
       chain = { ...chain, events: { ...chain.events, [sequence]: event } };
     }
-    const last = LABELS[attested - 1];
+    const last = labels[attested - 1];
     const checkpoint = last ? { range: rangeOf(last), checksum: `L:${last}/w1` } : null;
     return { chains: [change(chain)], hosts: [{ ...emptyHost, checkpoint }] };
   };
@@ -366,6 +370,27 @@ export const configurations: readonly Configuration[] = [
     instant: CALM,
   },
   {
+    name: 'sequencer crashes in a drain',
+    about: 'nobody starts an era afresh that was to end',
+    ...one,
+    eras: era(2, { workers: 1, queueSize: 2 }),
+    budget: { crashOther: 1, drain: 1 },
+    late: COMMIT,
+    instant: CALM,
+    mayFail: true,
+  },
+  {
+    name: 'without the audit stream',
+    about: 'the checkpoint is all that says verified; it is lost, the process restarted',
+    ...one,
+    writers: ['w1', 'w2'],
+    eras: era(2, { workers: 1, queueSize: 2, attests: false }),
+    budget: { loseCheckpoint: 1, restart: 2, lost: 1 },
+    faultsAt: COMMIT,
+    instant: CALM,
+    again: true,
+  },
+  {
     name: 'courier',
     about: 'delivers in order, at least once, while the process is restarted',
     ...one,
@@ -411,7 +436,26 @@ export const configurations: readonly Configuration[] = [
     timers: ['hole.overdue'],
     instant: CALM,
     goal: caughtUp(2),
-    doneAt: () => 29,
+    doneAt: 29,
+  },
+  {
+    name: 'to the present head',
+    about: 'an unbounded era that runs once ends at the head that it found first',
+    ...one,
+    eras: [
+      {
+        spec: spec(0, {
+          once: true,
+          queueSize: 2,
+          grid: { size: 10, origin: 0, ledgerStart: 10, ledgerEnd: null },
+        }),
+        lake: 'L',
+        heads: [head(33), head(49)],
+      },
+    ],
+    budget: { restart: 1, crash: 1 },
+    instant: CALM,
+    doneAt: 29,
   },
   {
     name: 'half-written at the head',
@@ -429,7 +473,7 @@ export const configurations: readonly Configuration[] = [
     timers: ['patience.exhausted'],
     instant: CALM,
     goal: caughtUp(2),
-    doneAt: () => 29,
+    doneAt: 29,
   },
   mended(
     'data is gone',
@@ -451,6 +495,16 @@ export const configurations: readonly Configuration[] = [
     'published, not sealed',
     'a data object stands alone',
     estate(2, 1, (chain) => ({ ...chain, manifests: without(chain.manifests, '20-29') })),
+  ),
+  mended(
+    'the end was raised',
+    'the last partition was clipped: the rest of its cell is one of its own',
+    estate(2, 2, undefined, ['10-19', '20-24']),
+  ),
+  mended(
+    'the end was raised over an orphan',
+    'a clipped partition is published and not sealed: it is taken as it is',
+    estate(2, 1, (chain) => ({ ...chain, manifests: without(chain.manifests, '20-24') }), ['10-19', '20-24']),
   ),
   mended(
     '_bronze.json is gone',
@@ -543,6 +597,9 @@ export function expectedMoves(config: Configuration): string[] {
   when(
     config.eras.some(({ heads }) => heads),
     'the lake grows',
+  );
+  when(
+    config.eras.some(({ heads, spec: { once } }) => heads && !once),
     'timer pollInterval',
   );
   when(

@@ -3,7 +3,6 @@
  * answers with one. What depends on one interned value only is judged once per value.
  */
 import type { EraContext } from '../../machines/dispatch.ts';
-import { partitionAt } from '../../machines/partitions.ts';
 import type { EraSpec, EraSummary } from '../../machines/protocol.ts';
 import type { SequencerContext } from '../../machines/sequencing.ts';
 import type { RunSummary } from '../../machines/supervisor.ts';
@@ -12,23 +11,10 @@ import { byStart, type Chain, deriveEvent, type Host, labelOf, type ManifestObje
 import { isOver, outcomeOf } from './moves.ts';
 import type { World } from './world.ts';
 
-/** All partitions that an era has to copy. */
-function asked(spec: EraSpec, upTo: number): string[] {
-  const labels: string[] = [];
-  for (let range = partitionAt(spec.grid, spec.grid.ledgerStart); range && range.end <= upTo; ) {
-    labels.push(labelOf(range));
-    range = partitionAt(spec.grid, range.end + 1);
-  }
-  return labels;
-}
-
 /** First ledger that is not committed, by what is durable. */
 function frontierOf(chain: Chain, spec: EraSpec): number {
   const attested = Object.values(chain.events).map((event) => labelOf(event.range));
-  return endOfPrefix(chain, spec, spec.attests ? attested : Object.keys(chain.manifests));
-}
-
-function endOfPrefix(chain: Chain, spec: EraSpec, labels: string[]): number {
+  const labels = spec.attests ? attested : Object.keys(chain.manifests);
   let next = spec.grid.ledgerStart;
   for (const label of labels.sort(byStart)) {
     const [start, end] = label.split('-').map(Number) as [number, number];
@@ -265,14 +251,9 @@ export class Invariants {
       if (outcome === 'done') {
         const asks = world.spec(copier, era);
         if (Object.keys(chain.data).length > 0 && !chain.bronze) return 'the run is done and there is no _bronze.json';
-        if (config.ends && frontierOf(chain, spec) <= Number(asks.grid.ledgerEnd))
-          return 'the run is done and something is missing';
-        if (config.ends) continue;
-        for (const label of asked(asks, config.doneAt?.(world) ?? Number(asks.grid.ledgerEnd))) {
-          if (!chain.data[label] || !chain.manifests[label]) return `the run is done and ${label} is not sealed`;
-          const attested = Object.values(chain.events).some((event) => labelOf(event.range) === label);
-          if (spec.attests && !attested) return `the run is done and ${label} is not attested`;
-        }
+        const end = config.doneAt ?? Number(asks.grid.ledgerEnd);
+        const next = frontierOf(chain, spec);
+        if (next <= end) return `the run is done and ledger ${next} is not committed`;
       }
       const { nonce } = world.session(copier);
       const left = Object.keys(chain.staged).find((handle) => chain.staged[handle]?.owner === nonce);
@@ -283,8 +264,7 @@ export class Invariants {
       if (orphan !== undefined && swept && known && outcome === 'done')
         return `the run is done and ${orphan} of a dead process is still staged`;
       if (config.copiers > 1 || summary.outcome === 'failed') continue;
-      // Sealed counts: what is sealed and not attested yet is passed over by no run.
-      const frontier = endOfPrefix(chain, spec, Object.keys(chain.manifests));
+      const frontier = frontierOf(chain, spec);
       if (summary.nextLedger > frontier)
         return `the summary says ${summary.nextLedger} is next, but ${frontier} is not committed`;
     }

@@ -17,6 +17,7 @@ import type { LakeLayout } from '../../actors/ports.ts';
 import { makeSample, SAMPLE_PASSPHRASE, type SampleOptions, writeSampleLake } from '../../actors/sample/index.ts';
 import { openSource } from '../../actors/source/index.ts';
 import { objectKey } from '../../actors/source/keys.ts';
+import { sourceError } from '../../actors/source/local-read.ts';
 import { Arena, FrameDecompressor } from '../../actors/zstd.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
@@ -273,6 +274,15 @@ describe('reading', () => {
   });
 
   it('says who refused', async () => {
+    const told = (code: string) => sourceError(Object.assign(new Error('as the kernel says'), { code }), 'a/b.xdr.zst');
+    expect(told('EACCES')).toMatchObject({
+      code: 'SOURCE_DENIED',
+      retryable: false,
+      details: { object: 'a/b.xdr.zst' },
+    });
+    expect(told('EPERM').code).toBe('SOURCE_DENIED');
+    expect(told('EIO')).toMatchObject({ code: 'SOURCE_READ', retryable: true });
+    // Permission bits do not stop root.
     if (process.getuid?.() === 0) return;
     chmodSync(names(9), 0);
     expect((await failureOf(readAll(path, { start: 2, end: 20 }))).code).toBe('SOURCE_DENIED');

@@ -3,6 +3,7 @@
 // given up when it hangs again, while other eras finish.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { BronzeError } from '../../machines/errors.ts';
+import { eraActorId, sequencerActorId, workerActorId } from '../../machines/peers.ts';
 import { FakeWorld, HOUR, MINUTE, never, type Override, SECOND, STALL_TIMEOUT, specOf } from '../support/fake-eras.ts';
 
 let worlds: FakeWorld[] = [];
@@ -177,6 +178,22 @@ describe('what the circuit breaker is for', () => {
     // What hung was told to stop; after that, sequential.
     expect(era.aborted).toBeGreaterThan(0);
     expect(era.mostBuilds).toBe(1);
+  });
+
+  it.each([
+    [eraActorId('lost'), 'partition.staged'],
+    [workerActorId('lost', 1), 'partition.assigned'],
+    [sequencerActorId('lost'), 'partition.staged'],
+    [eraActorId('lost'), 'partition.committed'],
+    [eraActorId('lost'), 'sequencer.drained'],
+  ])('a message that is swallowed (%s: %s): the era is started afresh and finishes', async (id, type) => {
+    const world = start([specOf('lost', { queueSize: 1 })]);
+    // The sequencer and the workers are there once the era has recovered.
+    await world.pass(0);
+    world.swallow(id, type);
+    await world.pass(HOUR);
+    expect(world.summary).toMatchObject({ outcome: 'done', breakerTrips: 1 });
+    expect(rangesOf(world, 'lost')).toEqual(ALL);
   });
 
   it('what was committed before the stall is neither lost nor done again', async () => {

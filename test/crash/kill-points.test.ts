@@ -1,10 +1,12 @@
 // The real program, killed between every two durable steps of a run and of a recovery, then started again: with the
 // state folder as the dead one left it, and without. The outcome is that of a run that nothing disturbed (S5, S14, S29).
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KILL_POINTS, type KillPoint } from '../../actors/kill-points.ts';
 import { type Cut, copyOfCopier, expectDone, expectSettled, newCopier, said, undisturbed } from '../support/copier.ts';
+import { filesIn } from '../support/estate.ts';
 import { everything, expectNothingHalfVisible, expectWhole, type Reference } from '../support/outcome.ts';
 import type { Scene } from '../support/program.ts';
+import { type KillResult, writeResults } from '../support/results.ts';
 
 // Partitions 40-47, 48-55, 56-63 and 64-71, 72-79. One thread, so that hits in threads are counted in one place.
 const CUT: Cut = { start: 40, end: 79, size: 8 };
@@ -88,18 +90,45 @@ async function killedAt(scene: Scene, kill: Kill): Promise<void> {
  * Started again with everything in place, and once without state folder and copies. `proof`: `verify` reads it all, and
  * one more run writes nothing. (Where it is left out, the same bytes are compared with those that were verified.)
  */
-async function expectRecovery(scene: Scene, proof: boolean): Promise<void> {
+async function expectRecovery(scene: Scene, proof: boolean): Promise<KillResult['recovery']> {
   const bereft = copyOfCopier(scene);
   bereft.lose('state', 'pas-backup');
+  const did: { built: number; found: number }[] = [];
   for (const [place, kept] of [
     [scene, true],
     [bereft, false],
   ] as const) {
-    await expectDone(place);
+    did.push(await expectDone(place));
     if (proof) await expectSettled(place, reference, { kept });
     else expectWhole(place, reference, { kept });
   }
+  const [kept, lost] = did as [KillResult['recovery']['kept'], KillResult['recovery']['lost']];
+  return { kept, lost };
 }
+
+/** What lies on disk, counted, for docs/failure-model.md. */
+function left(scene: Scene): KillResult['found'] {
+  const names = [
+    ...Object.keys(filesIn(scene.bronze)),
+    ...Object.keys(filesIn(scene.state)).map((name) => `state/${name}`),
+  ];
+  const count = (pattern: RegExp): number => names.filter((name) => pattern.test(name)).length;
+  return {
+    published: count(/\/part-[^/]+\.parquet$/),
+    manifests: count(/\/_manifest\.json$/),
+    events: count(/\/_audit\/[^/]+\.json$/),
+    staged: count(/_staging\//),
+    locks: count(/^state\/lock_[^/]+\.json$/),
+  };
+}
+
+const results: KillResult[] = [];
+
+afterAll(() => {
+  const order = new Map(inFirstRun.map((kill, n) => [nameOf(kill), n]));
+  results.sort((a, b) => (order.get(a.point) ?? 0) - (order.get(b.point) ?? 0));
+  if (results.length === inFirstRun.length) writeResults('kill-points', results);
+});
 
 describe('S5, S14, S29: killed at every kill point', () => {
   it('knows every kill point', () => {
@@ -110,7 +139,8 @@ describe('S5, S14, S29: killed at every kill point', () => {
   it.concurrent.each(inFirstRun.map((kill) => [nameOf(kill), kill] as const))('%s', async (_, kill) => {
     const scene = await newCopier(CUT, SETTINGS);
     await killedAt(scene, kill);
-    await expectRecovery(scene, kill.hit === 1);
+    const found = left(scene);
+    results.push({ point: nameOf(kill), found, recovery: await expectRecovery(scene, kill.hit === 1) });
   });
 });
 

@@ -1,4 +1,4 @@
-// A hundred deaths at random moments (S5): copiers of partitions of five ledgers are killed over and over, during copying
+// Hundreds of deaths at random moments (S5): copiers of partitions of five ledgers are killed over and over, during copying
 // and during recovery, until one run gets through. One copier in three loses its state folder with every death. Then
 // everything is there once and the same as without any death. BRONZE_KILL_SEED repeats the choices, though not the
 // moments: those depend on the machine.
@@ -7,9 +7,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { type Cut, expectDone, expectSettled, newCopier, said, undisturbed } from '../support/copier.ts';
 import { expectNothingHalfVisible, type Reference } from '../support/outcome.ts';
 import type { Running, Scene } from '../support/program.ts';
+import { writeResults } from '../support/results.ts';
 
 /** BRONZE_KILLS: more for a night, fewer for a look. */
-const DEATHS = Number(process.env.BRONZE_KILLS ?? 100);
+const DEATHS = Number(process.env.BRONZE_KILLS ?? 300);
 /** Two cores: more at a time only wait for each other. */
 const AT_A_TIME = 2;
 const CUT: Cut = { start: 2, end: 127, size: 5 };
@@ -93,5 +94,6 @@ describe('S5: killed at random moments', () => {
     expect(tally.completed).toBe(tally.copiers);
     expect(tally.deaths).toBeGreaterThanOrEqual(DEATHS);
     expect(tally.again).toBeGreaterThan(DEATHS / 10);
-  }, 600_000);
+    writeResults('random-kills', { deaths: tally.deaths, recovering: tally.again, estates: tally.copiers });
+  }, 1_500_000);
 });

@@ -43,9 +43,15 @@ export function copyOfCopier(scene: Scene): Scene {
 export const said = ({ code, signal, stdout, stderr }: Outcome): string =>
   `code ${code}, signal ${signal}\n${stdout.slice(-4_000)}\n${stderr.slice(-2_000)}`;
 
-export async function expectDone(scene: Scene): Promise<void> {
+/** Runs to the end; answers how many partitions it built, and of how many it only took note. */
+export async function expectDone(scene: Scene): Promise<{ built: number; found: number }> {
   const run = await scene.run();
   expect(run.code, said(run)).toBe(0);
+  const eras = run.summary?.eras ?? [];
+  return {
+    built: eras.reduce((sum, era) => sum + era.partitions, 0),
+    found: eras.reduce((sum, era) => sum + era.partitions_found, 0),
+  };
 }
 
 /** What a run that nothing disturbs leaves; also that it proves itself. */

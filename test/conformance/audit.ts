@@ -151,15 +151,20 @@ export function auditConformance(name: string, make: () => AuditUnderTest | Prom
       expect(events.map(({ range }) => range)).toEqual(RANGES);
     });
 
-    it('has one event under a sequence that two want for different partitions; the other comes after it', async () => {
+    it('has one event under a sequence that two want for different partitions; the next partition comes after it', async () => {
       await seal(store, [P0, P1]);
-      const both = await Promise.all([attest(place.open(), P0), attest(place.open(), P1)]);
-      expect(both.filter(({ attested }) => attested)).toHaveLength(1);
-      expect(both[0].eventHash).toBe(both[1].eventHash);
-      const late = both[0].attested ? P1 : P0;
-      const after = { nextSequence: 1, prevEventHash: both[0].eventHash };
-      expect(await attest(store, late, after)).toMatchObject({ attested: true, sequence: 1 });
+      const first = await attest(place.open(), P0);
+      const second = await attest(place.open(), P1);
+      expect(second).toEqual({ attested: false, sequence: 0, eventHash: first.eventHash });
+      const after = { nextSequence: 1, prevEventHash: first.eventHash };
+      expect(await attest(store, P1, after)).toMatchObject({ attested: true, sequence: 1 });
       expect((await readChain(placeOf(store))).events).toHaveLength(2);
+    });
+
+    it('forks where a later partition stands under the sequence of an earlier one', async () => {
+      await seal(store, [P0, P1]);
+      await attest(place.open(), P1);
+      expect((await failureOf(attest(place.open(), P0))).code).toBe('AUDIT_FORK');
     });
 
     it('forks where other content stands for the same partition, or the chain went another way', async () => {

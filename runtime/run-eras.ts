@@ -47,6 +47,7 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
     },
     (eraId, reason) => dump(`era ${eraId}: ${reason}`, eraId),
   );
+  const cpuBefore = process.cpuUsage();
   const startedAt = new Date();
   const t0 = performance.now();
   const actor = createActor(machine, {
@@ -85,7 +86,7 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
     progress?.start();
     actor.start();
     const summary = await over;
-    const report = makeReport(summary, observer, startedAt, performance.now() - t0);
+    const report = makeReport(summary, observer, startedAt, performance.now() - t0, cpuBefore);
     log.info({ component: 'supervisor', status: report.status, duration_ms: report.duration_ms }, 'run ended');
     return report;
   } finally {

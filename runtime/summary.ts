@@ -31,7 +31,7 @@ export interface RunReport {
   readonly started_at: string;
   readonly duration_ms: number;
   readonly breaker_trips: number;
-  /** Processor time of the whole process, all threads, ms. */
+  /** Processor time of the run, all threads, without the start of the program, ms. */
   readonly cpu_ms: number;
   /** Largest resident size of the process, bytes. */
   readonly peak_rss_bytes: number;
@@ -40,8 +40,14 @@ export interface RunReport {
 
 const STATUS = { done: 'done', stopped: 'drained', failed: 'failed' } as const;
 
-export function makeReport(run: RunSummary, observer: Observer, startedAt: Date, durationMs: number): RunReport {
-  const cpu = process.cpuUsage();
+export function makeReport(
+  run: RunSummary,
+  observer: Observer,
+  startedAt: Date,
+  durationMs: number,
+  cpuBefore: NodeJS.CpuUsage,
+): RunReport {
+  const cpu = process.cpuUsage(cpuBefore);
   return {
     status: STATUS[run.outcome],
     started_at: startedAt.toISOString(),

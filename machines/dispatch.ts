@@ -66,7 +66,8 @@ export interface EraContext {
   readonly summary: EraSummary;
 }
 
-const emptySummary = (eraId: string): EraSummary => ({
+/** What an era has done before it has done anything. */
+export const emptySummary = (eraId: string): EraSummary => ({
   eraId,
   outcome: 'done',
   nextLedger: 0,

@@ -11,7 +11,7 @@
  * It decides nothing about partitions and does no I/O.
  */
 import { and, assign, enqueueActions, setup } from 'xstate';
-import { workerIds } from './dispatch.ts';
+import { emptySummary, workerIds } from './dispatch.ts';
 import { eraMachine } from './era.ts';
 import { type Failure, toFailure } from './errors.ts';
 import { courierActorId, eraActorId, peer, sequencerActorId } from './peers.ts';
@@ -66,18 +66,9 @@ function addUp(earlier: EraSummary | null, later: EraSummary): EraSummary {
 }
 
 const blank = (spec: EraSpec, failure: Failure): EraSummary => ({
-  eraId: spec.eraId,
+  ...emptySummary(spec.eraId),
   outcome: 'failed',
   nextLedger: spec.grid.ledgerStart,
-  partitions: 0,
-  partitionsFound: 0,
-  ledgers: 0,
-  sourceBytes: 0,
-  rawBytes: 0,
-  bronzeBytes: 0,
-  retries: 0,
-  restages: 0,
-  crashes: 0,
   failure,
 });
 

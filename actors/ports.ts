@@ -3,6 +3,7 @@
  * backend. Everything above a port must work with any backend; nothing here may name one.
  */
 import type { CheckpointFacts, LedgerRange } from '../machines/protocol.ts';
+import type { BucketPlace, GcsPlace, S3Place } from './remote/bucket.ts';
 
 // ── source: a Galexie lake ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -109,11 +110,32 @@ export interface BronzeStore {
   freeBytes(): Promise<number | null>;
 }
 
-/** What a thread needs to open a StagingWriter; plain data. */
-export interface StagingSpec {
-  readonly backend: 'local';
-  readonly folder: string;
-  readonly owner: string;
+/** What a thread needs to open a StagingWriter; plain data without secrets. `owner`: nonce of the lock's holder. */
+export type StagingSpec =
+  | { readonly backend: 'local'; readonly folder: string; readonly owner: string }
+  | {
+      readonly backend: 's3';
+      readonly place: S3Place;
+      /** Configured prefix, `''` or ending in `/`: what keys of the port are below. */
+      readonly prefix: string;
+      readonly owner: string;
+      /** Absolute path of the owner's journal of uploads; null where nobody keeps one. */
+      readonly journal: string | null;
+    }
+  | {
+      readonly backend: 'gcs';
+      readonly place: GcsPlace;
+      /** Full key prefix of staging objects, ending in `/`. */
+      readonly folder: string;
+      readonly owner: string;
+    };
+
+/** One object to be staged. */
+export interface StagingTarget {
+  /** Distinguishes attempts: letters, digits, `.`, `_` and `-`. */
+  readonly name: string;
+  /** The key that it is to be published under; some backends write below it from the first byte, invisibly. */
+  readonly key: string;
 }
 
 // ── state: hints beside the copier, never the truth ──────────────────────────────────────────────────────────────
@@ -135,20 +157,39 @@ export interface ChainLock {
   release(): Promise<void>;
 }
 
-// ── what a thread is told to open; plain data, no secrets beyond what the backend's own SDK finds by itself ────────────
+// ── what a thread is told to open; plain data, no secrets: SDKs find credentials by themselves ────────────────────────
 
-export type SourceSpec = {
-  readonly mode: 'local';
-  /** Absolute path of the lake's root. */
-  readonly path: string;
-  /** Used only where the lake has no `.config.json`; null = find them from a listing. */
-  readonly configured: { readonly ledgersPerFile: number; readonly filesPerPartition: number } | null;
-};
+/** Numbers of a lake, used only where it has no `.config.json`; null = find them from a listing. */
+type ConfiguredNumbers = { readonly ledgersPerFile: number; readonly filesPerPartition: number } | null;
 
-export type StoreSpec = {
-  readonly backend: 'local';
-  /** Absolute path of the folder that keys are relative to, without the prefix. */
-  readonly root: string;
-  /** `''` or ending in `/`. */
-  readonly prefix: string;
-};
+export type SourceSpec =
+  | {
+      readonly mode: 'local';
+      /** Absolute path of the lake's root. */
+      readonly path: string;
+      readonly configured: ConfiguredNumbers;
+    }
+  | {
+      readonly mode: 'bucket';
+      readonly place: BucketPlace;
+      /** The lake's root in the bucket: `''` or ending in `/`. */
+      readonly prefix: string;
+      readonly configured: ConfiguredNumbers;
+    };
+
+export type StoreSpec =
+  | {
+      readonly backend: 'local';
+      /** Absolute path of the folder that keys are relative to, without the prefix. */
+      readonly root: string;
+      /** `''` or ending in `/`. */
+      readonly prefix: string;
+    }
+  | {
+      readonly backend: 's3';
+      readonly place: S3Place;
+      readonly prefix: string;
+      /** Absolute path of the state folder, for journals of uploads; null for a reader. */
+      readonly stateDir: string | null;
+    }
+  | { readonly backend: 'gcs'; readonly place: GcsPlace; readonly prefix: string };

@@ -21,6 +21,11 @@ export const CODES = {
   CONFIG_INVALID: usage('the configuration has errors'),
   CONFIG_UNREADABLE: usage('the configuration file cannot be read'),
   NOT_BUILT: usage('a configured backend, catalog or endpoint is not in this release'),
+  // buckets
+  BUCKET_MISSING: data('a bucket does not exist'),
+  BUCKET_REGION: data('a bucket lies in another region than the one configured'),
+  CREDENTIALS_INVALID: data('there are no credentials, or none that the store accepts'),
+  ENDPOINT_INVALID: data('what answers at an endpoint is no object store of its kind'),
   // the lake
   LAKE_NOT_FOUND: data('the lake does not exist or is not a Galexie lake'),
   LAKE_CONFIG_INVALID: data("the lake's .config.json cannot be used"),

@@ -28,6 +28,81 @@ function configuredNumbers(source: SourceConfig): SourceSpec['configured'] {
   return { ledgersPerFile: ledgers_per_file, filesPerPartition: files_per_partition };
 }
 
+/** `''`, or the path with one slash at its end and none at its beginning. */
+const asPrefix = (path: string): string => {
+  const trimmed = path.replace(/^\/+|\/+$/g, '');
+  return trimmed === '' ? '' : `${trimmed}/`;
+};
+
+const orNull = (text: string): string | null => (text === '' ? null : text);
+
+/** Where the lake is, from the settings of its mode. */
+function sourceSpecOf(source: SourceConfig): SourceSpec {
+  const configured = configuredNumbers(source);
+  const { anonymous, requester_pays: requesterPays } = source;
+  const bucketOf = (bucket: string, prefix: string, protocol: 's3' | 'gcs'): SourceSpec => ({
+    mode: 'bucket',
+    place:
+      protocol === 'gcs'
+        ? { protocol, bucket, anonymous, requesterPays }
+        : {
+            protocol,
+            bucket,
+            anonymous,
+            requesterPays,
+            endpoint: orNull(source.s3_endpoint),
+            region: orNull(source.s3_region),
+            pathStyle: source.s3_path_style,
+          },
+    prefix: asPrefix(prefix),
+    configured,
+  });
+  switch (source.mode) {
+    case 'local':
+      return { mode: 'local', path: resolve(source.local_path), configured };
+    case 's3':
+      return bucketOf(source.s3_bucket, source.s3_prefix, 's3');
+    case 'gcs':
+      return bucketOf(source.gcs_bucket, source.gcs_prefix, 'gcs');
+    case 'datastore': {
+      // The old program's form: bucket/prefix in one.
+      const [bucket = '', ...path] = source.datastore_path.split('/');
+      return bucketOf(bucket, path.join('/'), source.datastore_type === 'S3' ? 's3' : 'gcs');
+    }
+  }
+}
+
+/** Where Bronze is, from the settings of its backend. */
+function storeSpecOf(config: Config): StoreSpec {
+  const { storage } = config;
+  const { prefix, anonymous, requester_pays: requesterPays } = storage;
+  switch (storage.backend) {
+    case 'local':
+      return { backend: 'local', root: resolve(storage.local_dir), prefix };
+    case 's3':
+      return {
+        backend: 's3',
+        place: {
+          protocol: 's3',
+          bucket: storage.s3_bucket,
+          anonymous,
+          requesterPays,
+          endpoint: orNull(storage.s3_endpoint),
+          region: orNull(storage.s3_region),
+          pathStyle: storage.s3_path_style,
+        },
+        prefix,
+        stateDir: resolve(config.checkpoint.dir),
+      };
+    case 'gcs':
+      return {
+        backend: 'gcs',
+        place: { protocol: 'gcs', bucket: storage.gcs_bucket, anonymous, requesterPays },
+        prefix,
+      };
+  }
+}
+
 export const chainOf = (era: EraConfig): ChainName => ({
   network: era.network,
   eraId: era.era_id,
@@ -64,16 +139,8 @@ export function openContext(answer: Answer, env: Environment = process.env): Con
   const config = configOf(answer, env);
   const eras = chosenEras(config, namedEras(answer));
   refuseUnbuilt(config);
-  const sourceSpec: SourceSpec = {
-    mode: 'local',
-    path: resolve(config.source.local_path),
-    configured: configuredNumbers(config.source),
-  };
-  const storeSpec: StoreSpec = {
-    backend: 'local',
-    root: resolve(config.storage.local_dir),
-    prefix: config.storage.prefix,
-  };
+  const sourceSpec = sourceSpecOf(config.source);
+  const storeSpec = storeSpecOf(config);
   return {
     config,
     eras,

@@ -56,8 +56,6 @@ export function eraSpec(config: Config, era: EraConfig, choices: RunChoices, run
 /** Refuses what validates and is not in this release yet, naming every such key. */
 export function refuseUnbuilt(config: Config): void {
   const found: string[] = [];
-  if (config.source.mode !== 'local') found.push(`source.mode: ${config.source.mode}`);
-  if (config.storage.backend !== 'local') found.push(`storage.backend: ${config.storage.backend}`);
   if (config.catalog.backend !== 'none') found.push(`catalog.backend: ${config.catalog.backend}`);
   if (config.pas.enabled && config.pas.endpoint !== '') found.push('pas.endpoint');
   if (config.metrics.enabled) found.push('metrics.enabled');
@@ -65,7 +63,7 @@ export function refuseUnbuilt(config: Config): void {
   throw new BronzeError('NOT_BUILT', `not in this release yet: ${found.join(', ')}`, {
     details: {
       found: found.join(', '),
-      hint: 'this release reads local lakes and writes local Bronze, without catalog, delivery and metrics server',
+      hint: 'this release copies without catalog, delivery over HTTP and metrics server',
     },
   });
 }

@@ -16,7 +16,7 @@ import { sealPartition } from '../actors/commit/seal.ts';
 import { surveyChain } from '../actors/commit/survey.ts';
 import { verifySealed } from '../actors/commit/verify-sealed.ts';
 import type { FileOps } from '../actors/files.ts';
-import { type ChainName, chainPrefix } from '../actors/paths.ts';
+import { type ChainName, chainPrefix, dataKey } from '../actors/paths.ts';
 import type {
   BronzeStore,
   ChainLock,
@@ -179,7 +179,7 @@ export class EraSession {
     listener: BuildListener,
     signal: AbortSignal,
   ): Output<'buildPartition'> {
-    const { chain, sourceSpec, source, compression, checks, pool } = this.#setup;
+    const { chain, table, sourceSpec, source, compression, checks, pool } = this.#setup;
     const task: BuildTask = {
       kind: 'build',
       chain,
@@ -187,6 +187,7 @@ export class EraSession {
       source: sourceSpec,
       layout: this.#openedLayout(),
       staging: this.#stagingSpec(),
+      key: dataKey(chain, table, job.range),
       attempt: `${job.range.start}-${job.range.end}.${++this.#attempts}`,
       compression,
       checks,

@@ -26,6 +26,8 @@ export interface BuildTask {
   readonly source: SourceSpec;
   readonly layout: LakeLayout;
   readonly staging: StagingSpec;
+  /** Key that the partition is to be published under. */
+  readonly key: string;
   /** Distinguishes attempts in staging names. */
   readonly attempt: string;
   readonly compression: CompressionSpec;

@@ -17,7 +17,17 @@ export interface CommitPlace extends ChainPlace {
 }
 
 /** Codes that say something about the surroundings and nothing about the file that was read. */
-const SURROUNDINGS: readonly ErrorCode[] = ['CANCELLED', 'INTERNAL', 'STORE_DENIED', 'SOURCE_DENIED', 'NOT_BUILT'];
+const SURROUNDINGS: readonly ErrorCode[] = [
+  'CANCELLED',
+  'INTERNAL',
+  'STORE_DENIED',
+  'SOURCE_DENIED',
+  'NOT_BUILT',
+  'BUCKET_MISSING',
+  'BUCKET_REGION',
+  'CREDENTIALS_INVALID',
+  'ENDPOINT_INVALID',
+];
 
 /** Whether a failed read-back means that the file's content is wrong, rather than that it could not be read. */
 export function condemnsContent(error: unknown): error is BronzeError {

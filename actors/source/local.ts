@@ -42,7 +42,7 @@ export class LocalLake implements LakeSource {
   /** An unbroken run that was listed before: objects of a lake stay, so following the head need not list it again. */
   #run: LedgerRange | null = null;
 
-  constructor(spec: SourceSpec) {
+  constructor(spec: Extract<SourceSpec, { mode: 'local' }>) {
     this.#root = resolve(spec.path);
     this.#configured = spec.configured;
     this.uri = pathToFileURL(this.#root).href;

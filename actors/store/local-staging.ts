@@ -10,6 +10,8 @@ import { errnoOf, type FileOps, fileError, OPEN } from '../files.ts';
 import { killPoint } from '../kill-points.ts';
 import type { StagingSpec, StagingWriter } from '../ports.ts';
 
+type LocalStaging = Extract<StagingSpec, { backend: 'local' }>;
+
 /** Folder below a chain's prefix; on the same file system as the chain, so that link(2) works. */
 export const STAGING_FOLDER = '_staging';
 
@@ -57,7 +59,7 @@ export class LocalStagingWriter implements StagingWriter {
   #fd: number | null;
   #used = 0;
 
-  constructor(spec: StagingSpec, name: string, files: FileOps) {
+  constructor(spec: LocalStaging, name: string, files: FileOps) {
     this.#files = files;
     const wanted = stagingName(spec.owner, name);
     try {
@@ -71,7 +73,7 @@ export class LocalStagingWriter implements StagingWriter {
   }
 
   /** A file of that name may be what an earlier attempt staged and somebody still waits for: it is left alone. */
-  #create(spec: StagingSpec, name: string, wanted: string): { fd: number; path: string } {
+  #create(spec: LocalStaging, name: string, wanted: string): { fd: number; path: string } {
     try {
       return createStagingFile(this.#files, spec.folder, wanted);
     } catch (error) {

@@ -37,7 +37,7 @@ export class LocalStore implements BronzeStore {
   readonly #durable = new Set<string>();
   readonly #self = randomLabel();
 
-  constructor(spec: StoreSpec, files: FileOps) {
+  constructor(spec: Extract<StoreSpec, { backend: 'local' }>, files: FileOps) {
     this.#files = files;
     this.#root = resolve(spec.root);
     this.prefix = spec.prefix;

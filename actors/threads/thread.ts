@@ -31,7 +31,7 @@ async function perform(
   const cancelled = (): boolean => Atomics.load(wanted, 0) !== 0;
   if (task.kind === 'build') {
     const source = openSource(task.source);
-    const writer = openStagingWriter(task.staging, task.attempt);
+    const writer = openStagingWriter(task.staging, { name: task.attempt, key: task.key });
     return buildPartition(task, { source, writer, signal, onProgress, cancelled, memory });
   }
   return readBack(task, signal, (progress) => {

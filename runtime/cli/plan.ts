@@ -63,6 +63,7 @@ async function sample(context: Context, era: EraConfig, layout: LakeLayout, rang
       source: sourceSpec,
       layout,
       staging: { backend: 'local', folder: '', owner: '' },
+      key: '',
       attempt: 'plan',
       compression: { codec: config.bronze.compression, level: config.bronze.compression_level },
       checks: { results: config.checks.results, protocolMin: null, protocolMax: null },

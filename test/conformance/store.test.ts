@@ -79,7 +79,7 @@ describe('local: durable before acknowledged', () => {
     const root = tempFolder();
     const { files, steps } = observed();
     const store = openStore({ backend: 'local', root, prefix: 'bronze/' }, files);
-    const writer = openStagingWriter(store.stagingSpec('net/era/v1/', 'holder000001'), 'a', files);
+    const writer = openStagingWriter(store.stagingSpec('net/era/v1/', 'holder000001'), { name: 'a', key: KEY }, files);
     writer.write(Buffer.from('x'));
     const handle = await writer.finish();
     await store.stage(handle, 1);

@@ -38,14 +38,29 @@ async function textOf(store: BronzeStore, key: string): Promise<string | null> {
   return bytes === null ? null : Buffer.from(bytes).toString();
 }
 
-async function written(store: BronzeStore, content: Uint8Array, owner = OWNER, name = 'part', chain = CHAIN) {
-  const writer = openStagingWriter(store.stagingSpec(chain, owner), name);
+/** What is staged is bound to the key that it is published under: some backends write below it at once. */
+async function written(
+  store: BronzeStore,
+  content: Uint8Array,
+  key = KEY,
+  owner = OWNER,
+  name = 'part',
+  chain = CHAIN,
+): Promise<string> {
+  const writer = openStagingWriter(store.stagingSpec(chain, owner), { name, key });
   await writer.write(content);
   return await writer.finish();
 }
 
-async function staged(store: BronzeStore, text: string, owner = OWNER, name = 'part', chain = CHAIN) {
-  const handle = await written(store, bytesOf(text), owner, name, chain);
+async function staged(
+  store: BronzeStore,
+  text: string,
+  key = KEY,
+  owner = OWNER,
+  name = 'part',
+  chain = CHAIN,
+): Promise<string> {
+  const handle = await written(store, bytesOf(text), key, owner, name, chain);
   await store.stage(handle, text.length);
   return handle;
 }
@@ -178,7 +193,7 @@ export function storeConformance(name: string, make: () => StoreUnderTest | Prom
             expect(await one.open(KEY)).toBeNull();
           }
         };
-        const writer = openStagingWriter(store.stagingSpec(CHAIN, OWNER), 'part');
+        const writer = openStagingWriter(store.stagingSpec(CHAIN, OWNER), { name: 'part', key: KEY });
         await invisible();
         await writer.write(Buffer.alloc(2 * 1024 * 1024, 1));
         await writer.write(bytesOf('x'));
@@ -200,7 +215,7 @@ export function storeConformance(name: string, make: () => StoreUnderTest | Prom
 
       it('keeps the order and the bytes of chunks of any size, whose memory is used again', async () => {
         const sizes = [1, 4096, 0, 1024 * 1024 - 5, 3, 1024 * 1024 + 17, 1, 2_500_000];
-        const writer = openStagingWriter(store.stagingSpec(CHAIN, OWNER), 'part');
+        const writer = openStagingWriter(store.stagingSpec(CHAIN, OWNER), { name: 'part', key: KEY });
         const expected = createHash('sha256');
         const chunk = Buffer.alloc(Math.max(...sizes));
         for (const [n, size] of sizes.entries()) {
@@ -239,7 +254,7 @@ export function storeConformance(name: string, make: () => StoreUnderTest | Prom
       });
 
       it('is discarded as often as anybody likes, and nothing published with it', async () => {
-        const [one, two] = [await staged(store, 'one'), await staged(store, 'two')];
+        const [one, two] = [await staged(store, 'one'), await staged(store, 'two', `${KEY}2`)];
         await store.publish(one, KEY);
         for (const by of [store, place.open(), store]) await by.discard([one, two, one]);
         expect((await failureOf(store.publish(two, `${KEY}2`))).code).toBe('STAGED_GONE');
@@ -247,12 +262,12 @@ export function storeConformance(name: string, make: () => StoreUnderTest | Prom
       });
 
       it('goes with an abort, which never fails', async () => {
-        const writer = openStagingWriter(store.stagingSpec(CHAIN, OWNER), 'part');
+        const writer = openStagingWriter(store.stagingSpec(CHAIN, OWNER), { name: 'part', key: KEY });
         await writer.write(bytesOf('x'));
         await writer.abort();
         await writer.abort();
         expect(await place.open().sweep(CHAIN, [OWNER])).toBe(0);
-        const finished = openStagingWriter(store.stagingSpec(CHAIN, OWNER), 'part');
+        const finished = openStagingWriter(store.stagingSpec(CHAIN, OWNER), { name: 'part', key: KEY });
         await finished.write(bytesOf('x'));
         const handle = await finished.finish();
         await finished.abort();
@@ -274,7 +289,8 @@ export function storeConformance(name: string, make: () => StoreUnderTest | Prom
         expect(await store.publish(await staged(store, 'second'), KEY)).toBe('exists');
         expect(await store.create(KEY, bytesOf('third'))).toBe('exists');
         await store.create(`${CHAIN}created`, bytesOf('first'));
-        expect(await store.publish(await staged(store, 'second'), `${CHAIN}created`)).toBe('exists');
+        const second = await staged(store, 'second', `${CHAIN}created`);
+        expect(await store.publish(second, `${CHAIN}created`)).toBe('exists');
         expect(await textOf(place.open(), KEY)).toBe('first');
         expect(await textOf(place.open(), `${CHAIN}created`)).toBe('first');
       });
@@ -282,7 +298,7 @@ export function storeConformance(name: string, make: () => StoreUnderTest | Prom
       it(`has one winner of ${CALLERS} who publish at once, and its content is the one that stands there`, async () => {
         const stores = numbers(4).map(() => place.open());
         const handles = await Promise.all(
-          numbers(CALLERS).map((n) => staged(stores[n % 4] as BronzeStore, `content of ${n}`, OWNER, `part${n}`)),
+          numbers(CALLERS).map((n) => staged(stores[n % 4] as BronzeStore, `content of ${n}`, KEY, OWNER, `part${n}`)),
         );
         const answers = await Promise.all(
           handles.map((handle, n) => (stores[n % 4] as BronzeStore).publish(handle, KEY)),
@@ -345,12 +361,12 @@ export function storeConformance(name: string, make: () => StoreUnderTest | Prom
 
     describe('sweep', () => {
       it('removes what named owners left, and nothing of anybody else', async () => {
-        const dead = await staged(place.open(), 'dead', 'holderdead01', 'a');
-        const gone = await staged(place.open(), 'gone', 'holderdead02', 'a');
-        const stranger = await staged(place.open(), 'stranger', 'holderother1', 'a');
-        const elsewhere = await staged(place.open(), 'elsewhere', 'holderdead01', 'a', OTHER);
-        const own = await staged(store, 'own');
-        await store.publish(await staged(store, 'published', OWNER, 'b'), KEY);
+        const dead = await staged(place.open(), 'dead', `${CHAIN}x`, 'holderdead01', 'a');
+        const gone = await staged(place.open(), 'gone', `${CHAIN}x`, 'holderdead02', 'a');
+        const stranger = await staged(place.open(), 'stranger', `${CHAIN}stranger`, 'holderother1', 'a');
+        const elsewhere = await staged(place.open(), 'elsewhere', `${OTHER}elsewhere`, 'holderdead01', 'a', OTHER);
+        const own = await staged(store, 'own', `${CHAIN}own`);
+        await store.publish(await staged(store, 'published', KEY, OWNER, 'b'), KEY);
         expect(await store.sweep(CHAIN, ['holderdead01', 'holderdead02'])).toBe(2);
         expect(await store.sweep(CHAIN, ['holderdead01', 'holderdead02'])).toBe(0);
         for (const handle of [dead, gone]) {
@@ -364,9 +380,9 @@ export function storeConformance(name: string, make: () => StoreUnderTest | Prom
 
       it('removes what is older than a day by the clock of the store, but its own', async (test) => {
         if (!place.backdate) return test.skip();
-        const old = await staged(place.open(), 'old', 'holderother1', 'a');
-        const young = await staged(place.open(), 'young', 'holderother1', 'b');
-        const own = await staged(store, 'own');
+        const old = await staged(place.open(), 'old', `${CHAIN}old`, 'holderother1', 'a');
+        const young = await staged(place.open(), 'young', `${CHAIN}young`, 'holderother1', 'b');
+        const own = await staged(store, 'own', `${CHAIN}own`);
         await place.backdate(old, DAY_MS + 3_600_000);
         await place.backdate(young, DAY_MS - 3_600_000);
         await place.backdate(own, 2 * DAY_MS);

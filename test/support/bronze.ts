@@ -13,7 +13,7 @@ import type { CommitPlace, ReadBack } from '../../actors/commit/place.ts';
 import { publishPartition } from '../../actors/commit/publish.ts';
 import { sealPartition } from '../../actors/commit/seal.ts';
 import { type FileOps, realFiles } from '../../actors/files.ts';
-import { type ChainName, chainPrefix, dataFileName } from '../../actors/paths.ts';
+import { type ChainName, chainPrefix, dataFileName, dataKey } from '../../actors/paths.ts';
 import { openStagingWriter, openStore } from '../../actors/store/index.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import type { ChainHead, LedgerEnds, LedgerRange, StagedPartition } from '../../machines/protocol.ts';
@@ -99,7 +99,11 @@ export async function stageIn(
   const { writer = 'w1', fork = '', owner = OWNER, source = 'file:///lake/' } = options;
   const bytes = contentOf(range, writer, fork);
   const spec = estate.store.stagingSpec(PREFIX, owner);
-  const staging = openStagingWriter(spec, `${range.start}-${range.end}`, estate.files);
+  const staging = openStagingWriter(
+    spec,
+    { name: `${range.start}-${range.end}`, key: dataKey(estate.chain, estate.table, range) },
+    estate.files,
+  );
   await staging.write(bytes);
   const handle = await staging.finish();
   await estate.store.stage(handle, bytes.length);

@@ -27,7 +27,7 @@ function poolWith(files: FileOps): Pick<ThreadPool, 'run'> {
   const run = async (task: ThreadTask, options: { signal?: AbortSignal } = {}): Promise<ThreadAnswer> => {
     const signal = options.signal ?? new AbortController().signal;
     if (task.kind === 'readback') return readBack(task, signal, () => {});
-    const writer = openStagingWriter(task.staging, task.attempt, files);
+    const writer = openStagingWriter(task.staging, { name: task.attempt, key: task.key }, files);
     return buildPartition(task, { source: openSource(task.source), writer, signal, onProgress: () => {} });
   };
   return { run: run as ThreadPool['run'] };

@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import zstd from 'zstd-napi/binding.js';
 import type { BuildTask, CheckSpec, CompressionSpec } from '../../actors/build/spec.ts';
-import type { ChainName } from '../../actors/paths.ts';
+import { type ChainName, dataKey } from '../../actors/paths.ts';
 import type { LakeLayout, LakeObject, LakeSource, StagingWriter } from '../../actors/ports.ts';
 import { fileCount, fileOf, objectKey } from '../../actors/source/keys.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
@@ -155,6 +155,7 @@ export const buildTask = (
   source: { mode: 'local', path: '/nowhere', configured: null },
   layout,
   staging: { backend: 'local', folder: '/nowhere', owner: 'test' },
+  key: dataKey(CHAIN, 'ledgers_lcm_raw', range),
   attempt: `${range.start}-${range.end}.1`,
   compression: ZSTD_3,
   checks: ALL_CHECKS,

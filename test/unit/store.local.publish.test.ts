@@ -19,7 +19,7 @@ const KEY = `${PREFIX}t/range=1-2/part-1-2.parquet`;
 const text = (bytes: Uint8Array | null): string | null => bytes && Buffer.from(bytes).toString();
 
 async function staged(estate: ReturnType<typeof estateIn>, content: string | Uint8Array, name = 'a'): Promise<string> {
-  const writer = openStagingWriter(estate.store.stagingSpec(PREFIX, OWNER), name, estate.files);
+  const writer = openStagingWriter(estate.store.stagingSpec(PREFIX, OWNER), { name, key: KEY }, estate.files);
   await writer.write(Buffer.from(content));
   return writer.finish();
 }
@@ -155,7 +155,7 @@ describe('create', () => {
 describe('the staging writer', () => {
   it('writes what it is given, in any sizes', async () => {
     const estate = estateIn();
-    const writer = openStagingWriter(estate.store.stagingSpec(PREFIX, OWNER), 'sizes');
+    const writer = openStagingWriter(estate.store.stagingSpec(PREFIX, OWNER), { name: 'sizes', key: KEY });
     const expected: Buffer[] = [];
     for (const size of [1, 0, 700_000, 400_000, 3_000_000, 5, 1_048_576]) {
       const chunk = Buffer.alloc(size, size % 251);
@@ -177,12 +177,12 @@ describe('the staging writer', () => {
   it('S21: ENOSPC is STORE_FULL, and abort leaves nothing', async () => {
     const estate = estateIn();
     const spec = estate.store.stagingSpec(PREFIX, OWNER);
-    const writer = openStagingWriter(spec, 'a', failing(['writeSync'], 'ENOSPC'));
+    const writer = openStagingWriter(spec, { name: 'a', key: KEY }, failing(['writeSync'], 'ENOSPC'));
     expect(() => writer.write(Buffer.alloc(2_000_000))).toThrow(expect.objectContaining({ code: 'STORE_FULL' }));
     await writer.abort();
     await writer.abort();
     expect(bronzeFiles(estate)).toEqual({});
-    expect(() => openStagingWriter(spec, 'a', failing(['openSync'], 'EROFS'))).toThrow(
+    expect(() => openStagingWriter(spec, { name: 'a', key: KEY }, failing(['openSync'], 'EROFS'))).toThrow(
       expect.objectContaining({ code: 'STORE_DENIED' }),
     );
   });
@@ -190,7 +190,7 @@ describe('the staging writer', () => {
   it('refuses names and handles that leave the staging folder', async () => {
     const estate = estateIn();
     const spec = estate.store.stagingSpec(PREFIX, OWNER);
-    expect(() => openStagingWriter(spec, '../a')).toThrow('not a name');
+    expect(() => openStagingWriter(spec, { name: '../a', key: KEY })).toThrow('not a name');
     putFile(estate, KEY, 'published');
     const handle = join(estate.root, 'bronze', KEY);
     expect((await failureOf(estate.store.discard([handle]))).code).toBe('INTERNAL');
@@ -208,7 +208,7 @@ describe('sweep', () => {
 
   it('removes what dead owners left and what is older than a day, and nothing of anybody else', async () => {
     const estate = estateIn();
-    const { folder } = estate.store.stagingSpec(PREFIX, OWNER);
+    const folder = join(estate.root, 'bronze', PREFIX, '_staging');
     put(folder, 'dead00000001.a.tmp', 0);
     put(folder, 'other0000001.fresh.tmp', 23);
     put(folder, 'other0000001.old.tmp', 25);
@@ -222,7 +222,7 @@ describe('sweep', () => {
   it('removes the folder when it is empty, and does nothing where there is none', async () => {
     const estate = estateIn();
     expect(await estate.store.sweep(PREFIX, [])).toBe(0);
-    const { folder } = estate.store.stagingSpec(PREFIX, OWNER);
+    const folder = join(estate.root, 'bronze', PREFIX, '_staging');
     put(folder, 'dead00000001.a.tmp', 0);
     expect(await estate.store.sweep(PREFIX, ['dead00000001'])).toBe(1);
     expect(existsSync(folder)).toBe(false);

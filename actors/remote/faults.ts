@@ -1,0 +1,153 @@
+/**
+ * What can go wrong with an object store, whatever its protocol, as coded errors. Every adapter sorts what its SDK
+ * throws into one of these kinds; what a kind means for a reader stands here and nowhere else.
+ * It must never put a header, a URL's query or a credential into a message.
+ */
+import { BronzeError, type Details, type ErrorCode } from '../../machines/errors.ts';
+
+/** Whose bucket it is decides the family of codes, as in files.ts. */
+export type RemoteDomain = 'source' | 'store';
+
+export type FaultKind =
+  /** The bucket is not there. */
+  | 'bucket-missing'
+  /** The bucket lies in another region than the request was made for. */
+  | 'region'
+  /** No credentials, or none that the store knows. */
+  | 'credentials'
+  /** Known and not allowed. */
+  | 'denied'
+  /** What answers is no store of this protocol. */
+  | 'protocol'
+  /** The store asks to slow down, or is in trouble. */
+  | 'busy'
+  /** The network, or an answer that ended early or never came. */
+  | 'network'
+  /** Another answer came than was expected. */
+  | 'refused';
+
+export interface Fault {
+  readonly kind: FaultKind;
+  /** What the store or the network said, in one line. */
+  readonly reason: string;
+  /** From Retry-After, ms. */
+  readonly retryAfterMs?: number;
+  /** Where the bucket really is. */
+  readonly region?: string;
+}
+
+interface Meaning {
+  readonly code: Readonly<Record<RemoteDomain, ErrorCode>>;
+  readonly retryable: boolean;
+  readonly hint: string;
+}
+
+const same = (code: ErrorCode) => ({ source: code, store: code }) as const;
+const IO = { source: 'SOURCE_READ', store: 'STORE_IO' } as const;
+
+const MEANINGS: Readonly<Record<FaultKind, Meaning>> = {
+  'bucket-missing': {
+    code: same('BUCKET_MISSING'),
+    retryable: false,
+    hint: 'create the bucket, or correct its name in the configuration',
+  },
+  region: {
+    code: same('BUCKET_REGION'),
+    retryable: false,
+    hint: 'configure the region that the bucket is in (source.s3_region, storage.s3_region)',
+  },
+  credentials: {
+    code: same('CREDENTIALS_INVALID'),
+    retryable: false,
+    hint: 'give credentials by the means of the SDK (environment, profile, instance role), or say anonymous: true for a public bucket',
+  },
+  denied: {
+    code: { source: 'SOURCE_DENIED', store: 'STORE_DENIED' },
+    retryable: false,
+    hint: 'docs/object-storage.md lists the rights that are needed; without the right to list, a store calls what is missing forbidden',
+  },
+  protocol: {
+    code: same('ENDPOINT_INVALID'),
+    retryable: false,
+    hint: 'point the endpoint at the root URL of an object store of this kind',
+  },
+  busy: { code: IO, retryable: true, hint: 'it is tried again; if it lasts, lower perf.workers' },
+  network: { code: IO, retryable: true, hint: 'it is tried again; look at the network and the endpoint' },
+  refused: { code: IO, retryable: false, hint: 'look the answer up in the documentation of the store' },
+};
+
+/** The coded error of a fault. `action` continues "could not …"; `object` is a key or URI without credentials. */
+export function remoteError(
+  domain: RemoteDomain,
+  action: string,
+  object: string,
+  fault: Fault,
+  cause?: unknown,
+): BronzeError {
+  const { code, retryable, hint } = MEANINGS[fault.kind];
+  const region = fault.region === undefined ? '' : `; the bucket is in ${fault.region}`;
+  const details: Details = { object, hint, ...(fault.region === undefined ? {} : { expected: fault.region }) };
+  return new BronzeError(code[domain], `could not ${action} ${object}: ${fault.reason}${region}; ${hint}`, {
+    details,
+    cause,
+    retryable,
+    ...(fault.retryAfterMs === undefined ? {} : { retryAfterMs: fault.retryAfterMs }),
+  });
+}
+
+/** Milliseconds that a Retry-After header asks for: seconds, or a date; undefined where it says neither. */
+export function retryAfter(header: string | null | undefined, now: number): number | undefined {
+  if (header === null || header === undefined || header.trim() === '') return undefined;
+  const seconds = Number(header);
+  if (Number.isFinite(seconds)) return seconds >= 0 ? Math.ceil(seconds * 1000) : undefined;
+  const at = Date.parse(header);
+  return Number.isNaN(at) ? undefined : Math.max(0, at - now);
+}
+
+/** What an HTTP status means where the body does not say more. */
+export function kindOfStatus(status: number): FaultKind {
+  if (status === 401) return 'credentials';
+  if (status === 403) return 'denied';
+  if (status === 408 || status === 429 || status >= 500) return 'busy';
+  return 'refused';
+}
+
+/** Codes of Node and OpenSSL that mean that no answer came; an answer that makes no sense is `protocol`. */
+const NETWORK = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ESOCKETTIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'EMFILE',
+  'ERR_STREAM_PREMATURE_CLOSE',
+]);
+
+/** The fault of an error of the network; null where it is none. Looks into causes, where SDKs put them. */
+export function networkFault(error: unknown): Fault | null {
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
+    const code = 'code' in at && typeof at.code === 'string' ? at.code : '';
+    // A port that speaks something else: TLS against plain HTTP, or no HTTP at all.
+    if (code.startsWith('HPE_') || code === 'EPROTO' || code.startsWith('ERR_SSL_')) {
+      return { kind: 'protocol', reason: `what answers does not speak HTTP as expected (${code})` };
+    }
+    // Certificates: trying again cannot help, and they are never ignored.
+    if (/^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_)/.test(code)) {
+      return { kind: 'protocol', reason: `its certificate cannot be trusted (${code})` };
+    }
+    if (NETWORK.has(code)) return { kind: 'network', reason: code };
+    if (
+      /^(TimeoutError|RequestTimeout|ConnectTimeoutError)$/.test(at.name) ||
+      /socket hang up|aborted/.test(at.message)
+    ) {
+      return { kind: 'network', reason: at.message };
+    }
+  }
+  return null;
+}

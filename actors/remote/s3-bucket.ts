@@ -1,0 +1,218 @@
+/**
+ * A bucket that speaks S3, for reading: AWS, Cloudflare R2, MinIO, Ceph, Backblaze B2. It must never write; what a
+ * store writes is in actors/store/s3.ts.
+ */
+import type { Readable } from 'node:stream';
+import type { S3Client } from '@aws-sdk/client-s3';
+import { BronzeError } from '../../machines/errors.ts';
+import { collectBody } from './body.ts';
+import type { Bucket, ListedPage, ListOptions, ObjectFacts, S3Place } from './bucket.ts';
+import { type RemoteDomain, remoteError } from './faults.ts';
+import { persistently } from './retry.ts';
+import { nameOf, s3Client, s3Error, s3Sdk, statusOf } from './s3-client.ts';
+
+/** Keys a page; what S3 gives at the most. */
+const PAGE = 1000;
+
+export class S3Bucket implements Bucket {
+  readonly uri: string;
+  readonly place: S3Place;
+  readonly #domain: RemoteDomain;
+
+  constructor(place: S3Place, domain: RemoteDomain) {
+    this.place = place;
+    this.#domain = domain;
+    this.uri = `s3://${place.bucket}/`;
+  }
+
+  /** One call, retried within bounds; `null` of `otherwise` is an answer. Public for the store beside. */
+  call<T>(
+    action: string,
+    key: string,
+    step: (client: S3Client, signal: { abortSignal?: AbortSignal }) => Promise<T>,
+    signal?: AbortSignal,
+    /** Turns an error of the service into an answer; undefined = it is an error. */
+    otherwise: (error: unknown) => T | undefined = () => undefined,
+  ): Promise<T> {
+    return persistently(async () => {
+      try {
+        const client = await s3Client(this.place);
+        return await step(client, signal ? { abortSignal: signal } : {});
+      } catch (error) {
+        const answer = otherwise(error);
+        if (answer !== undefined) return answer;
+        throw s3Error(this.#domain, action, `${this.uri}${key}`, error, signal);
+      }
+    }, signal);
+  }
+
+  /** Parameters that every request carries. */
+  get common(): { Bucket: string; RequestPayer?: 'requester' } {
+    const { bucket, requesterPays } = this.place;
+    return { Bucket: bucket, ...(requesterPays ? { RequestPayer: 'requester' as const } : {}) };
+  }
+
+  async get(key: string, limit: number, signal?: AbortSignal): Promise<Uint8Array | null> {
+    const { GetObjectCommand } = await s3Sdk();
+    return this.call<Uint8Array | null>(
+      'read',
+      key,
+      async (client, options) => {
+        const answer = await client.send(new GetObjectCommand({ ...this.common, Key: key }), options);
+        const length = answer.ContentLength ?? null;
+        const body = answer.Body as Readable;
+        if (length !== null && length > limit) {
+          body.destroy();
+          throw this.#tooLarge(key, length, limit);
+        }
+        return await collectBody(body, length, limit, signal);
+      },
+      signal,
+      (error) => (isMissingKey(error) ? null : undefined),
+    );
+  }
+
+  async look(key: string, signal?: AbortSignal): Promise<ObjectFacts | null> {
+    const { HeadObjectCommand } = await s3Sdk();
+    return this.call<ObjectFacts | null>(
+      'look at',
+      key,
+      async (client, options) => {
+        const answer = await client.send(new HeadObjectCommand({ ...this.common, Key: key }), options);
+        return {
+          key,
+          size: answer.ContentLength ?? 0,
+          version: answer.ETag ?? '',
+          modifiedMs: answer.LastModified?.getTime() ?? null,
+        };
+      },
+      signal,
+      (error) => (isMissingKey(error) ? null : undefined),
+    );
+  }
+
+  async range(of: ObjectFacts, offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    const { GetObjectCommand } = await s3Sdk();
+    return this.call<Uint8Array>(
+      'read',
+      of.key,
+      async (client, options) => {
+        const answer = await client.send(
+          new GetObjectCommand({
+            ...this.common,
+            Key: of.key,
+            Range: `bytes=${offset}-${offset + length - 1}`,
+            IfMatch: of.version,
+          }),
+          options,
+        );
+        const body = answer.Body as Readable;
+        // A store that ignores Range would send the whole object.
+        if (answer.ContentLength !== length) {
+          body.destroy();
+          throw remoteError(this.#domain, 'read', `${this.uri}${of.key}`, {
+            kind: 'refused',
+            reason: `${length} bytes at ${offset} were asked for, ${answer.ContentLength} came`,
+          });
+        }
+        return await collectBody(body, length, length, signal);
+      },
+      signal,
+      (error) => {
+        if (statusOf(error) !== 412 && !isMissingKey(error)) return undefined;
+        throw remoteError(this.#domain, 'read', `${this.uri}${of.key}`, {
+          kind: 'refused',
+          reason: 'it was changed or removed while it was read',
+        });
+      },
+    );
+  }
+
+  async *list(prefix: string, options: ListOptions = {}, signal?: AbortSignal): AsyncGenerator<ListedPage> {
+    const { ListObjectsV2Command } = await s3Sdk();
+    let token: string | undefined;
+    do {
+      const page = await this.call(
+        'list',
+        prefix,
+        async (client, call) => {
+          const answer = await client.send(
+            new ListObjectsV2Command({
+              ...this.common,
+              Prefix: prefix,
+              MaxKeys: PAGE,
+              ...(options.delimiter ? { Delimiter: options.delimiter } : {}),
+              ...(token === undefined && options.startAfter !== undefined ? { StartAfter: options.startAfter } : {}),
+              ...(token === undefined ? {} : { ContinuationToken: token }),
+            }),
+            call,
+          );
+          this.#assertListing(answer, prefix);
+          return answer;
+        },
+        signal,
+      );
+      yield {
+        objects: (page.Contents ?? []).map((object) => ({
+          key: object.Key ?? '',
+          size: object.Size ?? 0,
+          version: object.ETag ?? '',
+          modifiedMs: object.LastModified?.getTime() ?? null,
+        })),
+        folders: (page.CommonPrefixes ?? []).map(({ Prefix = '' }) => Prefix),
+      };
+      token = page.IsTruncated ? page.NextContinuationToken : undefined;
+      if (page.IsTruncated && token === undefined) {
+        // Part of a listing must never pass for the whole.
+        throw remoteError(this.#domain, 'list', `${this.uri}${prefix}`, {
+          kind: 'protocol',
+          reason: 'the listing goes on and does not say where',
+        });
+      }
+    } while (token !== undefined);
+  }
+
+  async check(prefix: string, signal?: AbortSignal): Promise<void> {
+    const { ListObjectsV2Command } = await s3Sdk();
+    await this.call(
+      'list',
+      prefix,
+      async (client, call) => {
+        const answer = await client.send(
+          new ListObjectsV2Command({ ...this.common, Prefix: prefix, MaxKeys: 1 }),
+          call,
+        );
+        this.#assertListing(answer, prefix);
+        return true;
+      },
+      signal,
+    );
+  }
+
+  /** A page of HTML with status 200 parses to an answer with nothing in it: an empty bucket, were it believed. */
+  #assertListing(
+    answer: { readonly Name?: string | undefined; readonly KeyCount?: number | undefined },
+    prefix: string,
+  ): void {
+    if (answer.Name !== undefined || answer.KeyCount !== undefined) return;
+    throw remoteError(this.#domain, 'list', `${this.uri}${prefix}`, {
+      kind: 'protocol',
+      reason: 'the answer is not a listing of S3',
+    });
+  }
+
+  #tooLarge(key: string, size: number, limit: number): BronzeError {
+    const object = `${this.uri}${key}`;
+    return new BronzeError(
+      this.#domain === 'source' ? 'OBJECT_TOO_LARGE' : 'STORE_IO',
+      `${object} has ${size} bytes, more than ${limit}`,
+      { details: { object, expected: `at most ${limit} bytes`, found: `${size} bytes` }, retryable: false },
+    );
+  }
+}
+
+/** The key is not there. A missing bucket is something else, and so is an answer that does not say which it is. */
+export function isMissingKey(error: unknown): boolean {
+  const name = nameOf(error);
+  return name === 'NoSuchKey' || (name === 'NotFound' && statusOf(error) === 404);
+}

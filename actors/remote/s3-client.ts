@@ -1,0 +1,171 @@
+/**
+ * The S3 client of a place, and what its errors mean. Loaded when it is first needed: the SDK takes longer to load than
+ * most commands to run. One client per place and thread, so that connections stay open from task to task.
+ * It must never hold a credential of its own, switch TLS checks off, or retry by itself (retry.ts does).
+ */
+import type { S3Client, S3ServiceException } from '@aws-sdk/client-s3';
+import { BronzeError } from '../../machines/errors.ts';
+import type { S3Place } from './bucket.ts';
+import {
+  type Fault,
+  type FaultKind,
+  kindOfStatus,
+  networkFault,
+  type RemoteDomain,
+  remoteError,
+  retryAfter,
+} from './faults.ts';
+
+/** Until a connection stands, ms. */
+const CONNECT_MS = 10_000;
+/** Silence on a connection after which it counts as dead, ms; also the longest wait for the head of an answer. */
+const SILENCE_MS = 60_000;
+/** Connections per client: more than any reader has in flight. */
+const SOCKETS = 256;
+
+type Sdk = typeof import('@aws-sdk/client-s3');
+
+let loading: Promise<Sdk> | null = null;
+
+/** The SDK, loaded once. */
+export function s3Sdk(): Promise<Sdk> {
+  loading ??= import('@aws-sdk/client-s3');
+  return loading;
+}
+
+const clients = new Map<string, Promise<S3Client>>();
+
+/** The client of a place; the same one for the same place. */
+export function s3Client(place: S3Place): Promise<S3Client> {
+  const key = JSON.stringify(place);
+  const known = clients.get(key);
+  if (known) return known;
+  const client = makeClient(place);
+  clients.set(key, client);
+  return client;
+}
+
+async function makeClient(place: S3Place): Promise<S3Client> {
+  const { S3Client } = await s3Sdk();
+  return new S3Client({
+    // AWS wants one; stores of one's own take any, and sign with it.
+    ...(place.region !== null ? { region: place.region } : place.endpoint !== null ? { region: 'us-east-1' } : {}),
+    ...(place.endpoint === null ? {} : { endpoint: place.endpoint }),
+    forcePathStyle: place.pathStyle,
+    // Nothing to sign with and nothing signed: what public buckets want.
+    ...(place.anonymous
+      ? { credentials: { accessKeyId: '', secretAccessKey: '' }, signer: { sign: async (request) => request } }
+      : {}),
+    maxAttempts: 1,
+    // Stores other than AWS know Content-MD5 and not the newer checksums; those that do send theirs to be compared.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_SUPPORTED',
+    requestHandler: {
+      connectionTimeout: CONNECT_MS,
+      socketTimeout: SILENCE_MS,
+      requestTimeout: 0,
+      socketAcquisitionWarningTimeout: SILENCE_MS,
+      httpAgent: { keepAlive: true, maxSockets: SOCKETS },
+      httpsAgent: { keepAlive: true, maxSockets: SOCKETS },
+    },
+    followRegionRedirects: false,
+  });
+}
+
+const KINDS: Readonly<Record<string, FaultKind>> = {
+  NoSuchBucket: 'bucket-missing',
+  InvalidBucketName: 'bucket-missing',
+  PermanentRedirect: 'region',
+  AuthorizationHeaderMalformed: 'region',
+  IllegalLocationConstraintException: 'region',
+  TemporaryRedirect: 'busy',
+  InvalidAccessKeyId: 'credentials',
+  SignatureDoesNotMatch: 'credentials',
+  InvalidToken: 'credentials',
+  ExpiredToken: 'credentials',
+  ExpiredTokenException: 'credentials',
+  TokenRefreshRequired: 'credentials',
+  RequestTimeTooSkewed: 'credentials',
+  InvalidSecurity: 'credentials',
+  CredentialsProviderError: 'credentials',
+  AccessDenied: 'denied',
+  AllAccessDisabled: 'denied',
+  AccountProblem: 'denied',
+  SlowDown: 'busy',
+  Throttling: 'busy',
+  RequestLimitExceeded: 'busy',
+  ServiceUnavailable: 'busy',
+  InternalError: 'busy',
+  OperationAborted: 'busy',
+  RequestTimeout: 'network',
+  IncompleteBody: 'network',
+  BadDigest: 'network',
+  InvalidDigest: 'network',
+};
+
+const isService = (error: unknown): error is S3ServiceException =>
+  error instanceof Error && '$metadata' in error && typeof error.$metadata === 'object';
+
+/** HTTP status of an error; null where no answer came. */
+export function statusOf(error: unknown): number | null {
+  return isService(error) ? (error.$metadata.httpStatusCode ?? null) : null;
+}
+
+/** The store's own name of an error: `NoSuchKey`, `PreconditionFailed`; empty where there is none. */
+export const nameOf = (error: unknown): string => (error instanceof Error ? error.name : '');
+
+function faultOf(error: unknown): Fault {
+  const name = nameOf(error);
+  const status = statusOf(error);
+  const response = isService(error) ? (error.$response as { headers?: Record<string, string> } | undefined) : undefined;
+  const header = (key: string): string | undefined => response?.headers?.[key];
+  const text = error instanceof Error ? error.message : String(error);
+  const reason =
+    status === null
+      ? text
+      : `${name === '' || name === 'Error' ? 'HTTP' : name} (${status})${text && text !== name ? ` ${text}` : ''}`;
+  const known = KINDS[name];
+  if (known !== undefined || status !== null) {
+    const region = header('x-amz-bucket-region');
+    // A redirect without a name is what a HEAD in the wrong region gets.
+    const kind = known ?? (status === 301 || status === 307 ? 'region' : kindOfStatus(status as number));
+    const wait = retryAfter(header('retry-after'), Date.now());
+    return {
+      kind,
+      reason,
+      ...(wait === undefined ? {} : { retryAfterMs: wait }),
+      ...(kind === 'region' && region !== undefined ? { region } : {}),
+    };
+  }
+  const network = networkFault(error);
+  if (network !== null) return network;
+  if (/region is missing/i.test(text))
+    return { kind: 'region', reason: 'no region is configured, nor in the environment' };
+  if (/credential|profile|token/i.test(text)) return { kind: 'credentials', reason: text };
+  // What cannot be parsed as an answer of S3 comes from something else.
+  if (error instanceof SyntaxError || /parse|deserializ|unexpected (token|end)|xml|char/i.test(text)) {
+    return { kind: 'protocol', reason: `the answer is not S3's: ${text}` };
+  }
+  return { kind: 'network', reason: text };
+}
+
+/** The coded error of a failed call; CANCELLED where the signal has fired. A BronzeError passes through. */
+export function s3Error(
+  domain: RemoteDomain,
+  action: string,
+  object: string,
+  error: unknown,
+  signal?: AbortSignal,
+): BronzeError {
+  if (error instanceof BronzeError) return error;
+  if (signal?.aborted) return new BronzeError('CANCELLED', 'the work was cancelled', { cause: error });
+  return remoteError(domain, action, object, faultOf(error), scrubbed(error));
+}
+
+/** The error's name and message alone: what the SDK hangs on it (request, headers, signatures) must reach no log. */
+function scrubbed(error: unknown): Error {
+  const copy = new Error(error instanceof Error ? error.message : String(error));
+  copy.name = nameOf(error) || 'Error';
+  if (error instanceof Error && error.stack !== undefined) copy.stack = error.stack;
+  return copy;
+}

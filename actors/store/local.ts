@@ -12,12 +12,10 @@ import { ensureFolder, fsyncFolder, readSmall, unlinkIfThere, writeSynced, wrong
 import { errnoOf, type FileOps, fileError, OPEN } from '../files.ts';
 import { type KillPoint, killPoint } from '../kill-points.ts';
 import type { BronzeStore, ObjectReader, StagingSpec, StoredObject, StoreSpec } from '../ports.ts';
-import { byteOrder, isHostile, keyParts } from './keys.ts';
+import { byteOrder, isHostile, keyParts, SMALL_OBJECT_LIMIT } from './keys.ts';
 import { localReader } from './local-reader.ts';
-import { randomLabel, STAGING_FOLDER, stagingName, stagingOwner } from './local-staging.ts';
+import { randomLabel, STAGING_FOLDER, stagingName, stagingOwner } from './staging-names.ts';
 
-/** Manifests, events and the like are a few kB; what is larger under such a name is none. Bytes. */
-const SMALL_OBJECT_LIMIT = 16 * 1024 * 1024;
 /** Open folders and stats under way; more only queue up behind libuv's four threads. */
 const PARALLEL = 16;
 const DAY_MS = 86_400_000;

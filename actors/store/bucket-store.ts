@@ -3,8 +3,9 @@
  * reading. How objects come to be is each backend's own (s3.ts, gcs.ts).
  * It must never write, and never let a key leave the prefix.
  */
+import type { StoredPart } from '../../machines/protocol.ts';
 import { throwIfCancelled } from '../bounded.ts';
-import type { BronzeStore, ObjectReader, StagingSpec, StoredObject } from '../ports.ts';
+import type { BronzeStore, Conditions, ObjectReader, StagingSpec, StoredObject } from '../ports.ts';
 import type { Bucket, ListOptions } from '../remote/bucket.ts';
 import { bucketReader } from './bucket-reader.ts';
 import { byteOrder, isHostile, keyParts, SMALL_OBJECT_LIMIT } from './keys.ts';
@@ -65,6 +66,8 @@ export abstract class BucketStore implements BronzeStore {
   }
 
   abstract prepare(): Promise<void>;
+  abstract conditions(): Promise<Conditions | null>;
+  abstract partsOf(handle: string): readonly StoredPart[] | null;
   abstract create(key: string, bytes: Uint8Array, signal?: AbortSignal): Promise<'created' | 'exists'>;
   abstract stage(handle: string, bytes: number, signal?: AbortSignal): Promise<void>;
   abstract publish(handle: string, key: string, signal?: AbortSignal): Promise<'published' | 'exists'>;

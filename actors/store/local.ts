@@ -11,8 +11,10 @@ import { mapBounded, throwIfCancelled } from '../bounded.ts';
 import { ensureFolder, fsyncFolder, readSmall, unlinkIfThere, writeSynced, wrongKind } from '../durable.ts';
 import { errnoOf, type FileOps, fileError, OPEN } from '../files.ts';
 import { type KillPoint, killPoint } from '../kill-points.ts';
-import type { BronzeStore, ObjectReader, StagingSpec, StoredObject, StoreSpec } from '../ports.ts';
+
+import type { BronzeStore, Conditions, ObjectReader, StagingSpec, StoredObject, StoreSpec } from '../ports.ts';
 import { byteOrder, isHostile, keyParts, SMALL_OBJECT_LIMIT } from './keys.ts';
+
 import { localReader } from './local-reader.ts';
 import { randomLabel, STAGING_FOLDER, stagingName, stagingOwner } from './staging-names.ts';
 
@@ -202,6 +204,15 @@ export class LocalStore implements BronzeStore {
     const chain = await this.#sweepFolder(join(this.#pathOf(chainPrefix), STAGING_FOLDER), owners, own, signal);
     // Where `create` was called for no chain of this process.
     return chain + (await this.#sweepFolder(join(this.#base, STAGING_FOLDER), [], this.#self, signal));
+  }
+
+  /** link(2) refuses an existing name. */
+  async conditions(): Promise<Conditions> {
+    return { create: true, publish: true };
+  }
+
+  partsOf(): null {
+    return null;
   }
 
   async freeBytes(): Promise<number | null> {

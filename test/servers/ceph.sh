@@ -94,6 +94,8 @@ start() {
     return
   fi
   stop "$dir"
+  want_free "$PORT"
+  want_free "$MON_PORT"
   install_missing ceph-mon ceph-osd radosgw ceph-common curl
   rm -rf "${dir:?}"/{mon,osd,rgw,run,log,keyring,monmap,ceph.conf,endpoint}
   mkdir -p "$dir"/{mon,osd,rgw,run,log}

@@ -44,6 +44,11 @@ quietly() {
   words=$("$@" 2>&1) || fail "$what: $(tail -n 5 <<<"$words")"
 }
 
+# want_free PORT: somebody else's server would answer in the place of the one that is about to be started.
+want_free() {
+  if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then fail "port $1 is taken"; fi
+}
+
 # wait_until SECONDS WHAT COMMAND...: tries until the command succeeds.
 wait_until() {
   local until=$((SECONDS + $1)) what=$2

@@ -55,6 +55,7 @@ start() {
     cat "$dir/endpoint"
     return
   fi
+  want_free "$PORT"
   install_missing curl debian-archive-keyring python3 python3-flask python3-flask-cors python3-cryptography \
     python3-requests python3-xmltodict python3-jmespath python3-dateutil python3-yaml
   [ -d "$dir/root" ] || unpack "$dir"

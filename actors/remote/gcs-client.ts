@@ -1,14 +1,15 @@
 /**
- * Google Cloud Storage, spoken through Google's own client: its credentials, endpoint and universe, and the transport
- * that it uses for resumable uploads. Its higher calls are not used: they take no AbortSignal, have no time-out where
- * none is set, and destroy the connections of everybody else when one download fails. Loaded when it is first needed.
+ * Google Cloud Storage, spoken through Google's own client: its credentials, endpoint and universe, and the request of
+ * its auth client, which it uses for resumable uploads itself. Its higher calls are not used: they take no AbortSignal,
+ * have no time-out where none is set, and destroy the connections of everybody else when one download fails. Nor is
+ * node-fetch below them, which does not notice that a connection was cut amid a body. Loaded when it is first needed.
  * One client per place and thread, so that connections stay open from task to task.
  * It must never hold a credential of its own, retry by itself (retry.ts does), or let a header or a session's address
  * into an error.
  */
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
-import { Readable } from 'node:stream';
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { Readable } from 'node:stream';
 import type { Storage } from '@google-cloud/storage';
 import { BronzeError } from '../../machines/errors.ts';
 import { BodyFault, collectBody } from './body.ts';
@@ -24,18 +25,18 @@ import {
   withoutSecrets,
 } from './faults.ts';
 
-/** Silence, of both sides, until the head of an answer comes, ms. A slow upload that moves is not disturbed. */
+/** Silence on a connection after which it counts as dead, ms; also the longest wait for a token. A slow upload that
+ * moves is not disturbed. */
 const SILENCE_MS = 60_000;
 /** Connections per client: more than any reader has in flight. */
 const SOCKETS = 256;
-/** Bodies are sent in pieces, so that one can see that they move. Bytes. */
-const PIECE = 256 * 1024;
 /** Answers in JSON: a page of a listing has 1000 names of up to 1024 bytes. Bytes. */
 const JSON_LIMIT = 16 * 1024 * 1024;
 /** Of an error only so much is read. Bytes. */
 const ERROR_LIMIT = 1024 * 1024;
 
 type RequestOptions = Parameters<Storage['authClient']['request']>[0];
+type Transport = NonNullable<RequestOptions['adapter']>;
 
 export interface GcsRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
@@ -125,43 +126,42 @@ export async function exchange<T>(
   read: (answer: GcsAnswer) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
+  if (signal?.aborted) throw signal.reason;
   const stop = new AbortController();
   const onAbort = (): void => stop.abort(signal?.reason);
-  if (signal?.aborted) throw signal.reason;
   signal?.addEventListener('abort', onAbort, { once: true });
-  let moved = performance.now();
-  const watch = setInterval(() => {
-    if (performance.now() - moved >= SILENCE_MS) stop.abort(new BodyFault(`no answer came for ${SILENCE_MS / 1000} s`));
-  }, SILENCE_MS / 4);
-  watch.unref();
-  const body = request.body === undefined ? null : pieces(request.body, () => (moved = performance.now()));
+  // Of a token, or the metadata server it comes from; then the connection's own time-out counts.
+  const waiting = setTimeout(() => {
+    stop.abort(new BodyFault(`no token came within ${SILENCE_MS / 1000} s`));
+  }, SILENCE_MS);
   try {
-    // What the library waits for before it sends (a token, a metadata server) knows nothing of signals.
-    const answer = await orAborted(
-      client.auth.request<Readable>(optionsOf(client, request, body, stop.signal)),
-      stop.signal,
+    const options = optionsOf(
+      client,
+      request,
+      transport(request, stop.signal, () => clearTimeout(waiting)),
     );
-    clearInterval(watch);
+    // What the library does before it sends knows nothing of signals.
+    const answer = await orAborted(client.auth.request<IncomingMessage>(options), stop.signal);
     const headers = answer.headers as Readonly<Record<string, string | undefined>>;
     return await read({ status: answer.status, header: (name) => headers[name], body: answer.data });
   } catch (error) {
-    const reason = stop.signal.aborted ? stop.signal.reason : error;
+    const reason = stop.signal.aborted ? stop.signal.reason : unwrapped(error);
     stop.abort();
     throw reason;
   } finally {
-    clearInterval(watch);
+    clearTimeout(waiting);
     signal?.removeEventListener('abort', onAbort);
-    body?.destroy();
   }
 }
 
-function optionsOf(
-  client: GcsClient,
-  request: GcsRequest,
-  body: Readable | null,
-  signal: AbortSignal,
-): RequestOptions & { compress: boolean; redirect: 'manual' } {
-  const { method, path, query = {}, headers = {} } = request;
+/** The library wraps what the transport throws into an error that holds the whole request. */
+function unwrapped(error: unknown): unknown {
+  const inner = error instanceof Error && 'error' in error ? error.error : undefined;
+  return inner instanceof Error ? inner : error;
+}
+
+function optionsOf(client: GcsClient, request: GcsRequest, adapter: Transport): RequestOptions {
+  const { method, path, query = {}, headers = {}, body } = request;
   const search = new URLSearchParams(query).toString();
   const address = path.startsWith('/') ? `${client.endpoint}${path}` : ownAddress(client, path);
   return {
@@ -171,20 +171,45 @@ function optionsOf(
       // What is stored is what is read: without this an object that was stored in gzip comes unpacked (transcoding).
       'Accept-Encoding': 'gzip',
       'Cache-Control': 'no-store',
-      ...(request.body === undefined ? {} : { 'Content-Length': String(request.body.length) }),
+      ...(body === undefined ? {} : { 'Content-Length': String(body.length) }),
       ...headers,
     },
-    ...(body === null ? {} : { data: body }),
     ...(client.agent === undefined ? {} : { agent: client.agent }),
-    responseType: 'stream',
-    // Statuses are answers; the transport would read the body of a bad one without a bound.
+    adapter,
+    // Statuses are answers here.
     validateStatus: () => true,
     retry: false,
-    compress: false,
-    // The API redirects nobody; what does is a portal before it.
-    redirect: 'manual',
-    signal,
   };
+}
+
+/** Sends what the auth client has signed. Redirects are answers too: the API redirects nobody. */
+function transport(request: GcsRequest, signal: AbortSignal, onSend: () => void): Transport {
+  return <T>(options: RequestOptions) =>
+    new Promise<Awaited<ReturnType<Transport>> & { data: T }>((resolve, reject) => {
+      onSend();
+      const url = new URL(String(options.url));
+      const sent = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
+        method: request.method,
+        headers: options.headers as OutgoingHttpHeaders,
+        // The library sets one where a proxy is configured.
+        ...(options.agent === undefined ? {} : { agent: options.agent as HttpAgent }),
+        signal,
+        timeout: SILENCE_MS,
+      });
+      sent.on('timeout', () => sent.destroy(new BodyFault(`nothing moved for ${SILENCE_MS / 1000} s`)));
+      sent.on('error', reject);
+      sent.on('response', (answer) => {
+        resolve({
+          config: options,
+          data: answer as T,
+          headers: answer.headers,
+          status: answer.statusCode ?? 0,
+          statusText: '',
+          request: { responseURL: '' },
+        });
+      });
+      sent.end(request.body);
+    });
 }
 
 /** An address that the store gave: a token must not follow it anywhere else. */
@@ -193,19 +218,6 @@ function ownAddress(client: GcsClient, address: string): string {
   const isGoogle = protocol === 'https:' && hostname.endsWith('.googleapis.com');
   if (isGoogle || origin === new URL(client.endpoint).origin) return address;
   throw new GcsRefusal(0, '', 'an upload session lies on another host', undefined, false);
-}
-
-function pieces(bytes: Uint8Array, onMove: () => void): Readable {
-  let at = 0;
-  return new Readable({
-    highWaterMark: PIECE,
-    read() {
-      onMove();
-      const piece = bytes.subarray(at, at + PIECE);
-      at += piece.length;
-      this.push(piece.length === 0 ? null : piece);
-    },
-  });
 }
 
 function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -79,6 +79,13 @@ export class S3Bucket implements Bucket {
   }
 
   async look(key: string, signal?: AbortSignal): Promise<ObjectFacts | null> {
+    const facts = await this.#head(key, signal);
+    // The answer to a HEAD has no body that would tell a missing key from a missing bucket.
+    if (facts === null) await this.check(key, signal);
+    return facts;
+  }
+
+  async #head(key: string, signal?: AbortSignal): Promise<ObjectFacts | null> {
     const { HeadObjectCommand } = await s3Sdk();
     return this.call<ObjectFacts | null>(
       'look at',

@@ -4,7 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import type { ListMultipartUploadsCommand, ListMultipartUploadsCommandOutput } from '@aws-sdk/client-s3';
+import { BronzeError } from '../../machines/errors.ts';
 import { remoteError } from '../remote/faults.ts';
+import { persistently } from '../remote/retry.ts';
 import type { S3Bucket } from '../remote/s3-bucket.ts';
 import { nameOf, s3Sdk, statusOf } from '../remote/s3-client.ts';
 
@@ -157,9 +159,28 @@ export class S3Uploads {
     onlyIfAbsent: boolean,
     signal?: AbortSignal,
   ): Promise<Completed> {
+    return persistently(async () => {
+      try {
+        return await this.#complete(key, id, parts, onlyIfAbsent, signal);
+      } catch (error) {
+        // Unknown outcome. Ceph also answers 500, "already in progress", for an upload that is not there.
+        const unknown = error instanceof BronzeError && error.retryable;
+        if (unknown && (await this.parts(key, id, signal)) === null) return 'gone';
+        throw error;
+      }
+    }, signal);
+  }
+
+  async #complete(
+    key: string,
+    id: string,
+    parts: readonly Pick<UploadedPart, 'etag'>[],
+    onlyIfAbsent: boolean,
+    signal?: AbortSignal,
+  ): Promise<Completed> {
     const { CompleteMultipartUploadCommand } = await s3Sdk();
     const { bucket } = this;
-    return bucket.call<Completed>(
+    return bucket.once<Completed>(
       'publish',
       key,
       async (client, options) => {

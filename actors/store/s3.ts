@@ -12,7 +12,7 @@ import { BronzeError } from '../../machines/errors.ts';
 import type { StoredPart } from '../../machines/protocol.ts';
 import { throwIfCancelled } from '../bounded.ts';
 import { ensureFolder, readSmall, replaceFile } from '../durable.ts';
-import { type FileOps, fileError } from '../files.ts';
+import type { FileOps } from '../files.ts';
 import { parseJson, prettyJson } from '../json.ts';
 import { killPoint } from '../kill-points.ts';
 import type { Conditions, StagingSpec, StoreSpec } from '../ports.ts';
@@ -296,11 +296,12 @@ export class S3Store extends BucketStore {
     const small = `${base}.create`;
     const large = `${base}.publish`;
     try {
-      const twice = async <T>(attempt: () => Promise<T>): Promise<[T, T]> => [await attempt(), await attempt()];
-      const puts = await twice(() => this.#put(small, Buffer.from('probe'), signal));
-      const uploads = await twice(() => this.#tryUpload(large, signal));
+      const puts = [
+        await this.#put(small, Buffer.from('probe'), signal),
+        await this.#put(small, Buffer.from('again'), signal),
+      ];
       const create = puts[0] === 'created' && puts[1] === 'exists';
-      const publish = uploads[0] === 'completed' && uploads[1] === 'exists';
+      const publish = await this.#refusesSecondUpload(large, signal);
       const found = { create, publish };
       await this.#remember(found);
       return found;
@@ -310,13 +311,25 @@ export class S3Store extends BucketStore {
     }
   }
 
-  async #tryUpload(full: string, signal?: AbortSignal): Promise<Completed> {
-    const upload = await this.#uploads.begin(full, signal);
+  /**
+   * Whether the second of two uploads is refused. Both are begun before either is completed, as two copiers or a dead
+   * one and its successor do: a store may remember the condition for uploads that are begun later, and only for those.
+   */
+  async #refusesSecondUpload(full: string, signal?: AbortSignal): Promise<boolean> {
+    const uploads = [await this.#uploads.begin(full, signal), await this.#uploads.begin(full, signal)];
+    const open = new Set(uploads);
     try {
-      const part = await this.#uploads.part(full, upload, 1, Buffer.from('probe'), signal);
-      return part === null ? 'gone' : await this.#uploads.complete(full, upload, [part], true, signal);
+      const outcomes: Completed[] = [];
+      for (const upload of uploads) {
+        const part = await this.#uploads.part(full, upload, 1, Buffer.from(`probe ${upload}`), signal);
+        if (part === null) return false;
+        const outcome = await this.#uploads.complete(full, upload, [part], true, signal);
+        if (outcome === 'completed') open.delete(upload);
+        outcomes.push(outcome);
+      }
+      return outcomes[0] === 'completed' && outcomes[1] === 'exists';
     } finally {
-      await this.#uploads.abort(full, upload).catch(() => undefined);
+      for (const upload of open) await this.#uploads.abort(full, upload).catch(() => undefined);
     }
   }
 
@@ -347,11 +360,12 @@ export class S3Store extends BucketStore {
     const known = await this.#remembered();
     const before = known[this.#placeKey];
     if (before?.create === found.create && before.publish === found.publish) return;
+    const bytes = prettyJson({ ...known, [this.#placeKey]: found });
     try {
       await ensureFolder(this.#files, stateDir);
-      await replaceFile(this.#files, stateDir, CONDITIONS_FILE, prettyJson({ ...known, [this.#placeKey]: found }));
-    } catch (error) {
-      throw fileError('state', 'write', join(stateDir, CONDITIONS_FILE), error);
+      await replaceFile(this.#files, stateDir, CONDITIONS_FILE, bytes);
+    } catch {
+      // Only what `plan` says. Another copier may be writing it; a folder that cannot be written fails elsewhere.
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Finds the chains (network/era/version) that lie below a folder of a local disk or in a store. Needs no
- * configuration and no state: what is there is found from what is there.
+ * Finds the chains (network/era/version) that lie below a folder of a local disk or a prefix of a bucket. Needs no
+ * configuration and no state: what is there is found from what is there. It must never take an error for "nothing".
  */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -9,6 +9,7 @@ import { BronzeError } from '../../machines/errors.ts';
 import { fileError } from '../files.ts';
 import type { ChainName } from '../paths.ts';
 import type { StoreSpec } from '../ports.ts';
+import { openStore } from '../store/index.ts';
 
 /** A chain and where it lies. */
 export interface FoundChain {
@@ -23,7 +24,6 @@ const DEPTH = 6;
 /** Folders of a chain, which no era can be named like. */
 const RESERVED = new Set(['_staging', '_audit']);
 
-/** What a folder holds; an error is never taken for "nothing". */
 async function entriesOf(folder: string): Promise<{ name: string; isFolder: boolean }[]> {
   try {
     const entries = await readdir(folder, { withFileTypes: true });
@@ -57,12 +57,76 @@ async function search(folder: string, depth: number, found: string[]): Promise<v
   }
 }
 
-/** The chains below a path or file URI, in order. Throws USAGE where there is none, NOT_BUILT for another scheme. */
-export async function findChains(pathOrUri: string): Promise<FoundChain[]> {
-  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(pathOrUri)?.[1]?.toLowerCase();
+/** How a bucket that a URI names is reached; what a URI does not say. */
+export interface BucketAccess {
+  readonly s3Endpoint: string | null;
+  readonly s3Region: string | null;
+  readonly anonymous: boolean;
+}
+
+const nothingBelow = (place: string): BronzeError =>
+  new BronzeError('USAGE', `there is no Bronze below ${place}`, {
+    details: { expected: 'a folder {network}/{era_id}/{version_label} with _bronze.json or ledgers_lcm_raw in it' },
+  });
+
+/** The store at `s3://bucket/prefix` or `gs://bucket/prefix`. */
+function storeAt(scheme: string, rest: string, access: BucketAccess): Exclude<StoreSpec, { backend: 'local' }> {
+  const [bucket = '', ...path] = rest.split('/').filter((part, i) => i === 0 || part !== '');
+  if (bucket === '') throw new BronzeError('USAGE', `${scheme}://${rest} names no bucket`);
+  const prefix = path.length === 0 ? '' : `${path.join('/')}/`;
+  const { anonymous } = access;
+  if (scheme === 'gs') {
+    return { backend: 'gcs', place: { protocol: 'gcs', bucket, anonymous, requesterPays: false }, prefix };
+  }
+  const place = {
+    protocol: 's3',
+    bucket,
+    endpoint: access.s3Endpoint,
+    region: access.s3Region,
+    pathStyle: true,
+    anonymous,
+    requesterPays: false,
+  } as const;
+  return { backend: 's3', place, prefix, stateDir: null };
+}
+
+/** Chains below a prefix of a bucket, in order. */
+async function findInBucket(spec: Exclude<StoreSpec, { backend: 'local' }>): Promise<FoundChain[]> {
+  const store = openStore(spec);
+  const found: FoundChain[] = [];
+  const look = async (below: string, depth: number): Promise<void> => {
+    const names = await store.folders(below);
+    const isChain = names.includes(OLD_TABLE) || (await store.get(`${below}_bronze.json`)) !== null;
+    if (isChain) {
+      const parts = `${spec.prefix}${below}`.split('/').slice(0, -1);
+      const [network, eraId, versionLabel] = parts.slice(-3);
+      if (network === undefined || eraId === undefined || versionLabel === undefined) throw nothingBelow(store.uri);
+      const root = parts.slice(0, -3).map((part) => `${part}/`);
+      found.push({ chain: { network, eraId, versionLabel }, store: { ...spec, prefix: root.join('') } });
+      return;
+    }
+    if (depth === 0) return;
+    for (const name of names) if (!RESERVED.has(name)) await look(`${below}${name}/`, depth - 1);
+  };
+  await look('', DEPTH);
+  if (found.length === 0) throw nothingBelow(store.uri);
+  return found;
+}
+
+/**
+ * The chains below a path, a file URI, `s3://bucket/prefix` or `gs://bucket/prefix`, in order. Throws USAGE where there
+ * is none or the scheme is another, STORE_* and the codes of buckets.
+ */
+export async function findChains(
+  pathOrUri: string,
+  access: BucketAccess = { s3Endpoint: null, s3Region: null, anonymous: false },
+): Promise<FoundChain[]> {
+  const uri = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(pathOrUri);
+  const scheme = uri?.[1]?.toLowerCase();
+  if (scheme === 's3' || scheme === 'gs') return findInBucket(storeAt(scheme, uri?.[2] ?? '', access));
   if (scheme !== undefined && scheme !== 'file') {
-    throw new BronzeError('NOT_BUILT', `${scheme}:// cannot be read by this release`, {
-      details: { hint: 'verify a local path' },
+    throw new BronzeError('USAGE', `${scheme}:// is no place that Bronze can be read from`, {
+      details: { expected: 'a path, file://, s3://bucket/prefix or gs://bucket/prefix' },
     });
   }
   const root = resolve(scheme === 'file' ? fileURLToPath(pathOrUri) : pathOrUri);
@@ -70,9 +134,7 @@ export async function findChains(pathOrUri: string): Promise<FoundChain[]> {
   const folders: string[] = [];
   await search(root, DEPTH, folders);
   if (folders.length === 0) {
-    throw new BronzeError('USAGE', `there is no Bronze below ${root}`, {
-      details: { expected: 'a folder {network}/{era_id}/{version_label} with _bronze.json or ledgers_lcm_raw in it' },
-    });
+    throw nothingBelow(root);
   }
   return folders.map((folder) => ({
     chain: {

@@ -72,7 +72,7 @@ export const COMMANDS: readonly CommandFacts[] = [
   },
   {
     usage: 'verify [path]',
-    help: 'Read Bronze back and prove it, from a path or from the configuration; needs no state',
+    help: 'Read Bronze back and prove it, from a path, s3:// or gs://, or the configuration; needs no state',
     options: [
       eras,
       { flag: '--sample <fraction>', help: 'Read only a part of the partitions, e.g. 1/10' },
@@ -80,10 +80,17 @@ export const COMMANDS: readonly CommandFacts[] = [
       { flag: '--to <ledger>', help: 'End with the partition that holds this ledger' },
       { flag: '--events <dir>', help: 'Compare the chain with copies of its events in this folder as well' },
       { flag: '--threads <n>', help: 'Worker threads [cores]' },
+      { flag: '--s3-endpoint <url>', help: 'For s3://: a store other than AWS' },
+      { flag: '--s3-region <name>', help: 'For s3://: the region of the bucket' },
+      { flag: '--anonymous', help: 'For s3:// and gs://: a public bucket, no credentials' },
       { flag: '--no-progress', help: 'Show no progress' },
       json,
     ],
-    examples: ['bronze-copier verify ./data', 'bronze-copier verify --config x.yaml --sample 1/10'],
+    examples: [
+      'bronze-copier verify ./data',
+      'bronze-copier verify s3://my-bucket/bronze/ --s3-region eu-central-1',
+      'bronze-copier verify --config x.yaml --sample 1/10',
+    ],
     load: () => import('./verify.ts'),
   },
   {

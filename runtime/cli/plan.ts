@@ -42,7 +42,7 @@ interface EraPlan {
   readonly partitions_to_mend: number;
   readonly ledgers: number | null;
   readonly source_objects: number | null;
-  /** GETs to the source; the local disk has none to pay for. */
+  /** GETs to the source, one an object; a local disk has none to pay for. */
   readonly requests: number | null;
   /** Estimated from a sample of real ledgers; null where none could be read. */
   readonly estimate: Estimate | null;
@@ -221,15 +221,26 @@ export async function execute(answer: Answer): Promise<number> {
   const threads = config(context).threads || availableParallelism();
   const memory = Math.round(MEMORY_BASE + threads * MEMORY_PER_THREAD);
   const free = await context.store.freeBytes();
+  const conditions = await context.store.conditions();
   const needed = eras.reduce((sum, era) => sum + (era.estimate?.bronze_bytes ?? 0), 0);
   if (switchOption(answer, 'json')) {
-    process.stdout.write(`${JSON.stringify({ eras, memory_bytes_at_most: memory, free_bytes: free }, null, 2)}\n`);
+    const whole = { eras, memory_bytes_at_most: memory, free_bytes: free, store_enforces: conditions };
+    process.stdout.write(`${JSON.stringify(whole, null, 2)}\n`);
   } else {
     const lines = eras.map(text);
     lines.push(`memory: at most about ${gb(memory)} with ${threads} threads`);
     lines.push(
-      `free in ${context.store.uri}: ${free === null ? 'unknown' : gb(free)}${free !== null && needed > free ? ': NOT ENOUGH' : ''}`,
+      `free in ${context.store.uri}: ${free === null ? 'no limit known' : gb(free)}${free !== null && needed > free ? ': NOT ENOUGH' : ''}`,
     );
+    if (conditions === null) {
+      lines.push(`${context.store.uri}: what it enforces is found out when a run starts, and by validate --online`);
+    } else if (!conditions.create || !conditions.publish) {
+      const what = [conditions.create ? '' : 'small objects', conditions.publish ? '' : 'data objects'];
+      lines.push(
+        `${context.store.uri} does not refuse to overwrite ${what.filter(Boolean).join(' and ')}: uploads are fenced; ` +
+          'let no second copier work on a chain',
+      );
+    }
     process.stdout.write(`${lines.join('\n')}\n`);
   }
   return eras.some((era) => era.error !== null) ? 1 : 0;

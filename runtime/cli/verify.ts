@@ -34,7 +34,12 @@ function threadsOf(answer: Answer): number {
 /** From the path, or from the configuration where none is given. */
 async function chainsOf(answer: Answer): Promise<FoundChain[]> {
   const [path] = answer.args;
-  if (path !== undefined) return findChains(path);
+  const access = {
+    s3Endpoint: textOption(answer, 's3-endpoint') ?? null,
+    s3Region: textOption(answer, 's3-region') ?? null,
+    anonymous: switchOption(answer, 'anonymous'),
+  };
+  if (path !== undefined) return findChains(path, access);
   const { eras, storeSpec } = openContext(answer);
   return eras.map((era) => ({ chain: chainOf(era), store: storeSpec }));
 }

@@ -63,7 +63,8 @@ wait_until() {
 alive() {
   local pidfile=$1 folder=$2 pid
   [ -s "$pidfile" ] || return 1
-  pid=$(tr -dc 0-9 <"$pidfile")
+  # It may go away at any time: whoever ends tidily removes it.
+  pid=$(tr -dc 0-9 2>/dev/null <"$pidfile" || true)
   [ -n "$pid" ] && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF -- "$folder/"
 }
 
@@ -71,8 +72,8 @@ alive() {
 stop_process() {
   local pidfile=$1 folder=$2 pid tries
   if alive "$pidfile" "$folder"; then
-    pid=$(tr -dc 0-9 <"$pidfile")
-    kill "$pid" 2>/dev/null || true
+    pid=$(tr -dc 0-9 2>/dev/null <"$pidfile" || true)
+    [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
     for ((tries = 0; tries < 50; tries++)); do
       alive "$pidfile" "$folder" || break
       sleep 0.2

@@ -7,7 +7,7 @@
 # It accepts any credentials and keeps everything in memory: it proves conditions, not security, and forgets all when it
 # ends. Port: BRONZE_MOTO_PORT (15002). Debian's moto is in trixie and later (BRONZE_MOTO_SUITE); its packages are of
 # no architecture, so they are unpacked into DIR and run with this machine's Python and its Debian libraries; nothing of
-# trixie is installed. moto 5.1.18 must not be used: it gives multipart objects wrong checksums.
+# trixie is installed. Two answers of trixie's moto (5.1.1) are mended to what AWS answers, see mend(). moto 5.1.18 must not be used: it gives multipart objects wrong checksums.
 # What it must never do: listen beyond loopback.
 SERVER=moto
 # shellcheck source-path=SCRIPTDIR
@@ -25,11 +25,25 @@ mirror() {
     <<<"$sources"
 }
 
+# mend S3-FOLDER. What tests of conditions and of aborted uploads cannot do without:
+# - If-None-Match on CompleteMultipartUpload counted only over objects that one request had put, not over those that
+#   an upload had made (moto has mended that itself since, seen in 5.2.4);
+# - completing an upload that was aborted, or adding to it, was a KeyError, so 500, where AWS says 404 NoSuchUpload.
+mend() {
+  local s3=$1
+  sed -i 's/if existing is not None and existing.multipart is None:/if existing is not None and (existing.multipart is None or existing.multipart.id != query["uploadId"][0]):/' \
+    "$s3/responses.py"
+  sed -i 's/^\( *\)multipart = bucket.multiparts\[multipart_id\]$/\1if multipart_id not in bucket.multiparts:\n\1    raise NoSuchUpload(upload_id=multipart_id)\n&/' \
+    "$s3/models.py"
+  grep -q 'existing.multipart.id != query\|If-None-Match") == "\*" and existing is not None' "$s3/responses.py" ||
+    fail "moto of $SUITE is not as it is known: If-None-Match on CompleteMultipartUpload"
+}
+
 unpack() {
   local dir=$1 base deb
   base=$(mirror)
   [ -n "$base" ] || fail 'no Debian mirror in /etc/apt'
-  rm -rf "${dir:?}"/{apt,debs,root}
+  rm -rf "${dir:?}"/{apt,debs,root,unpacking}
   mkdir -p "$dir"/apt/{lists,archives}/partial "$dir/debs"
   printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$base" "$SUITE" \
     >"$dir/apt/sources.list"
@@ -43,6 +57,7 @@ unpack() {
   (cd "$dir/debs" && quietly "downloading moto of $SUITE" apt-get "${own[@]}" download \
     python3-moto python3-boto3 python3-botocore python3-s3transfer python3-responses)
   for deb in "$dir"/debs/*.deb; do dpkg -x "$deb" "$dir/unpacking"; done
+  mend "$dir/unpacking/usr/lib/python3/dist-packages/moto/s3"
   # Under its name only when whole: a start that was interrupted is not taken for a finished one.
   mv "$dir/unpacking" "$dir/root"
   rm -rf "${dir:?}"/{apt,debs}

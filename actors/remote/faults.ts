@@ -151,3 +151,15 @@ export function networkFault(error: unknown): Fault | null {
   }
   return null;
 }
+
+/** Without what lets somebody in: queries of URLs (signatures, ids of upload sessions) and tokens. */
+export const withoutSecrets = (text: string): string =>
+  text.replace(/(https?:\/\/[^\s?"'<>]*)\?[^\s"'<>,;]*/gi, '$1').replace(/\b(Bearer|Basic)\s+[\w~+/.=-]+/gi, '$1 …');
+
+/** The error's name and message alone: what an SDK hangs on it (request, headers, signatures) must reach no log. */
+export function scrubbed(error: unknown): Error {
+  const copy = new Error(withoutSecrets(error instanceof Error ? error.message : String(error)));
+  copy.name = error instanceof Error && error.name !== '' ? error.name : 'Error';
+  if (error instanceof Error && error.stack !== undefined) copy.stack = withoutSecrets(error.stack);
+  return copy;
+}

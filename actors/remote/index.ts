@@ -1,10 +1,10 @@
 /** Opens a bucket by its protocol: the only place that knows which there are. */
 import type { Bucket, BucketPlace } from './bucket.ts';
 import type { RemoteDomain } from './faults.ts';
+import { GcsBucket } from './gcs-bucket.ts';
 import { S3Bucket } from './s3-bucket.ts';
 
 /** The bucket of a place. Touches nothing: its methods do. */
 export function openBucket(place: BucketPlace, domain: RemoteDomain): Bucket {
-  if (place.protocol === 's3') return new S3Bucket(place, domain);
-  throw new Error('gcs is not built yet');
+  return place.protocol === 's3' ? new S3Bucket(place, domain) : new GcsBucket(place, domain);
 }

@@ -14,6 +14,7 @@ import {
   type RemoteDomain,
   remoteError,
   retryAfter,
+  scrubbed,
 } from './faults.ts';
 
 /** Until a connection stands, ms. */
@@ -162,12 +163,4 @@ export function s3Error(
   if (error instanceof BronzeError) return error;
   if (signal?.aborted) return new BronzeError('CANCELLED', 'the work was cancelled', { cause: error });
   return remoteError(domain, action, object, faultOf(error), scrubbed(error));
-}
-
-/** The error's name and message alone: what the SDK hangs on it (request, headers, signatures) must reach no log. */
-function scrubbed(error: unknown): Error {
-  const copy = new Error(error instanceof Error ? error.message : String(error));
-  copy.name = nameOf(error) || 'Error';
-  if (error instanceof Error && error.stack !== undefined) copy.stack = error.stack;
-  return copy;
 }

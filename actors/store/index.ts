@@ -3,6 +3,8 @@
  */
 import { type FileOps, realFiles } from '../files.ts';
 import type { BronzeStore, StagingSpec, StagingTarget, StagingWriter, StoreSpec } from '../ports.ts';
+import { GcsStore } from './gcs.ts';
+import { GcsStagingWriter } from './gcs-staging.ts';
 import { LocalStore } from './local.ts';
 import { LocalStagingWriter } from './local-staging.ts';
 import { S3Store } from './s3.ts';
@@ -12,12 +14,12 @@ import { S3StagingWriter } from './s3-staging.ts';
 export function openStore(spec: StoreSpec, files: FileOps = realFiles): BronzeStore {
   if (spec.backend === 'local') return new LocalStore(spec, files);
   if (spec.backend === 's3') return new S3Store(spec, files);
-  throw new Error('gcs is not built yet');
+  return new GcsStore(spec);
 }
 
 /** A writer for one staged object, for use in the thread that builds it. Throws STORE_*. */
 export function openStagingWriter(spec: StagingSpec, target: StagingTarget, files: FileOps = realFiles): StagingWriter {
   if (spec.backend === 'local') return new LocalStagingWriter(spec, target.name, files);
   if (spec.backend === 's3') return new S3StagingWriter(spec, target, files);
-  throw new Error('gcs is not built yet');
+  return new GcsStagingWriter(spec, target);
 }

@@ -7,6 +7,7 @@ import type { BronzeStore } from '../../actors/ports.ts';
 import { openStagingWriter, openStore } from '../../actors/store/index.ts';
 import { tempFolder } from '../support/bronze.ts';
 import { failing } from '../support/faulty-files.ts';
+import { gcsDouble } from '../support/gcs-store.ts';
 import { type StoreUnderTest, storeConformance } from './store.ts';
 
 const local = (prefix: string) => (): StoreUnderTest => {
@@ -24,6 +25,8 @@ const local = (prefix: string) => (): StoreUnderTest => {
 
 storeConformance('local', local('bronze/'));
 storeConformance('local, without a prefix', local(''));
+
+storeConformance('GCS, a double', gcsDouble('bronze/'));
 
 describe('local: durable before acknowledged', () => {
   /** Writes down what is made durable, and in what order names appear. */

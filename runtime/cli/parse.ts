@@ -116,7 +116,9 @@ export function parse(argv: readonly string[], version: string): Parsed | null {
   const given: Record<string, string | boolean> = {};
   for (const option of [...GLOBAL_OPTIONS, ...command.options]) {
     const name = optionName(option).replace(/^no-/, '');
-    const value: unknown = options[name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())];
+    // As cac does it: a digit before the dash (`s3-region`) keeps it.
+    const key = name.replace(/([a-z])-([a-z])/g, (_, before: string, after: string) => before + after.toUpperCase());
+    const value: unknown = options[key];
     if (!marked.some((word) => word === `--${optionName(option)}` || word.startsWith(`--${optionName(option)}=`)))
       continue;
     given[name] = typeof value === 'string' ? value.slice(MARK.length) : !optionName(option).startsWith('no-');

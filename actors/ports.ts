@@ -2,7 +2,7 @@
  * The ports: what the program needs from the outside world, as interfaces. One folder per port holds one file per
  * backend. Everything above a port must work with any backend; nothing here may name one.
  */
-import type { CheckpointFacts, LedgerRange } from '../machines/protocol.ts';
+import type { CheckpointFacts, LedgerRange, StoredPart } from '../machines/protocol.ts';
 import type { BucketPlace, GcsPlace, S3Place } from './remote/bucket.ts';
 
 // ── source: a Galexie lake ───────────────────────────────────────────────────────────────────────────────────────
@@ -72,6 +72,14 @@ export interface StagingWriter {
   abort(): Promise<void>;
 }
 
+/** Whether the store itself refuses to write over what stands there. Where it does not, its adapter has to fence. */
+export interface Conditions {
+  /** For small objects: `create`. */
+  readonly create: boolean;
+  /** For data objects: `publish`. */
+  readonly publish: boolean;
+}
+
 /**
  * Object storage as this program needs it. Keys are relative to the configured prefix and use `/`.
  * Every method throws BronzeError (STORE_*); "not there" is never an error and an error is never "not there".
@@ -83,6 +91,10 @@ export interface BronzeStore {
   readonly prefix: string;
   /** Makes the place that everything is written below, durably. Called once before anything is staged. */
   prepare(): Promise<void>;
+  /** What the store itself enforces; null where that is not known before `prepare`. Writes nothing. */
+  conditions(): Promise<Conditions | null>;
+  /** The parts that an object consists of as it was staged, for its manifest; null where it is in one piece. */
+  partsOf(handle: string): readonly StoredPart[] | null;
   /** All objects below a key prefix that ends in `/`, in key order; empty where there is none. */
   list(keyPrefix: string, signal?: AbortSignal): Promise<StoredObject[]>;
   /** Names of the folders right below a key prefix that ends in `/`, in order; empty where there is none. */

@@ -9,6 +9,16 @@ import { choice, flag, integer, label, labels, openChoice, text, UINT32_MAX } fr
 const DAY_MS = 86_400_000;
 /** `bucket` or, for S3, the ARN of an access point; the scheme and the prefix have keys of their own. */
 const BUCKET = { pattern: /^(?:arn:\S+|[^\s/:\\]+)$/, expected: 'the name of a bucket, without scheme and path' };
+/** Keys of the lake are below it: no part is empty, "." or "..". Empty = the root of the bucket. */
+const LAKE_PATH = {
+  pattern: /^\/?$|^\/?(?!\.{1,2}(?:\/|$))[^/\\]+(?:\/(?!\.{1,2}(?:\/|$))[^/\\]+)*\/?$/,
+  expected: 'a path with forward slashes, without empty, "." and ".." parts',
+};
+/** Credentials come from the SDK's own places, never from a URL that is printed in messages. */
+const S3_URL = {
+  pattern: /^https?:\/\/[^\s/?#@]+(?:\/[^\s?#@]*)?$/,
+  expected: 'a URL that begins with http:// or https://, without credentials and query',
+};
 const HTTP_URL = { pattern: /^https?:\/\/[^\s/?#]+\S*$/, expected: 'a URL that begins with http:// or https://' };
 
 const eraTail = {
@@ -75,14 +85,16 @@ const source = z.strictObject({
   local_path: text('Folder of the lake (mode local).', '', { variable: 'SOURCE_LOCAL_PATH' }),
   gcs_bucket: text('Bucket of the lake (mode gcs).', '', { ...BUCKET, variable: 'SOURCE_GCS_BUCKET' }),
   gcs_prefix: text('Path of the lake in its bucket, with or without a slash at the end.', '', {
+    ...LAKE_PATH,
     variable: 'SOURCE_GCS_PREFIX',
   }),
   s3_bucket: text('Bucket of the lake (mode s3).', '', { ...BUCKET, variable: 'SOURCE_S3_BUCKET' }),
   s3_prefix: text('Path of the lake in its bucket, with or without a slash at the end.', '', {
+    ...LAKE_PATH,
     variable: 'SOURCE_S3_PREFIX',
   }),
   s3_endpoint: text('URL of an S3-compatible store; empty = AWS.', '', {
-    ...HTTP_URL,
+    ...S3_URL,
     variable: 'SOURCE_S3_ENDPOINT',
   }),
   s3_region: text('Region of the bucket; empty = from the AWS environment.', '', { variable: 'SOURCE_S3_REGION' }),
@@ -91,8 +103,9 @@ const source = z.strictObject({
     variable: 'SOURCE_DATASTORE_TYPE',
   }),
   datastore_path: text('bucket/prefix of the lake (mode datastore).', '', {
-    pattern: /^[^\s/:\\]+(?:\/\S*)?$/,
-    expected: 'bucket/prefix, without scheme',
+    // As for the prefixes: no part of the path is empty, "." or "..".
+    pattern: /^[^\s/:\\]+(?:\/(?!\.{1,2}(?:\/|$))[^/\\\s]+)*\/?$/,
+    expected: 'bucket/prefix, without scheme and without ".." in it',
     variable: 'SOURCE_DATASTORE_PATH',
   }),
   anonymous: flag('No credentials: for public buckets.', false),
@@ -124,7 +137,7 @@ const storage = z.strictObject({
   gcs_bucket: text('Bucket of Bronze (backend gcs).', '', { ...BUCKET, variable: 'STORAGE_GCS_BUCKET' }),
   s3_bucket: text('Bucket of Bronze (backend s3).', '', { ...BUCKET, variable: 'STORAGE_S3_BUCKET' }),
   s3_endpoint: text('URL of an S3-compatible store; empty = AWS.', '', {
-    ...HTTP_URL,
+    ...S3_URL,
     variable: 'STORAGE_S3_ENDPOINT',
   }),
   s3_region: text('Region of the bucket; empty = from the AWS environment.', '', { variable: 'STORAGE_S3_REGION' }),

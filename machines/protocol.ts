@@ -41,6 +41,14 @@ export interface DataFile {
   readonly byteSize: number;
 }
 
+/** One part of an object that was uploaded in parts. */
+export interface StoredPart {
+  /** Bytes. */
+  readonly size: number;
+  /** Hex MD5, which the store compared. */
+  readonly md5: string;
+}
+
 /** Versions that fix the bytes of a Parquet file; in the manifest and in the Parquet footer. */
 export type WriterVersions = Readonly<Record<string, string>>;
 
@@ -78,6 +86,8 @@ export interface PublishedPartition {
   readonly writer: WriterVersions;
   readonly checks: ChecksDone;
   readonly source: string;
+  /** Where the object consists of parts. */
+  readonly parts?: readonly StoredPart[];
   /** True where it stood there before this attempt. */
   readonly found: boolean;
 }

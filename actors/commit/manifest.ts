@@ -12,6 +12,7 @@ import type {
   LedgerEnds,
   LedgerRange,
   SealedPartition,
+  StoredPart,
   WriterVersions,
 } from '../../machines/protocol.ts';
 import { parseJson, prettyJson } from '../json.ts';
@@ -65,6 +66,8 @@ const schema = oldSchema.extend({
   source: z.string(),
   columns: z.literal(2),
   writer: z.record(z.string(), z.string()),
+  /** Of an object that was uploaded in parts: bytes and MD5 of each, as the store compared them. */
+  parts: z.array(z.looseObject({ size: z.int().min(0), md5: z.string() })).optional(),
 });
 
 /** A manifest of this program, as JSON; fields that a later release adds are kept. */
@@ -110,6 +113,7 @@ export function buildManifest(of: {
   readonly writer: WriterVersions;
   readonly checks: ChecksDone;
   readonly source: string;
+  readonly parts?: readonly StoredPart[];
   readonly producer: Producer;
   readonly createdAt: string;
 }): Manifest {
@@ -137,6 +141,7 @@ export function buildManifest(of: {
     source: of.source,
     columns: 2,
     writer: sorted(of.writer),
+    ...(of.parts === undefined ? {} : { parts: of.parts.map(({ size, md5 }) => ({ size, md5 })) }),
   };
 }
 

@@ -44,6 +44,12 @@ function orphan(place: CommitPlace, event: AttestedEvent, found: string): Bronze
   );
 }
 
+/** The same bytes are cut the same way, whoever uploaded them: parts have one size. */
+function partsOf(place: CommitPlace, staged: StagedPartition): Pick<PublishedPartition, 'parts'> {
+  const parts = place.store.partsOf(staged.handle);
+  return parts === null ? {} : { parts };
+}
+
 /** Whether a read-back found exactly these bytes. */
 const sameBytes = (answer: ReadBackAnswer, data: DataFile): boolean =>
   answer.data.checksum === data.checksum && answer.data.byteSize === data.byteSize;
@@ -93,7 +99,7 @@ async function unsealedThere(
   try {
     const whole = await readPartition(place, range, 'bytes', signal);
     if (sameBytes(whole, staged.data)) {
-      return { range, data: staged.data, ledgers, writer, checks, source, found: true };
+      return { range, data: staged.data, ledgers, writer, checks, source, ...partsOf(place, staged), found: true };
     }
     found = `${whole.data.checksum}, ${whole.data.byteSize} bytes`;
     const { data, rows } = await readPartition(place, range, 'rows', signal);
@@ -196,7 +202,7 @@ export async function publishPartition(
   const outcome = await tryToPublish(place, staged, attested, signal);
   if (outcome === 'published') {
     const { range, data, ledgers, writer, checks, source } = staged;
-    return { range, data, ledgers, writer, checks, source, found: false };
+    return { range, data, ledgers, writer, checks, source, ...partsOf(place, staged), found: false };
   }
   const published = await lookAtStored(place, staged, signal);
   if (attested !== null && published.data.checksum !== attested.data.checksum) {

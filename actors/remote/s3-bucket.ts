@@ -14,6 +14,10 @@ import { nameOf, s3Client, s3Error, s3Sdk, statusOf } from './s3-client.ts';
 /** Keys a page; what S3 gives at the most. */
 const PAGE = 1000;
 
+type Step<T> = (client: S3Client, options: { abortSignal?: AbortSignal }) => Promise<T>;
+/** Turns an error of the service into an answer; undefined = it is an error. */
+type Otherwise<T> = (error: unknown) => T | undefined;
+
 export class S3Bucket implements Bucket {
   readonly uri: string;
   readonly place: S3Place;
@@ -25,25 +29,27 @@ export class S3Bucket implements Bucket {
     this.uri = `s3://${place.bucket}/`;
   }
 
-  /** One call, retried within bounds; `null` of `otherwise` is an answer. Public for the store beside. */
-  call<T>(
+  /** One call, retried within bounds; see `once`. Public for the store beside. */
+  call<T>(action: string, key: string, step: Step<T>, signal?: AbortSignal, otherwise?: Otherwise<T>): Promise<T> {
+    return persistently(() => this.once(action, key, step, signal, otherwise), signal);
+  }
+
+  /** One call, not retried. Errors are coded ones; `action` continues "could not …". */
+  async once<T>(
     action: string,
     key: string,
-    step: (client: S3Client, signal: { abortSignal?: AbortSignal }) => Promise<T>,
+    step: Step<T>,
     signal?: AbortSignal,
-    /** Turns an error of the service into an answer; undefined = it is an error. */
-    otherwise: (error: unknown) => T | undefined = () => undefined,
+    otherwise: Otherwise<T> = () => undefined,
   ): Promise<T> {
-    return persistently(async () => {
-      try {
-        const client = await s3Client(this.place);
-        return await step(client, signal ? { abortSignal: signal } : {});
-      } catch (error) {
-        const answer = otherwise(error);
-        if (answer !== undefined) return answer;
-        throw s3Error(this.#domain, action, `${this.uri}${key}`, error, signal);
-      }
-    }, signal);
+    try {
+      const client = await s3Client(this.place);
+      return await step(client, signal ? { abortSignal: signal } : {});
+    } catch (error) {
+      const answer = otherwise(error);
+      if (answer !== undefined) return answer;
+      throw s3Error(this.#domain, action, `${this.uri}${key}`, error, signal);
+    }
   }
 
   /** Parameters that every request carries. */

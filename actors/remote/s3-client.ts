@@ -29,6 +29,8 @@ let loading: Promise<Sdk> | null = null;
 
 /** The SDK, loaded once. */
 export function s3Sdk(): Promise<Sdk> {
+  // It warns on Node 20 that *later* versions will not support it; ours is pinned, so users can do nothing about it.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   loading ??= import('@aws-sdk/client-s3');
   return loading;
 }

@@ -3,6 +3,9 @@
  */
 import { BronzeError } from '../../machines/errors.ts';
 
+/** Manifests, events and the like are a few kB; what is larger under such a name is none. Bytes. */
+export const SMALL_OBJECT_LIMIT = 16 * 1024 * 1024;
+
 /** Names with control characters, or that are not UTF-8, were never written by a copier and are passed over. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const HOSTILE_NAME = /[\u0000-\u001f\u007f\ufffd]/;

@@ -1,42 +1,22 @@
 /**
- * Staging in a local folder: the names of temporary files, and the writer that a build thread uses. What is written
- * here is invisible until LocalStore.publish links it. It must never write anywhere but in a `_staging` folder, and
- * never into a file that exists.
+ * Staging in a local folder: the writer that a build thread uses. Staging lies on the same file system as its chain, so
+ * that link(2) works; what is written here is invisible until LocalStore.publish links it. It must never write anywhere
+ * but in a `_staging` folder, and never into a file that exists.
  */
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { BronzeError } from '../../machines/errors.ts';
 import { errnoOf, type FileOps, fileError, OPEN } from '../files.ts';
 import { killPoint } from '../kill-points.ts';
 import type { StagingSpec, StagingWriter } from '../ports.ts';
+import { randomLabel, stagingName } from './staging-names.ts';
 
 type LocalStaging = Extract<StagingSpec, { backend: 'local' }>;
-
-/** Folder below a chain's prefix; on the same file system as the chain, so that link(2) works. */
-export const STAGING_FOLDER = '_staging';
 
 /** Collects small writes of the Parquet writer; pages of a mebibyte and more go through unbuffered. */
 const BUFFER_BYTES = 1024 * 1024;
 
 /** The folder may be swept away by anybody at any moment; more often than this is something else. */
 const OPEN_ATTEMPTS = 10;
-
-const LABEL = /^[A-Za-z0-9._-]{1,180}$/;
-const OWNER = /^[A-Za-z0-9_-]{1,64}$/;
-
-export const randomLabel = (): string => randomBytes(6).toString('hex');
-
-/** `{owner}.{name}.tmp`: whose it is can be read from the name alone. */
-export function stagingName(owner: string, name: string): string {
-  if (!OWNER.test(owner)) throw new BronzeError('INTERNAL', `not a name of a staging owner: ${JSON.stringify(owner)}`);
-  if (!LABEL.test(name)) throw new BronzeError('INTERNAL', `not a name for a staged object: ${JSON.stringify(name)}`);
-  return `${owner}.${name}.tmp`;
-}
-
-/** The owner in the name of a staged file; null for a name that no copier gives. */
-export function stagingOwner(fileName: string): string | null {
-  return /^([A-Za-z0-9_-]{1,64})\..+\.tmp$/.exec(fileName)?.[1] ?? null;
-}
 
 /** Opens `{folder}/{file}` as a new file, making the folder where it has gone. */
 function createStagingFile(files: FileOps, folder: string, file: string): { fd: number; path: string } {

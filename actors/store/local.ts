@@ -11,13 +11,13 @@ import { mapBounded, throwIfCancelled } from '../bounded.ts';
 import { ensureFolder, fsyncFolder, readSmall, unlinkIfThere, writeSynced, wrongKind } from '../durable.ts';
 import { errnoOf, type FileOps, fileError, OPEN } from '../files.ts';
 import { type KillPoint, killPoint } from '../kill-points.ts';
-import type { BronzeStore, ObjectReader, StagingSpec, StoredObject, StoreSpec } from '../ports.ts';
-import { byteOrder, isHostile, keyParts } from './keys.ts';
-import { localReader } from './local-reader.ts';
-import { randomLabel, STAGING_FOLDER, stagingName, stagingOwner } from './local-staging.ts';
 
-/** Manifests, events and the like are a few kB; what is larger under such a name is none. Bytes. */
-const SMALL_OBJECT_LIMIT = 16 * 1024 * 1024;
+import type { BronzeStore, Conditions, ObjectReader, StagingSpec, StoredObject, StoreSpec } from '../ports.ts';
+import { byteOrder, isHostile, keyParts, SMALL_OBJECT_LIMIT } from './keys.ts';
+
+import { localReader } from './local-reader.ts';
+import { randomLabel, STAGING_FOLDER, stagingName, stagingOwner } from './staging-names.ts';
+
 /** Open folders and stats under way; more only queue up behind libuv's four threads. */
 const PARALLEL = 16;
 const DAY_MS = 86_400_000;
@@ -204,6 +204,15 @@ export class LocalStore implements BronzeStore {
     const chain = await this.#sweepFolder(join(this.#pathOf(chainPrefix), STAGING_FOLDER), owners, own, signal);
     // Where `create` was called for no chain of this process.
     return chain + (await this.#sweepFolder(join(this.#base, STAGING_FOLDER), [], this.#self, signal));
+  }
+
+  /** link(2) refuses an existing name. */
+  async conditions(): Promise<Conditions> {
+    return { create: true, publish: true };
+  }
+
+  partsOf(): null {
+    return null;
   }
 
   async freeBytes(): Promise<number | null> {

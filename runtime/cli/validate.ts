@@ -65,7 +65,12 @@ async function lookOutside(context: Context): Promise<Failure[]> {
       }
     });
   }
-  await attempt(() => checkFolder(resolve(config.storage.local_dir), 'storage.local_dir'));
+  await attempt(() =>
+    context.storeSpec.backend === 'local'
+      ? checkFolder(resolve(config.storage.local_dir), 'storage.local_dir')
+      : // Whether it can be written, and what it enforces: with objects of its own, which it takes away again.
+        store.prepare(),
+  );
   await attempt(() => checkFolder(resolve(config.checkpoint.dir), 'checkpoint.dir'));
   if (config.pas.enabled) await attempt(() => checkFolder(resolve(config.pas.backup_dir), 'pas.backup_dir'));
   return failures;

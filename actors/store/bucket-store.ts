@@ -1,0 +1,116 @@
+/**
+ * What Bronze in a bucket has in common, whatever the bucket's protocol: keys below a prefix, what is seen of them, and
+ * reading. How objects come to be is each backend's own (s3.ts, gcs.ts).
+ * It must never write, and never let a key leave the prefix.
+ */
+import type { StoredPart } from '../../machines/protocol.ts';
+import { throwIfCancelled } from '../bounded.ts';
+import type { BronzeStore, Conditions, ObjectReader, StagingSpec, StoredObject } from '../ports.ts';
+import type { Bucket, ListOptions } from '../remote/bucket.ts';
+import { bucketReader } from './bucket-reader.ts';
+import { byteOrder, isHostile, keyParts, SMALL_OBJECT_LIMIT } from './keys.ts';
+import { STAGING_FOLDER } from './staging-names.ts';
+
+export abstract class BucketStore implements BronzeStore {
+  readonly uri: string;
+  readonly prefix: string;
+  readonly #bucket: Bucket;
+
+  /** `prefix` is `''` or ends in `/`. */
+  constructor(bucket: Bucket, prefix: string) {
+    if (prefix !== '') keyParts(prefix, true);
+    this.#bucket = bucket;
+    this.prefix = prefix;
+    this.uri = `${bucket.uri}${prefix}`;
+  }
+
+  async list(keyPrefix: string, signal?: AbortSignal): Promise<StoredObject[]> {
+    const below = folderKey(keyPrefix);
+    const wantsStaging = below.split('/').includes(STAGING_FOLDER);
+    const objects: StoredObject[] = [];
+    for await (const page of this.#pages(below, {}, signal)) {
+      for (const { key, size } of page.objects) {
+        const own = this.#ownKey(key);
+        if (own !== null && isOrdinary(own.slice(below.length), wantsStaging)) objects.push({ key: own, size });
+      }
+    }
+    // Byte order is what stores promise and not what every one of them keeps.
+    return objects.sort((a, b) => byteOrder(a.key, b.key));
+  }
+
+  async folders(keyPrefix: string, signal?: AbortSignal): Promise<string[]> {
+    const below = folderKey(keyPrefix);
+    const wantsStaging = below.split('/').includes(STAGING_FOLDER);
+    const names = new Set<string>();
+    for await (const page of this.#pages(below, { delimiter: '/' }, signal)) {
+      for (const folder of page.folders) {
+        const name = this.#ownKey(folder)?.slice(below.length).replace(/\/$/, '') ?? '';
+        if (isOrdinary(name, wantsStaging)) names.add(name);
+      }
+    }
+    return [...names].sort(byteOrder);
+  }
+
+  async get(key: string, signal?: AbortSignal): Promise<Uint8Array | null> {
+    return this.#bucket.get(this.fullKey(key), SMALL_OBJECT_LIMIT, signal);
+  }
+
+  async open(key: string, signal?: AbortSignal): Promise<ObjectReader | null> {
+    const facts = await this.#bucket.look(this.fullKey(key), signal);
+    return facts === null ? null : bucketReader(this.#bucket, facts, signal);
+  }
+
+  /** Buckets do not fill up. */
+  async freeBytes(): Promise<number | null> {
+    return null;
+  }
+
+  abstract prepare(): Promise<void>;
+  abstract conditions(): Promise<Conditions | null>;
+  abstract partsOf(handle: string): readonly StoredPart[] | null;
+  abstract create(key: string, bytes: Uint8Array, signal?: AbortSignal): Promise<'created' | 'exists'>;
+  abstract stage(handle: string, bytes: number, signal?: AbortSignal): Promise<void>;
+  abstract publish(handle: string, key: string, signal?: AbortSignal): Promise<'published' | 'exists'>;
+  abstract discard(handles: readonly string[], signal?: AbortSignal): Promise<void>;
+  abstract stagingSpec(chainPrefix: string, owner: string): StagingSpec;
+  abstract sweep(chainPrefix: string, owners: readonly string[], signal?: AbortSignal): Promise<number>;
+
+  /** The key in the bucket of a key of the port. Throws STORE_DENIED for what could name something else. */
+  protected fullKey(key: string): string {
+    keyParts(key, false);
+    return `${this.prefix}${key}`;
+  }
+
+  /** The same for a folder; ends in `/`, or is the configured prefix. */
+  protected fullFolder(keyPrefix: string): string {
+    return `${this.prefix}${folderKey(keyPrefix)}`;
+  }
+
+  async *#pages(below: string, options: ListOptions, signal?: AbortSignal) {
+    throwIfCancelled(signal);
+    yield* this.#bucket.list(`${this.prefix}${below}`, options, signal);
+  }
+
+  /** Null for what a listing shows and was not asked for: such a listing is not believed. */
+  #ownKey(full: string): string | null {
+    return full.startsWith(this.prefix) ? full.slice(this.prefix.length) : null;
+  }
+}
+
+/** A key prefix that names a folder: `''`, or ending in `/`, so that `a/` never finds `ab`. */
+function folderKey(keyPrefix: string): string {
+  return keyPrefix === '' ? '' : `${keyParts(keyPrefix, true).join('/')}/`;
+}
+
+/**
+ * Whether this program could have written a name. What it could not (a placeholder that a console makes for a folder,
+ * an empty part, control characters) is passed over, as in a local folder.
+ */
+function isOrdinary(below: string, wantsStaging: boolean): boolean {
+  return below
+    .split('/')
+    .every(
+      (part) =>
+        part !== '' && part !== '.' && part !== '..' && !isHostile(part) && (wantsStaging || part !== STAGING_FOLDER),
+    );
+}

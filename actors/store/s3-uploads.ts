@@ -1,0 +1,246 @@
+/**
+ * Multipart uploads of an S3 bucket, one call each. A part is durable when its upload is acknowledged, and invisible
+ * until the upload is completed. It must never complete or abort an upload that it was not told to.
+ */
+import { createHash } from 'node:crypto';
+import type { ListMultipartUploadsCommand, ListMultipartUploadsCommandOutput } from '@aws-sdk/client-s3';
+import { remoteError } from '../remote/faults.ts';
+import type { S3Bucket } from '../remote/s3-bucket.ts';
+import { nameOf, s3Sdk, statusOf } from '../remote/s3-client.ts';
+
+/** A part as it was sent: what the store has must be the same. */
+export interface UploadedPart {
+  /** Bytes. */
+  readonly size: number;
+  /** Hex MD5: what stores call a part's ETag, where they do not encrypt with keys of their own. */
+  readonly md5: string;
+  /** As the store answered it. */
+  readonly etag: string;
+}
+
+/** An upload that is under way, as listed. */
+export interface OpenUpload {
+  readonly key: string;
+  readonly id: string;
+  /** Milliseconds since 1970 by the store's clock; null where it does not say. */
+  readonly initiatedMs: number | null;
+}
+
+export type Completed =
+  | 'completed'
+  /** An object stands there, and the store kept the condition. */
+  | 'exists'
+  /** No such upload: aborted, swept, or completed by a request whose answer was lost. */
+  | 'gone'
+  /** The store does not know the condition and did nothing. */
+  | 'unsupported';
+
+const base64Md5 = (bytes: Uint8Array): string => createHash('md5').update(bytes).digest('base64');
+const hexOf = (base64: string): string => Buffer.from(base64, 'base64').toString('hex');
+
+/** Whether an ETag is an MD5 that can be compared: stores that encrypt with keys of their own give something else. */
+const isMd5 = (etag: string): boolean => /^"?[0-9a-f]{32}"?$/.test(etag);
+export const bareEtag = (etag: string): string => etag.replace(/^"|"$/g, '');
+
+/** No such upload. Ceph calls it NoSuchKey. A missing bucket is an error. */
+const isGone = (error: unknown): boolean => statusOf(error) === 404 && nameOf(error) !== 'NoSuchBucket';
+export const isUnsupported = (error: unknown): boolean => statusOf(error) === 501 || nameOf(error) === 'NotImplemented';
+
+export class S3Uploads {
+  readonly bucket: S3Bucket;
+
+  constructor(bucket: S3Bucket) {
+    this.bucket = bucket;
+  }
+
+  /** The id of a new upload to `key`. Not retried: of an attempt whose answer is lost somebody has to know. */
+  async begin(key: string, signal?: AbortSignal): Promise<string> {
+    const { CreateMultipartUploadCommand } = await s3Sdk();
+    const { bucket } = this;
+    return bucket.once(
+      'begin an upload to',
+      key,
+      async (client, options) => {
+        const { UploadId } = await client.send(
+          new CreateMultipartUploadCommand({ ...bucket.common, Key: key, ContentType: 'application/octet-stream' }),
+          options,
+        );
+        if (UploadId) return UploadId;
+        throw remoteError('store', 'begin an upload to', `${bucket.uri}${key}`, {
+          kind: 'protocol',
+          reason: 'the answer has no upload id',
+        });
+      },
+      signal,
+    );
+  }
+
+  /** Sends one part with its MD5, which the store compares; null where the upload is gone. `number` from 1. */
+  async part(
+    key: string,
+    id: string,
+    number: number,
+    bytes: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<UploadedPart | null> {
+    const { UploadPartCommand } = await s3Sdk();
+    const { bucket } = this;
+    const md5 = base64Md5(bytes);
+    return bucket.call<UploadedPart | null>(
+      'write',
+      key,
+      async (client, options) => {
+        const { ETag = '' } = await client.send(
+          new UploadPartCommand({
+            ...bucket.common,
+            Key: key,
+            UploadId: id,
+            PartNumber: number,
+            Body: bytes,
+            ContentLength: bytes.length,
+            ContentMD5: md5,
+          }),
+          options,
+        );
+        if (isMd5(ETag) && bareEtag(ETag) !== hexOf(md5)) {
+          throw remoteError('store', 'write', `${bucket.uri}${key}`, {
+            kind: 'network',
+            reason: `part ${number} arrived with MD5 ${bareEtag(ETag)} instead of ${hexOf(md5)}`,
+          });
+        }
+        return { size: bytes.length, md5: hexOf(md5), etag: ETag };
+      },
+      signal,
+      (error) => (isGone(error) ? null : undefined),
+    );
+  }
+
+  /** Sizes and ETags of the parts that the store has, in order; null where the upload is gone. */
+  async parts(
+    key: string,
+    id: string,
+    signal?: AbortSignal,
+  ): Promise<readonly { size: number; etag: string }[] | null> {
+    const { ListPartsCommand } = await s3Sdk();
+    const { bucket } = this;
+    const found: { size: number; etag: string }[] = [];
+    let marker: string | undefined;
+    do {
+      const page = await bucket.call(
+        'look at the upload to',
+        key,
+        (client, options) =>
+          client.send(
+            new ListPartsCommand({
+              ...bucket.common,
+              Key: key,
+              UploadId: id,
+              ...(marker === undefined ? {} : { PartNumberMarker: marker }),
+            }),
+            options,
+          ),
+        signal,
+        (error) => (isGone(error) ? ({ $metadata: {}, UploadId: '' } as const) : undefined),
+      );
+      if (page.UploadId === '') return null;
+      for (const { Size = 0, ETag = '' } of page.Parts ?? []) found.push({ size: Size, etag: ETag });
+      marker = page.IsTruncated ? page.NextPartNumberMarker : undefined;
+    } while (marker !== undefined);
+    return found;
+  }
+
+  /** Makes the parts one visible object. With `onlyIfAbsent` the condition is sent; whether it is kept is the store's. */
+  async complete(
+    key: string,
+    id: string,
+    parts: readonly Pick<UploadedPart, 'etag'>[],
+    onlyIfAbsent: boolean,
+    signal?: AbortSignal,
+  ): Promise<Completed> {
+    const { CompleteMultipartUploadCommand } = await s3Sdk();
+    const { bucket } = this;
+    return bucket.call<Completed>(
+      'publish',
+      key,
+      async (client, options) => {
+        await client.send(
+          new CompleteMultipartUploadCommand({
+            ...bucket.common,
+            Key: key,
+            UploadId: id,
+            ...(onlyIfAbsent ? { IfNoneMatch: '*' } : {}),
+            MultipartUpload: { Parts: parts.map(({ etag }, i) => ({ PartNumber: i + 1, ETag: etag })) },
+          }),
+          options,
+        );
+        return 'completed';
+      },
+      signal,
+      (error) => {
+        if (statusOf(error) === 412) return 'exists';
+        // 409: another request on this key came in between; S3 says that the upload has to be made again.
+        if (isGone(error) || statusOf(error) === 409) return 'gone';
+        return onlyIfAbsent && isUnsupported(error) ? 'unsupported' : undefined;
+      },
+    );
+  }
+
+  /** Forgets an upload with its parts; that it is gone already is fine. Whether it was there. */
+  async abort(key: string, id: string, signal?: AbortSignal): Promise<boolean> {
+    const { AbortMultipartUploadCommand } = await s3Sdk();
+    const { bucket } = this;
+    return bucket.call(
+      'abort the upload to',
+      key,
+      async (client, options) => {
+        await client.send(new AbortMultipartUploadCommand({ ...bucket.common, Key: key, UploadId: id }), options);
+        return true;
+      },
+      signal,
+      (error) => (isGone(error) ? false : undefined),
+    );
+  }
+
+  /** Uploads under way to keys that begin with `prefix`, and the store's clock (ms since 1970; null where it has none). */
+  async list(prefix: string, signal?: AbortSignal): Promise<{ uploads: OpenUpload[]; nowMs: number | null }> {
+    const sdk = await s3Sdk();
+    const { bucket } = this;
+    const uploads: OpenUpload[] = [];
+    let nowMs: number | null = null;
+    let markers: { KeyMarker?: string; UploadIdMarker?: string } | null = {};
+    while (markers !== null) {
+      const command: ListMultipartUploadsCommand = new sdk.ListMultipartUploadsCommand({
+        ...bucket.common,
+        Prefix: prefix,
+        ...markers,
+      });
+      // Headers of an answer are nowhere in the SDK's output.
+      command.middlewareStack.add(
+        (next) => async (args) => {
+          const result = await next(args);
+          const { headers } = result.response as { headers?: Record<string, string> };
+          nowMs = Date.parse(headers?.date ?? '') || null;
+          return result;
+        },
+        { step: 'deserialize', priority: 'low' },
+      );
+      const page: ListMultipartUploadsCommandOutput = await bucket.call(
+        'list the uploads below',
+        prefix,
+        (client, options) => client.send(command, options),
+        signal,
+      );
+      for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
+        if (Key !== undefined && UploadId !== undefined) {
+          uploads.push({ key: Key, id: UploadId, initiatedMs: Initiated?.getTime() ?? null });
+        }
+      }
+      const next = {
+        ...(page.NextKeyMarker ? { KeyMarker: page.NextKeyMarker } : {}),
+        ...(page.NextUploadIdMarker ? { UploadIdMarker: page.NextUploadIdMarker } : {}),
+      };
+      markers = page.IsTruncated && page.NextKeyMarker ? next : null;
+    }
+    return { uploads, nowMs };
+  }
+}

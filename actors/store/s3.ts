@@ -1,0 +1,363 @@
+/**
+ * Bronze in a bucket that speaks S3. Data objects are multipart uploads to their final key, invisible until completed
+ * with `If-None-Match: *`; small objects are put with the same condition. Where a store does not keep the condition,
+ * which is probed at the start, a *fence* does: every other upload to the key is aborted before looking and completing,
+ * so that a late request of a dead process finds nothing to complete. It must never overwrite or delete what is
+ * published, and never take an error for "not there".
+ */
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import * as z from 'zod';
+import { BronzeError } from '../../machines/errors.ts';
+import type { StoredPart } from '../../machines/protocol.ts';
+import { throwIfCancelled } from '../bounded.ts';
+import { ensureFolder, readSmall, replaceFile } from '../durable.ts';
+import { type FileOps, fileError } from '../files.ts';
+import { parseJson, prettyJson } from '../json.ts';
+import { killPoint } from '../kill-points.ts';
+import type { Conditions, StagingSpec, StoreSpec } from '../ports.ts';
+import { remoteError } from '../remote/faults.ts';
+import { S3Bucket } from '../remote/s3-bucket.ts';
+import { s3Sdk, statusOf } from '../remote/s3-client.ts';
+import { BucketStore } from './bucket-store.ts';
+import { appendLine, journalPath, type LeftUploads, readJournalOf, removeJournal } from './s3-journal.ts';
+import { parseHandle } from './s3-staging.ts';
+import { bareEtag, type Completed, isUnsupported, S3Uploads } from './s3-uploads.ts';
+import { randomLabel, STAGING_FOLDER } from './staging-names.ts';
+
+const DAY_MS = 86_400_000;
+/** What a probe found, beside the checkpoints: `plan` says it without touching the store. */
+const CONDITIONS_FILE = 'store-conditions.json';
+const LIMIT = 1024 * 1024;
+
+const conditionsSchema = z.record(z.string(), z.object({ create: z.boolean(), publish: z.boolean() }));
+
+type S3Spec = Extract<StoreSpec, { backend: 's3' }>;
+
+export class S3Store extends BucketStore {
+  readonly #spec: S3Spec;
+  readonly #files: FileOps;
+  readonly #bucket: S3Bucket;
+  readonly #uploads: S3Uploads;
+  /** Chain prefix → nonce of the lock's holder in this process. */
+  readonly #owners = new Map<string, string>();
+  #probing: Promise<Conditions> | null = null;
+
+  constructor(spec: S3Spec, files: FileOps) {
+    const bucket = new S3Bucket(spec.place, 'store');
+    super(bucket, spec.prefix);
+    this.#spec = spec;
+    this.#files = files;
+    this.#bucket = bucket;
+    this.#uploads = new S3Uploads(bucket);
+  }
+
+  /** Probes which conditions the store keeps, in keys of its own. */
+  async prepare(): Promise<void> {
+    await this.#conditions();
+  }
+
+  async conditions(): Promise<Conditions | null> {
+    if (this.#probing !== null) return this.#probing;
+    return (await this.#remembered())[this.#placeKey] ?? null;
+  }
+
+  async create(key: string, bytes: Uint8Array, signal?: AbortSignal): Promise<'created' | 'exists'> {
+    throwIfCancelled(signal);
+    const full = this.fullKey(key);
+    killPoint('create:before-write');
+    const { create } = await this.#conditions(signal);
+    killPoint('create:before-link');
+    let outcome = create ? await this.#put(full, bytes, signal) : 'unsupported';
+    if (outcome === 'unsupported') outcome = await this.#createFenced(key, bytes, signal);
+    if (outcome === 'created') killPoint('create:after-link');
+    return outcome;
+  }
+
+  /** Parts are durable when they are acknowledged: what the store has must be what was sent. */
+  async stage(handle: string, bytes: number, signal?: AbortSignal): Promise<void> {
+    throwIfCancelled(signal);
+    const { key, upload, parts } = parseHandle(handle);
+    killPoint('stage:before-fsync');
+    const stored = await this.#uploads.parts(this.fullKey(key), upload, signal);
+    if (stored === null) throw gone(key, 'its upload is not there');
+    const size = stored.reduce((sum, part) => sum + part.size, 0);
+    if (size !== bytes) throw gone(key, `it has ${size} bytes and not the ${bytes} that were written`);
+    const differs = stored.findIndex(({ etag }, i) => bareEtag(etag) !== bareEtag(parts[i]?.etag ?? ''));
+    if (differs >= 0 || stored.length !== parts.length)
+      throw gone(key, `part ${differs + 1} is not the one that was sent`);
+    killPoint('stage:after-fsync');
+  }
+
+  async publish(handle: string, key: string, signal?: AbortSignal): Promise<'published' | 'exists'> {
+    throwIfCancelled(signal);
+    const { key: staged, upload, parts } = parseHandle(handle);
+    if (staged !== key) throw new BronzeError('INTERNAL', `what is staged for ${staged} cannot be published as ${key}`);
+    const full = this.fullKey(key);
+    const conditions = await this.#conditions(signal);
+    killPoint('publish:before-link');
+    let outcome = conditions.publish
+      ? await this.#uploads.complete(full, upload, parts, true, signal)
+      : await this.#completeFenced(full, upload, parts, signal);
+    // Also where the store aborted it for a condition that it kept only now.
+    if (outcome === 'unsupported') outcome = await this.#completeFenced(full, upload, parts, signal);
+    if (outcome === 'completed') {
+      killPoint('publish:after-link');
+      await this.#ended(full, upload);
+      killPoint('publish:after-unlink');
+      return 'published';
+    }
+    if (outcome === 'exists' || (await this.#bucket.look(full, signal)) !== null) return 'exists';
+    throw gone(key, 'its upload is not there any more');
+  }
+
+  async discard(handles: readonly string[], signal?: AbortSignal): Promise<void> {
+    for (const handle of handles) {
+      throwIfCancelled(signal);
+      const { key, upload } = parseHandle(handle);
+      const full = this.fullKey(key);
+      await this.#uploads.abort(full, upload, signal);
+      await this.#ended(full, upload);
+    }
+  }
+
+  stagingSpec(chainPrefix: string, owner: string): StagingSpec {
+    this.#owners.set(chainPrefix, owner);
+    const { place, prefix } = this.#spec;
+    return { backend: 's3', place, prefix, owner, journal: this.#journal(chainPrefix, owner) };
+  }
+
+  /**
+   * Aborts the uploads that `owners` left, by their journals, and those that nobody knows and that are older than a day
+   * by the store's clock. Of a key in a journal without an id (death between beginning and writing down) every upload
+   * that no journal here knows is aborted: should it be a copier's on another host, it builds again.
+   */
+  async sweep(chainPrefix: string, owners: readonly string[], signal?: AbortSignal): Promise<number> {
+    const own = this.#owners.get(chainPrefix);
+    const left = new Map<string, LeftUploads>();
+    for (const owner of new Set(owners)) left.set(owner, await this.#left(chainPrefix, owner));
+    const ours = own === undefined || owners.includes(own) ? null : await this.#left(chainPrefix, own);
+    const { uploads, nowMs } = await this.#uploads.list(this.fullFolder(chainPrefix), signal);
+    const dead = new Set([...left.values()].flatMap(({ open }) => open.map(({ id }) => id)));
+    const intended = new Set([...left.values()].flatMap((journal) => journal.intended));
+    let removed = 0;
+    for (const { key, id, initiatedMs } of uploads) {
+      if (ours?.known.has(id)) continue;
+      const old = nowMs !== null && initiatedMs !== null && nowMs - initiatedMs > DAY_MS;
+      if (!dead.has(id) && !intended.has(key) && !old) continue;
+      throwIfCancelled(signal);
+      killPoint('sweep:before-unlink');
+      if (await this.#uploads.abort(key, id, signal)) removed += 1;
+    }
+    // Only now: a death before this leaves the journal to the next holder.
+    for (const owner of left.keys()) {
+      const path = this.#journal(chainPrefix, owner);
+      if (path !== null) await removeJournal(this.#files, path);
+    }
+    return removed;
+  }
+
+  partsOf(handle: string): readonly StoredPart[] {
+    return parseHandle(handle).parts.map(({ size, md5 }) => ({ size, md5 }));
+  }
+
+  // ── journals ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #journal(chainPrefix: string, owner: string): string | null {
+    const { stateDir } = this.#spec;
+    return stateDir === null ? null : journalPath(stateDir, chainPrefix, owner);
+  }
+
+  async #left(chainPrefix: string, owner: string): Promise<LeftUploads> {
+    const path = this.#journal(chainPrefix, owner);
+    return path === null ? { open: [], intended: [], known: new Set() } : readJournalOf(this.#files, path);
+  }
+
+  /** Notes that an upload is over, where this process keeps the chain's journal. */
+  async #ended(full: string, upload: string): Promise<void> {
+    const key = full.slice(this.prefix.length);
+    for (const [chainPrefix, owner] of this.#owners) {
+      const path = key.startsWith(chainPrefix) ? this.#journal(chainPrefix, owner) : null;
+      // Only to spare the sweep a request: that it cannot be written must not fail what is done already.
+      if (path !== null) await appendLine(this.#files, path, { ended: upload }, false).catch(() => undefined);
+    }
+  }
+
+  // ── writing ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A conditional put. 409 is another request on this key at the same moment: asked again. */
+  async #put(full: string, bytes: Uint8Array, signal?: AbortSignal): Promise<'created' | 'exists' | 'unsupported'> {
+    const { PutObjectCommand } = await s3Sdk();
+    const bucket = this.#bucket;
+    return bucket.call<'created' | 'exists' | 'unsupported'>(
+      'create',
+      full,
+      async (client, options) => {
+        await client.send(
+          new PutObjectCommand({
+            ...bucket.common,
+            Key: full,
+            Body: bytes,
+            ContentLength: bytes.length,
+            ContentMD5: createHash('md5').update(bytes).digest('base64'),
+            ContentType: full.endsWith('.json') ? 'application/json' : 'application/octet-stream',
+            IfNoneMatch: '*',
+          }),
+          options,
+        );
+        return 'created';
+      },
+      signal,
+      (error) => {
+        if (statusOf(error) === 412) return 'exists';
+        if (isUnsupported(error)) return 'unsupported';
+        if (statusOf(error) !== 409) return undefined;
+        throw remoteError('store', 'create', `${bucket.uri}${full}`, {
+          kind: 'busy',
+          reason: 'another request on this key came in between',
+        });
+      },
+    );
+  }
+
+  /** A small object through an upload of one part, where the store does not keep the condition on a put. */
+  async #createFenced(key: string, bytes: Uint8Array, signal?: AbortSignal): Promise<'created' | 'exists'> {
+    const full = this.fullKey(key);
+    for (let attempt = 1; ; attempt++) {
+      if ((await this.#bucket.look(full, signal)) !== null) return 'exists';
+      const upload = await this.#beginNoted(key, full, signal);
+      const part = await this.#uploads.part(full, upload, 1, bytes, signal);
+      const outcome = part === null ? 'gone' : await this.#completeFenced(full, upload, [part], signal);
+      if (outcome === 'completed') {
+        await this.#ended(full, upload);
+        return 'created';
+      }
+      await this.#uploads.abort(full, upload, signal);
+      await this.#ended(full, upload);
+      if (outcome === 'exists') return 'exists';
+      // Somebody else's fence took it; whoever is first stands there now, or the next turn is ours.
+      if (attempt === FENCE_ATTEMPTS) {
+        throw remoteError('store', 'create', `${this.#bucket.uri}${full}`, {
+          kind: 'busy',
+          reason: 'other copiers abort its upload again and again',
+        });
+      }
+    }
+  }
+
+  async #beginNoted(key: string, full: string, signal?: AbortSignal): Promise<string> {
+    const chain = [...this.#owners].find(([chainPrefix]) => key.startsWith(chainPrefix));
+    const path = chain === undefined ? null : this.#journal(chain[0], chain[1]);
+    const label = `create.${randomLabel()}`;
+    if (path !== null) await appendLine(this.#files, path, { label, key: full }, true);
+    const upload = await this.#uploads.begin(full, signal);
+    if (path !== null) await appendLine(this.#files, path, { label, upload }, true);
+    return upload;
+  }
+
+  /**
+   * The fence. Order matters: abort what could still be completed, then look, then complete. Of two that do this at
+   * once, each aborts the other before it looks, so that at most one of them finds its upload when it completes.
+   */
+  async #completeFenced(
+    full: string,
+    upload: string,
+    parts: Parameters<S3Uploads['complete']>[2],
+    signal?: AbortSignal,
+  ): Promise<'completed' | 'exists' | 'gone'> {
+    const { uploads } = await this.#uploads.list(full, signal);
+    for (const { key, id } of uploads) {
+      if (key === full && id !== upload) await this.#uploads.abort(full, id, signal);
+    }
+    if ((await this.#bucket.look(full, signal)) !== null) return 'exists';
+    const outcome = await this.#uploads.complete(full, upload, parts, false, signal);
+    return outcome === 'unsupported' ? 'gone' : outcome;
+  }
+
+  // ── conditions ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  get #placeKey(): string {
+    const { endpoint, bucket } = this.#spec.place;
+    return `${endpoint ?? 'aws'} ${bucket}`;
+  }
+
+  #conditions(signal?: AbortSignal): Promise<Conditions> {
+    this.#probing ??= this.#probe(signal).catch((error: unknown) => {
+      this.#probing = null;
+      throw error;
+    });
+    return this.#probing;
+  }
+
+  /** Creates the same key twice, both ways, as a copier and its rival would, in keys of its own that it removes. */
+  async #probe(signal?: AbortSignal): Promise<Conditions> {
+    await this.#bucket.check(this.prefix, signal);
+    const base = `${this.prefix}${STAGING_FOLDER}/probe-${randomLabel()}`;
+    const small = `${base}.create`;
+    const large = `${base}.publish`;
+    try {
+      const twice = async <T>(attempt: () => Promise<T>): Promise<[T, T]> => [await attempt(), await attempt()];
+      const puts = await twice(() => this.#put(small, Buffer.from('probe'), signal));
+      const uploads = await twice(() => this.#tryUpload(large, signal));
+      const create = puts[0] === 'created' && puts[1] === 'exists';
+      const publish = uploads[0] === 'completed' && uploads[1] === 'exists';
+      const found = { create, publish };
+      await this.#remember(found);
+      return found;
+    } finally {
+      // Not the signal's business: what was put there is taken away.
+      for (const key of [small, large]) await this.#remove(key).catch(() => undefined);
+    }
+  }
+
+  async #tryUpload(full: string, signal?: AbortSignal): Promise<Completed> {
+    const upload = await this.#uploads.begin(full, signal);
+    try {
+      const part = await this.#uploads.part(full, upload, 1, Buffer.from('probe'), signal);
+      return part === null ? 'gone' : await this.#uploads.complete(full, upload, [part], true, signal);
+    } finally {
+      await this.#uploads.abort(full, upload).catch(() => undefined);
+    }
+  }
+
+  /** Only what a probe put there. */
+  async #remove(full: string): Promise<void> {
+    const { DeleteObjectCommand } = await s3Sdk();
+    const bucket = this.#bucket;
+    await bucket.call('remove', full, (client, options) =>
+      client.send(new DeleteObjectCommand({ ...bucket.common, Key: full }), options),
+    );
+  }
+
+  async #remembered(): Promise<Record<string, Conditions>> {
+    const { stateDir } = this.#spec;
+    if (stateDir === null) return {};
+    try {
+      const bytes = await readSmall(this.#files, join(stateDir, CONDITIONS_FILE), LIMIT);
+      return bytes === null ? {} : conditionsSchema.parse(parseJson(bytes));
+    } catch {
+      // Only what `plan` says; the next probe writes it again.
+      return {};
+    }
+  }
+
+  async #remember(found: Conditions): Promise<void> {
+    const { stateDir } = this.#spec;
+    if (stateDir === null) return;
+    const known = await this.#remembered();
+    const before = known[this.#placeKey];
+    if (before?.create === found.create && before.publish === found.publish) return;
+    try {
+      await ensureFolder(this.#files, stateDir);
+      await replaceFile(this.#files, stateDir, CONDITIONS_FILE, prettyJson({ ...known, [this.#placeKey]: found }));
+    } catch (error) {
+      throw fileError('state', 'write', join(stateDir, CONDITIONS_FILE), error);
+    }
+  }
+}
+
+/** Turns in which somebody else's fence may take an upload of ours. */
+const FENCE_ATTEMPTS = 5;
+
+const gone = (key: string, why: string): BronzeError =>
+  new BronzeError('STAGED_GONE', `what was staged for ${key} cannot be used: ${why}`, { details: { object: key } });

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { BronzeError } from '../../machines/errors.ts';
 import { collectBody } from './body.ts';
-import type { Bucket, ListedPage, ListOptions, ObjectFacts, S3Place } from './bucket.ts';
+import type { Admission, Bucket, ListedPage, ListOptions, ObjectFacts, S3Place } from './bucket.ts';
 import { type RemoteDomain, remoteError } from './faults.ts';
 import { persistently } from './retry.ts';
 import { nameOf, s3Client, s3Error, s3Sdk, statusOf } from './s3-client.ts';
@@ -58,7 +58,7 @@ export class S3Bucket implements Bucket {
     return { Bucket: bucket, ...(requesterPays ? { RequestPayer: 'requester' as const } : {}) };
   }
 
-  async get(key: string, limit: number, signal?: AbortSignal): Promise<Uint8Array | null> {
+  async get(key: string, limit: number, signal?: AbortSignal, admit?: Admission): Promise<Uint8Array | null> {
     const { GetObjectCommand } = await s3Sdk();
     return this.call<Uint8Array | null>(
       'read',
@@ -67,9 +67,12 @@ export class S3Bucket implements Bucket {
         const answer = await client.send(new GetObjectCommand({ ...this.common, Key: key }), options);
         const length = answer.ContentLength ?? null;
         const body = answer.Body as Readable;
-        if (length !== null && length > limit) {
+        try {
+          if (length !== null && length > limit) throw this.#tooLarge(key, length, limit);
+          if (length !== null) admit?.(length);
+        } catch (error) {
           body.destroy();
-          throw this.#tooLarge(key, length, limit);
+          throw error;
         }
         return await collectBody(body, length, limit, signal);
       },

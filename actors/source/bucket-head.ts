@@ -48,6 +48,7 @@ export async function bucketHead(
   const top = newest.starts.at(-1);
   if (top === undefined) return run.found(newest.head);
   if (!newest.whole) {
+    if (enough <= 0) return { ...run.found(newest.head), holeAt: null };
     const step = WINDOW * layout.ledgersPerFile;
     let lanes = 1;
     for (let at = bottom; at < top; lanes = Math.min(lanes * 2, LANES)) {

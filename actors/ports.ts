@@ -35,11 +35,16 @@ export interface LakeSource {
   readonly uri: string;
   /** Finds the layout. Reads `.config.json`; lists only where there is none. */
   open(signal: AbortSignal): Promise<LakeLayout>;
-  /** Lists object names (never bodies) from `from` on to find the head and the unbroken run of ledgers. */
+  /**
+   * Lists object names (never bodies) to find the head and the unbroken run of ledgers from `from` on. Once the run has
+   * `enough` ledgers (where that is given), it need not be followed to its end: `contiguousTo` is then as far as was
+   * seen, and `holeAt` null. Listing 62 million names takes a while: who wants only the head says 0.
+   */
   head(
     layout: LakeLayout,
     from: number,
     signal: AbortSignal,
+    enough?: number,
   ): Promise<{ head: number | null; contiguousTo: number; holeAt: number | null }>;
   /**
    * The objects that hold `range`, in ledger order, in batches, reading ahead within a bounded number of bytes.

@@ -57,12 +57,13 @@ export function collectBody(
       used = end;
     });
     stream.on('error', fail);
+    const onClose = (): void =>
+      fail(new BodyFault(`the body ended after ${used} bytes of ${length ?? 'an unknown number'}`));
     // A connection that is cut shows as `close` without `end`.
-    stream.on('close', () =>
-      fail(new BodyFault(`the body ended after ${used} bytes of ${length ?? 'an unknown number'}`)),
-    );
+    stream.on('close', onClose);
     stream.on('end', () => {
       if (length !== null && used !== length) return fail(new BodyFault(`the body has ${used} bytes, not ${length}`));
+      stream.off('close', onClose);
       settle();
       resolve(whole.subarray(0, used));
     });

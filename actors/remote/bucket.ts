@@ -29,6 +29,12 @@ export interface ListOptions {
   readonly startAfter?: string;
 }
 
+/**
+ * Told the size of an object as soon as it is known, before its body is read, once for each request. What it throws (a
+ * BronzeError that is not retryable) ends the request.
+ */
+export type Admission = (size: number) => void;
+
 /** All keys are full keys in the bucket. Every method throws BronzeError in the codes of the bucket's domain. */
 export interface Bucket {
   /** `s3://name/` or `gs://name/`; no credentials, no endpoint. */
@@ -37,7 +43,7 @@ export interface Bucket {
    * A whole object, its length checked against what was announced and its checksum where the store keeps one. More than
    * `limit` bytes is an error (OBJECT_TOO_LARGE in a source, STORE_IO in a store). Exactly one request where nothing fails.
    */
-  get(key: string, limit: number, signal?: AbortSignal): Promise<Uint8Array | null>;
+  get(key: string, limit: number, signal?: AbortSignal, admit?: Admission): Promise<Uint8Array | null>;
   /** Size and version of an object, without its content. */
   look(key: string, signal?: AbortSignal): Promise<ObjectFacts | null>;
   /** `length` bytes from `offset` of exactly this version; STORE_IO, not retryable, where another stands there now. */

@@ -27,15 +27,17 @@ const shown = (value: unknown): string => {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 };
 
+/** The error for a `.config.json` that has more bytes than are read. */
+export const oversizedConfig = (file: string): BronzeError =>
+  invalid(file, null, `at most ${LAKE_CONFIG_LIMIT} bytes`, 'more');
+
 /**
  * The layout that a `.config.json` says. Fields that are not known are fine.
  * @param file path or URI for messages
  * @throws LAKE_CONFIG_INVALID naming the file and the field
  */
 export function parseLakeConfig(bytes: Uint8Array, file: string): LakeLayout {
-  if (bytes.length > LAKE_CONFIG_LIMIT) {
-    throw invalid(file, null, `at most ${LAKE_CONFIG_LIMIT} bytes`, `${bytes.length} or more`);
-  }
+  if (bytes.length > LAKE_CONFIG_LIMIT) throw oversizedConfig(file);
   let parsed: unknown;
   try {
     parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));

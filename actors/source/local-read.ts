@@ -11,7 +11,8 @@ import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import type { LakeObject } from '../ports.ts';
 import { OBJECT_LIMIT } from '../zstd.ts';
-import { fileCount, fileOf, type LakeFile, type LakeNumbers, type Suffix } from './keys.ts';
+import { fileCount, fileOf, type LakeFile, type LakeNumbers } from './keys.ts';
+import { cancelled, missing, otherSuffix, type SuffixMemory } from './reading.ts';
 
 /** Bytes that are read ahead of the consumer; one larger object is still read, alone. */
 const AHEAD_BYTES = 16 * 1024 * 1024;
@@ -26,11 +27,6 @@ const TURN_MS = 10;
 
 /** A named pipe in place of an object must not block the thread that opens it. */
 export const READ_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
-
-/** The suffix that worked last; shared by all reads of a lake. */
-export interface SuffixMemory {
-  suffix: Suffix;
-}
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | null)?.code ?? '';
 
@@ -51,18 +47,6 @@ export function sourceError(error: unknown, object: string): BronzeError {
     retryable: !SHAPES.has(code),
   });
 }
-
-/** @throws CANCELLED where the work is no longer wanted */
-export const cancelled = (signal: AbortSignal): void => {
-  if (signal.aborted) throw new BronzeError('CANCELLED', 'reading the lake was cancelled', { cause: signal.reason });
-};
-
-const otherSuffix = (suffix: Suffix): Suffix => (suffix === 'zst' ? 'zstd' : 'zst');
-
-const missing = (file: LakeFile, suffix: Suffix): BronzeError =>
-  new BronzeError('LEDGER_MISSING', `ledger ${file.first} is not in the lake: there is no ${file.stem}${suffix}`, {
-    details: { ledger: file.first, object: `${file.stem}${suffix}` },
-  });
 
 const tooLarge = (key: string, size: number): BronzeError =>
   new BronzeError('OBJECT_TOO_LARGE', `${key} has ${size} bytes, more than ${OBJECT_LIMIT}`, {

@@ -8,27 +8,20 @@ import { pathToFileURL } from 'node:url';
 import { BronzeError } from '../../machines/errors.ts';
 import type { LakeHead, LedgerRange } from '../../machines/protocol.ts';
 import type { LakeLayout, LakeObject, LakeSource, SourceSpec } from '../ports.ts';
+import { findLayout } from './find-layout.ts';
 import {
   fileRange,
   LAKE_CONFIG_KEY,
   type LakeNumbers,
   MAX_LEDGER,
-  parseFileName,
   parseFolderName,
   partitionFolder,
   partitionRange,
 } from './keys.ts';
-import {
-  configuredLayout,
-  LAKE_CONFIG_LIMIT,
-  layoutFromNames,
-  misconfigured,
-  misfit,
-  notALake,
-  parseLakeConfig,
-} from './lake-config.ts';
-import { cancelled, LocalReader, READ_FLAGS, type SuffixMemory, sourceError } from './local-read.ts';
-import { fileStarts, RunOfFiles } from './run-of-files.ts';
+import { LAKE_CONFIG_LIMIT, notALake, parseLakeConfig } from './lake-config.ts';
+import { LocalReader, READ_FLAGS, sourceError } from './local-read.ts';
+import { cancelled, type SuffixMemory } from './reading.ts';
+import { fileStarts, KnownRun, RunOfFiles } from './run-of-files.ts';
 
 const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException | null)?.code === 'ENOENT';
 
@@ -39,8 +32,7 @@ export class LocalLake implements LakeSource {
   readonly #configured: LakeNumbers | null;
   readonly #memory: SuffixMemory = { suffix: 'zst' };
   #remembers = false;
-  /** An unbroken run that was listed before: objects of a lake stay, so following the head need not list it again. */
-  #run: LedgerRange | null = null;
+  readonly #run = new KnownRun();
 
   constructor(spec: Extract<SourceSpec, { mode: 'local' }>) {
     this.#root = resolve(spec.path);
@@ -58,31 +50,19 @@ export class LocalLake implements LakeSource {
       throw new BronzeError('LAKE_NOT_FOUND', `there is no lake at ${this.#root}`, { details: { object: this.#root } });
     }
     cancelled(signal);
-    const folders = names.filter((name) => parseFolderName(name) !== null);
-    const rootFiles = names.filter((name) => parseFileName(name) !== null);
-    if (this.#configured !== null) {
-      const seen = folders[0] ?? rootFiles[0];
-      if (seen === undefined) throw notALake(this.#root);
-      const stray = misfit(this.#configured, seen, folders.length > 0);
-      if (stray !== null) throw misconfigured(this.#configured, this.#root, stray);
-      return configuredLayout(this.#configured, parseFileName(rootFiles[0] ?? '')?.suffix ?? 'zst');
-    }
-    return layoutFromNames(
-      {
-        folders: folders.map(parseFolderName).filter((range) => range !== null),
-        rootFiles,
-        folderFiles: await this.#firstFiles(folders, signal),
-      },
-      this.#root,
-    );
+    const filesIn = async (folder: string): Promise<readonly string[]> => {
+      cancelled(signal);
+      return (await this.#list(folder)) ?? [];
+    };
+    return findLayout(names, this.#configured, filesIn, this.#root);
   }
 
   /** @throws SOURCE_DENIED, SOURCE_READ, LAKE_NOT_FOUND, CANCELLED */
   async head(layout: LakeLayout, from: number, signal: AbortSignal): Promise<LakeHead> {
     // No lake holds ledger 0 or 1.
     const first = Math.max(2, from);
-    const known = this.#run !== null && first >= this.#run.start && first <= this.#run.end + 1 ? this.#run : null;
-    const run = new RunOfFiles(layout, known === null ? first : known.end + 1);
+    const unknown = this.#run.goOnFrom(first);
+    const run = new RunOfFiles(layout, unknown);
     let head: number | null = null;
     const see = (starts: readonly number[]): void => {
       const last = starts.at(-1);
@@ -112,7 +92,7 @@ export class LocalLake implements LakeSource {
       };
       // Newest first: the newest folder that has an object holds the head.
       for (let i = folders.length - 1; i >= 0 && head === null; i -= 1) see(await starts(folders[i] as number));
-      const begin = partitionRange(layout, known === null ? first : Math.min(known.end + 1, MAX_LEDGER)).start;
+      const begin = partitionRange(layout, Math.min(unknown, MAX_LEDGER)).start;
       for (const folder of folders) {
         if (folder < begin) continue;
         const found = await starts(folder);
@@ -121,7 +101,7 @@ export class LocalLake implements LakeSource {
       }
     }
     const answer = run.found(head);
-    if (answer.contiguousTo >= first) this.#run = { start: known?.start ?? first, end: answer.contiguousTo };
+    this.#run.reached(first, answer.contiguousTo);
     return answer;
   }
 
@@ -161,16 +141,5 @@ export class LocalLake implements LakeSource {
       if (isMissing(error)) return null;
       throw sourceError(error, folder === '' ? this.#root : folder);
     }
-  }
-
-  /** Object names of the newest partition folder that has some. */
-  async #firstFiles(folders: readonly string[], signal: AbortSignal): Promise<string[]> {
-    // Names are reversed: ascending is newest first.
-    for (const folder of [...folders].sort()) {
-      cancelled(signal);
-      const files = ((await this.#list(folder)) ?? []).filter((name) => parseFileName(name) !== null);
-      if (files.length > 0) return files;
-    }
-    return [];
   }
 }

@@ -1,8 +1,12 @@
-// The source suite on every adapter: one line each.
+// The source suite on every adapter.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { afterAll, beforeAll } from 'vitest';
 import { openSource } from '../../actors/source/index.ts';
 import { tempFolder } from '../support/bronze.ts';
+import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
+import { lakeSpec, useCredentials } from '../support/s3-lakes.ts';
+import { describeServers, makeBucket, type TestBucket } from '../support/servers.ts';
 import { type LakeUnderTest, sourceConformance } from './source.ts';
 
 sourceConformance('local', (): LakeUnderTest => {
@@ -17,4 +21,28 @@ sourceConformance('local', (): LakeUnderTest => {
     source: (configured) => openSource({ mode: 'local', path, configured: configured ?? null }),
     unreadable: () => openSource({ mode: 'local', path: broken, configured: null }),
   };
+});
+
+describeServers('source', (server) => {
+  useCredentials(server);
+  let bucket: TestBucket;
+  let refusing: FaultProxy;
+  let made = 0;
+  beforeAll(async () => {
+    bucket = await makeBucket(server);
+    refusing = await startFaultProxy(server.endpoint);
+    refusing.rules.push({ fault: { kind: 'answer', status: 403, body: '<Error><Code>AccessDenied</Code></Error>' } });
+  });
+  afterAll(() => refusing.close());
+
+  sourceConformance('s3', (): LakeUnderTest => {
+    // Beside other lakes, one of which has a name that begins in the same way.
+    made += 1;
+    const prefix = `lakes/${made}/`;
+    return {
+      put: (key, bytes) => bucket.put(`${prefix}${key}`, bytes),
+      source: (configured) => openSource(lakeSpec(server, bucket.name, prefix, { configured: configured ?? null })),
+      unreadable: () => openSource(lakeSpec(server, bucket.name, prefix, { endpoint: refusing.url })),
+    };
+  });
 });

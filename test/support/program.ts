@@ -175,6 +175,8 @@ export class Scene {
   readonly state = join(this.root, 'state');
   readonly backup = join(this.root, 'pas-backup');
   settings: Settings;
+  /** Of every program that is started here; nothing of this process's reaches them. */
+  readonly environment: Record<string, string> = {};
 
   /** `storage`: that of another scene; its own where none is given. */
   constructor(lake: string, era: Settings | readonly Settings[], more: Settings = {}, storage?: string) {
@@ -230,7 +232,8 @@ export class Scene {
   }
 
   /** Starts any command with the scene's configuration. */
-  start(command: string, { settings = {}, args = [], env = {} }: RunChoices = {}): Running {
+  start(command: string, { settings = {}, args = [], env: more = {} }: RunChoices = {}): Running {
+    const env = { ...this.environment, ...more };
     const words = [command, '--config', this.config(settings), ...args];
     if (command !== 'run') return new Running(words, { cwd: this.root, env });
     const summary = join(this.root, `summary-${++summaries}.json`);
@@ -243,9 +246,9 @@ export class Scene {
 
   /** Any words of a command line, in the scene's folder; an object at the end is its environment. */
   command(...words: readonly (string | Record<string, string>)[]): Promise<Outcome> {
-    const env = words.find((word) => typeof word === 'object');
+    const env = { ...this.environment, ...words.find((word) => typeof word === 'object') };
     const args = words.filter((word) => typeof word === 'string');
-    return new Running(args, { cwd: this.root, ...(env ? { env } : {}) }).done;
+    return new Running(args, { cwd: this.root, env }).done;
   }
 
   /** Starts a run with these settings changed for good. */

@@ -48,6 +48,8 @@ export interface TestBucket {
   get(key: string): Promise<Buffer | null>;
   /** Every key under a prefix, in byte order. */
   list(prefix?: string): Promise<string[]>;
+  /** What tells each object's content and writing apart from any other: ETag and time, or generation. */
+  versions(prefix?: string): Promise<Record<string, string>>;
   delete(key: string): Promise<void>;
   uploads(prefix?: string): Promise<RawUpload[]>;
   /** Ends an unfinished upload, as a lifecycle rule does. */
@@ -132,6 +134,18 @@ export async function makeBucket(server: S3Server): Promise<TestBucket> {
       } while (ContinuationToken !== undefined);
       return keys;
     },
+    async versions(Prefix = '') {
+      const found: Record<string, string> = {};
+      let ContinuationToken: string | undefined;
+      do {
+        const page = await s3.send(new ListObjectsV2Command({ Bucket, Prefix, ContinuationToken }));
+        for (const { Key, ETag, LastModified } of page.Contents ?? []) {
+          found[Key ?? ''] = `${ETag} ${LastModified?.toISOString()}`;
+        }
+        ContinuationToken = page.NextContinuationToken;
+      } while (ContinuationToken !== undefined);
+      return found;
+    },
     async delete(Key) {
       await s3.send(new DeleteObjectCommand({ Bucket, Key }));
     },
@@ -159,7 +173,7 @@ export async function makeGcsBucket(double: GcsDouble): Promise<TestBucket> {
   };
   const objectPath = (key: string): string => `/storage/v1/b/${name}/o/${encodeURIComponent(key)}`;
   await ask('/storage/v1/b?project=p', { method: 'POST', body: JSON.stringify({ name }) });
-  return {
+  const seen: TestBucket = {
     name,
     async put(key, bytes) {
       const path = `/upload/storage/v1/b/${name}/o?uploadType=media&name=${encodeURIComponent(key)}`;
@@ -183,6 +197,10 @@ export async function makeGcsBucket(double: GcsDouble): Promise<TestBucket> {
       } while (pageToken !== undefined);
       return names;
     },
+    async versions(prefix = '') {
+      const names = (await seen.list(prefix)).map((key) => [key, String(double.generation(name, key))] as const);
+      return Object.fromEntries(names);
+    },
     async delete(key) {
       await ask(objectPath(key), { method: 'DELETE' });
     },
@@ -197,4 +215,5 @@ export async function makeGcsBucket(double: GcsDouble): Promise<TestBucket> {
       if (status !== 499) throw new Error(`${path}: ${status}`);
     },
   };
+  return seen;
 }

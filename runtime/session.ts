@@ -116,12 +116,13 @@ export class EraSession {
     this.#lock = lock;
     // Names the owner of whatever is staged from here on, manifests and events included.
     this.#staging = store.stagingSpec(chainPrefix(chain), lock.nonce);
+    // Before anything is read from it: what is no store at all would give a page of something else for an object.
+    await store.prepare();
     // Also where nobody is known to have died here: what is older than a day may be of a machine that is gone.
     const removed = await store.sweep(chainPrefix(chain), lock.orphaned, signal);
     if (lock.orphaned.length > 0) await lock.swept();
     if (removed > 0) this.#log.info({ component: 'store', removed }, 'removed what an earlier run had staged');
     this.#termsAreFixed = await expectBronze(this.#place, this.#setup.terms, signal);
-    await store.prepare();
     const conditions = await store.conditions();
     if (conditions !== null && !(conditions.create && conditions.publish)) {
       this.#log.warn(

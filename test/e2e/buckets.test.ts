@@ -17,8 +17,8 @@ import {
 } from '../support/remote-scene.ts';
 import { describeServer } from '../support/servers.ts';
 
-// Two eras of 22 and 8 partitions and of ledgers of both kinds.
-const CUT: Cut = { start: 20, end: 85, size: 3 };
+// Two eras of three partitions each, and ledgers of both kinds.
+const CUT: Cut = { start: 43, end: 85, size: 8 };
 const PLACES = ['local', 's3', 'gcs'] as const;
 type Where = (typeof PLACES)[number];
 
@@ -59,7 +59,7 @@ describeServer('ceph', 'and the double of GCS, and a local disk', (server) => {
       // Manifests name their source: the only thing in Bronze that differs from place to place.
       const source = readJson(
         (await look(scene)).bronze,
-        'sample/before/v1/ledgers_lcm_raw/range=20-20/_manifest.json',
+        'sample/before/v1/ledgers_lcm_raw/range=43-47/_manifest.json',
       );
       const scheme = { local: 'file://', s3: 's3://', gcs: 'gs://' }[from];
       expect(source.source.startsWith(scheme), source.source).toBe(true);

@@ -63,6 +63,8 @@ export interface EraContext {
   /** A signal asked for the end. */
   readonly draining: boolean;
   readonly spawned: boolean;
+  /** Strict: what earlier runs left is recorded and delivered. Always true otherwise. */
+  readonly caughtUp: boolean;
   readonly summary: EraSummary;
 }
 
@@ -80,6 +82,7 @@ export const emptySummary = (eraId: string): EraSummary => ({
   retries: 0,
   restages: 0,
   crashes: 0,
+  pending: null,
   failure: null,
 });
 
@@ -103,6 +106,7 @@ export const initialContext = (spec: EraSpec): EraContext => ({
   stopBefore: null,
   draining: false,
   spawned: false,
+  caughtUp: spec.catalog !== 'strict' && spec.delivery !== 'strict',
   summary: emptySummary(spec.eraId),
 });
 
@@ -246,7 +250,7 @@ export function isWaiting(context: EraContext): boolean {
 
 /** Everything that was asked for is committed. */
 export const isFinished = (context: EraContext): boolean =>
-  context.frontier > context.target && context.outstanding.length === 0;
+  context.frontier > context.target && context.outstanding.length === 0 && context.caughtUp;
 
 /** Nothing more will come from the workers that the sequencer could still commit. */
 export function isSettled(context: EraContext): boolean {

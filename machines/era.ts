@@ -5,12 +5,12 @@
  * - planning: opens the lake, and finds its head where the era is unbounded. Skipped when nothing is left to copy.
  * - copying: hands partitions to idle workers within the window, passes what is staged on to the sequencer.
  * - awaitingLedgers: unbounded, everything in the lake is committed: polls the head. A declared wait.
- * - draining: no new partitions. After a failure at ledger n, everything before n is still finished and committed;
+ * - draining: no new partitions. The courier is given a limited time for what is left, and what it leaves is counted. After a failure at ledger n, everything before n is still finished and committed;
  *   after a signal, what is staged without a gap is. Then the sequencer discards the rest, and the lock is given back.
  *
  * It decides what is built and in what order; it never makes anything visible and never touches a file.
  */
-import { and, assign, cancel, enqueueActions, not, sendTo, setup } from 'xstate';
+import { and, assign, cancel, enqueueActions, not, sendTo, setup, stopChild } from 'xstate';
 import { courierMachine } from './courier.ts';
 import {
   type EraContext,
@@ -43,6 +43,7 @@ import type {
   EraSummary,
   LakeHead,
   LedgerRange,
+  Pending,
   Recovered,
   SequencerEvent,
   StagedPartition,
@@ -125,7 +126,9 @@ export const eraMachine = setup({
     hasLedgers: ({ context }) => nextOfGrid(context) !== null || context.frontier > context.target,
     isSettled: ({ context }) => isSettled(context),
     isSpawned: ({ context }) => context.spawned,
-    delivers: ({ context }) => context.spawned && context.spec.delivers,
+    hasCourierWork: ({ context }) => context.spec.catalog !== 'none' || context.spec.delivery === 'lenient',
+    leavesWork: ({ context }, params: { rowPending: boolean }) =>
+      params.rowPending || context.spec.delivery === 'lenient',
     hasFailed: ({ context }) => context.failure !== null,
     canRetry: ({ context }, params: { failure: Failure }) =>
       params.failure.retryable && context.failures + 1 < context.spec.retryAttempts,
@@ -206,12 +209,18 @@ export const eraMachine = setup({
           grid: spec.grid,
           recovered: context.recovered as Recovered,
           attests: spec.attests,
+          catalog: spec.catalog,
+          delivery: spec.delivery,
           retryAttempts,
           retryBackoffMs,
         },
       });
       const courierId = courierActorId(eraId);
-      enqueue.spawnChild('courier', { id: courierId, systemId: courierId, input: { eraId, retryBackoffMs } });
+      enqueue.spawnChild('courier', {
+        id: courierId,
+        systemId: courierId,
+        input: { eraId, catalog: spec.catalog, delivery: spec.delivery, retryBackoffMs },
+      });
       const ids = workerIds(spec);
       for (const workerId of ids) {
         enqueue.spawnChild('worker', {
@@ -317,6 +326,13 @@ export const eraMachine = setup({
     endWait: assign(({ context }, params: { actorId: string }) => ({
       waits: without(context.waits, params.actorId),
     })),
+    noteCaughtUp: assign({ caughtUp: true }),
+    /** Bounded by the courier's patience: no stall. */
+    declareDeliveryWait: assign({ waits: ({ context }) => ({ ...context.waits, era: 'delivering what is left' }) }),
+    stopCourier: stopChild(({ context }) => courierActorId(context.spec.eraId)),
+    notePending: assign(({ context }, params: { pending: Pending | null }) => ({
+      summary: { ...context.summary, pending: params.pending },
+    })),
     startDrain: assign({ draining: true }),
     noteOverdueHole: assign({ holeOverdue: true }),
     forgiveCrash: assign({ recentCrashes: ({ context }) => Math.max(context.recentCrashes - 1, 0) }),
@@ -372,7 +388,19 @@ export const eraMachine = setup({
       actions: [{ type: 'takeFailure', params: ({ event }) => event }, 'cancelPointless', 'dispatch', 'progress'],
     },
     'worker.released': { actions: [{ type: 'release', params: ({ event }) => event }, 'dispatch', 'progress'] },
-    'partition.committed': { actions: ['takeCommit', 'tellCounts', 'dispatch', 'progress'] },
+    'partition.committed': [
+      {
+        guard: { type: 'leavesWork', params: ({ event }) => event.facts },
+        actions: [
+          'takeCommit',
+          { type: 'tellCourier', params: { type: 'delivery.queued' } },
+          'tellCounts',
+          'dispatch',
+          'progress',
+        ],
+      },
+      { actions: ['takeCommit', 'tellCounts', 'dispatch', 'progress'] },
+    ],
     'restage.requested': [
       {
         guard: { type: 'mayRestage', params: ({ event }) => event },
@@ -401,6 +429,8 @@ export const eraMachine = setup({
     'sequencer.failed': {
       actions: [{ type: 'stopAtFailure', params: ({ event }) => event }, 'cancelPointless', 'progress'],
     },
+    'sequencer.caught_up': { actions: ['noteCaughtUp', 'progress'] },
+    'courier.failed': { actions: [{ type: 'fail', params: ({ event }) => event }, 'cancelPointless', 'progress'] },
     'drain.requested': { actions: ['startDrain', 'cancelPointless', 'progress'] },
     'hole.overdue': { actions: ['noteOverdueHole', 'progress'] },
     'crash.forgiven': { actions: 'forgiveCrash' },
@@ -549,20 +579,24 @@ export const eraMachine = setup({
         discarding: {
           entry: { type: 'tellSequencer', params: { type: 'sequencer.drain' } },
           on: {
-            'sequencer.drained': [{ guard: 'delivers', target: 'delivering' }, { target: 'closing' }],
+            'sequencer.drained': [{ guard: 'hasCourierWork', target: 'delivering' }, { target: 'closing' }],
           },
         },
         delivering: {
-          entry: { type: 'tellCourier', params: { type: 'courier.drain' } },
+          entry: ['declareDeliveryWait', { type: 'tellCourier', params: { type: 'courier.drain' } }, 'progress'],
           on: { 'courier.drained': 'closing' },
-          after: { courierPatience: 'closing' },
+          after: { courierPatience: { target: 'closing', actions: 'stopCourier' } },
+          exit: 'endOwnWait',
         },
         closing: {
           entry: 'progress',
           invoke: {
             src: 'closeChain',
             input: ({ context }) => ({ eraId: context.spec.eraId }),
-            onDone: 'closed',
+            onDone: {
+              target: 'closed',
+              actions: { type: 'notePending', params: ({ event }) => ({ pending: event.output }) },
+            },
             // What could not be given back is taken over by the next run: its holder is provably dead then.
             onError: 'closed',
           },

@@ -65,6 +65,11 @@ export const CODES = {
   AUDIT_HOLE: data('an event of the audit chain is missing and cannot be re-derived'),
   AUDIT_FORK: data('another event stands in the audit chain for the same partition'),
   AUDIT_ORPHAN: data('an event attests a partition that cannot be restored'),
+  // catalog and delivery
+  CATALOG_UNAVAILABLE: passing('the catalog cannot be reached or does not answer'),
+  CATALOG_CONFLICT: data('the catalog refuses a row: its range overlaps another one, or other content stands there'),
+  DELIVERY_FAILED: passing('the endpoint cannot be reached or does not take an event now'),
+  DELIVERY_REFUSED: data('the endpoint refuses an event for good'),
   // state
   LOCK_HELD: data('another copier works on this chain'),
   STATE_IO: passing('the state folder could not be read or written'),

@@ -120,6 +120,12 @@ export interface AttestedEvent {
   readonly timestamp: string;
 }
 
+/**
+ * How much somebody outside of Bronze holds up a commit. `none`: nobody is there. `lenient`: what it cannot take now is
+ * left to the courier. `strict`: the sequencer waits for it, without end.
+ */
+export type Mode = 'none' | 'lenient' | 'strict';
+
 /** What an era is, as configured, for the machines. */
 export interface EraSpec {
   readonly eraId: string;
@@ -141,8 +147,10 @@ export interface EraSpec {
   readonly respawnLimit: number;
   /** Whether events are written to the audit chain. */
   readonly attests: boolean;
-  /** Whether somebody is waiting for events (an endpoint) or rows (a catalog). */
-  readonly delivers: boolean;
+  /** Whether every partition gets a row in a catalog. */
+  readonly catalog: Mode;
+  /** Whether every event goes to an endpoint; `none` where `attests` is false. */
+  readonly delivery: Mode;
   /** Distinguishes the correlation ids of one process from those of another. */
   readonly runId: string;
 }
@@ -215,7 +223,17 @@ export interface CommitFacts {
   readonly retries: number;
   /** True where nothing had to be written to Bronze for it. */
   readonly alreadyThere: boolean;
+  /** Its catalog row has still to be written. */
+  readonly rowPending: boolean;
   readonly correlationId: string;
+}
+
+/** What the catalog and the endpoint have still to be told of an era. */
+export interface Pending {
+  /** Committed partitions without their row. */
+  readonly rows: number;
+  /** Events that the endpoint has not acknowledged. */
+  readonly events: number;
 }
 
 /** The era threw: XState lets its children run on, so the supervisor ends them, silently, before it starts another. */
@@ -276,7 +294,11 @@ export type EraEvent =
   | { readonly type: 'restage.requested'; readonly range: LedgerRange }
   | { readonly type: 'sequencer.failed'; readonly range: LedgerRange; readonly failure: Failure }
   | { readonly type: 'sequencer.drained' }
-  | { readonly type: 'courier.drained'; readonly left: number }
+  /** Strict: what earlier runs left is recorded and delivered. */
+  | { readonly type: 'sequencer.caught_up' }
+  /** The catalog or the endpoint refuses in a way that no retry can help. */
+  | { readonly type: 'courier.failed'; readonly failure: Failure }
+  | { readonly type: 'courier.drained' }
   | { readonly type: 'drain.requested' }
   | { readonly type: 'hole.overdue' }
   | { readonly type: 'crash.forgiven' }
@@ -301,6 +323,8 @@ export interface EraSummary {
   readonly retries: number;
   readonly restages: number;
   readonly crashes: number;
+  /** What is left for the next run to record and deliver; null = not known. */
+  readonly pending: Pending | null;
   readonly failure: Failure | null;
 }
 
@@ -336,7 +360,8 @@ export interface Effects {
   readonly surveyChain: { input: { eraId: string }; output: EraFacts };
   readonly openLake: { input: { eraId: string }; output: { source: string } };
   readonly findHead: { input: { eraId: string; from: number }; output: LakeHead };
-  readonly closeChain: { input: { eraId: string }; output: null };
+  /** Answers what is still pending; null where that cannot be said. */
+  readonly closeChain: { input: { eraId: string }; output: Pending | null };
   // worker
   readonly buildPartition: {
     input: { eraId: string; workerId: string; job: Job; retries: number };
@@ -358,9 +383,13 @@ export interface Effects {
     input: { eraId: string; range: LedgerRange; chain: ChainHead; expected: AttestedEvent | null };
     output: { attested: boolean; sequence: number; eventHash: string };
   };
-  readonly recordPartition: { input: { eraId: string; range: LedgerRange; eventHash: string | null }; output: null };
+  /** The row of the stored manifest and event. `pending`: it will be written, but not now; no error in any mode. */
+  readonly recordPartition: { input: { eraId: string; range: LedgerRange }; output: { pending: boolean } };
   readonly writeCheckpoint: { input: { eraId: string; range: LedgerRange; checksum: string }; output: null };
   readonly discardStaged: { input: { eraId: string; handles: readonly string[] }; output: null };
-  // courier
-  readonly deliverPending: { input: { eraId: string }; output: { left: number } };
+  // courier; where strict says so, the sequencer
+  /** All rows that are missing, in ledger order. `left`: how many have to wait though nothing failed. */
+  readonly recordPending: { input: { eraId: string }; output: { left: number } };
+  /** All events that were not acknowledged, in order. */
+  readonly deliverPending: { input: { eraId: string }; output: null };
 }

@@ -1,7 +1,7 @@
 /**
  * The sequencer of an era: the only actor that makes anything visible, one partition at a time, in ledger order.
  *
- *   waiting → [verifying →] publishing → sealing → attesting → recording → checkpointing → waiting
+ *   waiting → [verifying →] publishing → sealing → attesting → recording → delivering → checkpointing → waiting
  *
  * - waiting: nothing of the next partition is here yet; later ones are buffered. Left when the next one is staged,
  *   when recovery left work (the agenda), or when the era drains.
@@ -11,11 +11,18 @@
  *   The links to neighbouring eras are looked at before.
  * - sealing, attesting: the manifest, then the event, each derived from what is *stored*. Between the two the links are
  *   looked at again, so that of two eras which finish together the later sees the other.
- * - recording, checkpointing: catalog row, checkpoint.
+ * - recording: the catalog row, where there is a catalog. One that cannot be reached leaves the row to the courier where
+ *   it is lenient; where it is strict, waitingForCatalog tries again without end.
+ * - delivering: where delivery is strict, every event up to this one goes to the endpoint; waitingForDelivery tries
+ *   again without end. Lenient delivery is the courier's. The row comes first: who hears of a partition finds it there.
+ * - checkpointing: only now, so that a strict checkpoint says recorded and delivered, too.
+ *   Where a mode is strict, both are passed through once with no partition in hand, before anything new: what earlier
+ *   runs left is recorded and delivered then.
  * - failed: retries are used up or there is a conflict. Nothing more is committed; waits for the drain.
  * - discarding: on a drain, what is staged and can no longer be committed is removed.
  *
- * Each step has a back-off of its own. It never commits out of order, never deletes what is published, and never
+ * Each step has a back-off of its own, a declared wait. A drain ends it, and the two strict waits, by saying why it had
+ * to wait: what is half committed is left to the next run. It never commits out of order, never deletes what is published, and never
  * decides by what it remembers where it can decide by what is stored.
  */
 import { and, assign, enqueueActions, sendTo, setup } from 'xstate';
@@ -28,6 +35,7 @@ import type {
   EraEvent,
   Grid,
   LedgerEnds,
+  Mode,
   PublishedPartition,
   Recovered,
   SealedPartition,
@@ -40,6 +48,8 @@ import {
   brokenLink,
   type Current,
   commitFacts,
+  mustCatchUp,
+  rangeInHand,
   type SequencerContext,
   takeNext,
 } from './sequencing.ts';
@@ -49,6 +59,8 @@ export interface SequencerInput {
   readonly grid: Grid;
   readonly recovered: Recovered;
   readonly attests: boolean;
+  readonly catalog: Mode;
+  readonly delivery: Mode;
   readonly retryAttempts: number;
   readonly retryBackoffMs: number;
 }
@@ -64,6 +76,17 @@ const retryOrFail = [
   },
   { target: '#sequencer.failed', actions: { type: 'noteFailure', params: failureOf } },
 ] as const;
+
+/** What a strict step does with an error: no number of attempts is too many. */
+const waitOrFail = (wait: 'waitingForCatalog' | 'waitingForDelivery') =>
+  [
+    {
+      guard: { type: 'isPassing', params: failureOf },
+      target: wait,
+      actions: { type: 'noteFailure', params: failureOf },
+    },
+    { target: '#sequencer.failed', actions: { type: 'noteFailure', params: failureOf } },
+  ] as const;
 
 /** The back-off of a step: a declared wait, which a drain cuts short. */
 const waitOutside = {
@@ -86,6 +109,8 @@ export const sequencerMachine = setup({
     sealPartition: effect('sealPartition'),
     attestPartition: effect('attestPartition'),
     recordPartition: effect('recordPartition'),
+    recordPending: effect('recordPending'),
+    deliverPending: effect('deliverPending'),
     writeCheckpoint: effect('writeCheckpoint'),
     discardStaged: effect('discardStaged'),
   },
@@ -103,6 +128,15 @@ export const sequencerMachine = setup({
     isAttestedAlready: ({ context }) => context.current?.item?.kind === 'attested',
     attests: ({ context }) => context.attests,
     hasStaged: ({ context }) => context.buffer.length > 0,
+    mustCatchUp: ({ context }) => mustCatchUp(context),
+    hasCurrent: ({ context }) => context.current !== null,
+    hasCatalog: ({ context }) => context.catalog !== 'none',
+    isCatalogStrict: ({ context }) => context.catalog === 'strict',
+    isDeliveryStrict: ({ context }) => context.delivery === 'strict',
+    isRowPending: (_, params: { pending: boolean }) => params.pending,
+    isPassing: (_, params: { failure: Failure }) => params.failure.retryable,
+    mayBePending: ({ context }, params: { failure: Failure }) =>
+      context.catalog === 'lenient' && params.failure.retryable,
     canRetry: ({ context }, params: { failure: Failure }) =>
       params.failure.retryable && context.failures + 1 < context.retryAttempts,
     stagedIsGone: ({ context }, params: { failure: Failure }) =>
@@ -125,6 +159,8 @@ export const sequencerMachine = setup({
     })),
     noteBrokenLink: assign(({ context }) => ({ failure: brokenLink(context) })),
     forgetFailures: assign({ failures: 0, failure: null }),
+    leaveRowPending: assign(({ context }) => ({ current: { ...(context.current as Current), rowPending: true } })),
+    noteCaughtUp: assign({ caughtUp: true }),
     startDrain: assign({ draining: true }),
     dropStaged: assign(({ context }) => ({
       buffer: context.buffer.filter((staged) => staged.ticket !== context.current?.staged?.ticket),
@@ -154,6 +190,14 @@ export const sequencerMachine = setup({
         reason: `backing off after ${context.failure?.code ?? 'a failure'}`,
       }),
     ),
+    declareStrictWait: sendTo(
+      ({ system, context }) => peer(system, eraActorId(context.eraId)),
+      ({ context, self }, params: { whom: string }): EraEvent => ({
+        type: 'wait.declared',
+        actorId: self.id,
+        reason: `waiting for ${params.whom} after ${context.failure?.code ?? 'a failure'}`,
+      }),
+    ),
     declareThreadWait: sendTo(
       ({ system, context }) => peer(system, eraActorId(context.eraId)),
       ({ self }): EraEvent => ({ type: 'wait.declared', actorId: self.id, reason: THREAD_WAIT }),
@@ -169,6 +213,8 @@ export const sequencerMachine = setup({
     eraId: input.eraId,
     grid: input.grid,
     attests: input.attests,
+    catalog: input.catalog,
+    delivery: input.delivery,
     retryAttempts: input.retryAttempts,
     retryBackoffMs: input.retryBackoffMs,
     agenda: input.recovered.agenda,
@@ -177,6 +223,7 @@ export const sequencerMachine = setup({
     lastHash: input.recovered.lastHash,
     buffer: [],
     current: null,
+    caughtUp: input.catalog !== 'strict' && input.delivery !== 'strict',
     failures: 0,
     failure: null,
     draining: false,
@@ -193,6 +240,7 @@ export const sequencerMachine = setup({
   states: {
     waiting: {
       always: [
+        { guard: 'mustCatchUp', target: 'recording' },
         { guard: 'canTakeNext', target: 'choosing', actions: 'takeNext' },
         { guard: 'isDraining', target: 'discarding' },
       ],
@@ -358,10 +406,12 @@ export const sequencerMachine = setup({
               },
               {
                 target: '#sequencer.recording',
-                actions: assign(({ context, event }) => ({
-                  chain: { nextSequence: event.output.sequence + 1, prevEventHash: event.output.eventHash },
-                  current: { ...(context.current as Current), eventHash: event.output.eventHash },
-                })),
+                actions: assign({
+                  chain: ({ event }) => ({
+                    nextSequence: event.output.sequence + 1,
+                    prevEventHash: event.output.eventHash,
+                  }),
+                }),
               },
             ],
             onError: retryOrFail,
@@ -374,23 +424,86 @@ export const sequencerMachine = setup({
       },
     },
     recording: {
-      entry: ['forgetFailures', { type: 'announceStep', params: { step: 'recording' } }],
-      initial: 'working',
+      entry: 'forgetFailures',
+      initial: 'choosing',
       states: {
+        choosing: {
+          always: [
+            { guard: and(['hasCatalog', 'hasCurrent']), target: 'working' },
+            { guard: 'isCatalogStrict', target: 'catchingUp' },
+            { target: '#sequencer.delivering' },
+          ],
+        },
         working: {
+          entry: { type: 'announceStep', params: { step: 'recording' } },
           invoke: {
             src: 'recordPartition',
-            input: ({ context }) => ({
-              eraId: context.eraId,
-              range: (context.current as Current).range,
-              eventHash: context.current?.eventHash ?? null,
-            }),
-            onDone: '#sequencer.checkpointing',
-            onError: retryOrFail,
+            input: ({ context }) => ({ eraId: context.eraId, range: (context.current as Current).range }),
+            onDone: [
+              {
+                guard: { type: 'isRowPending', params: ({ event }) => event.output },
+                target: '#sequencer.delivering',
+                actions: 'leaveRowPending',
+              },
+              { target: '#sequencer.delivering' },
+            ],
+            onError: [
+              {
+                guard: { type: 'mayBePending', params: failureOf },
+                target: '#sequencer.delivering',
+                actions: 'leaveRowPending',
+              },
+              ...waitOrFail('waitingForCatalog'),
+            ],
           },
         },
-        backingOff: { ...waitOutside, after: { retryBackoff: 'working' } },
+        catchingUp: {
+          invoke: {
+            src: 'recordPending',
+            input: ({ context }) => ({ eraId: context.eraId }),
+            // What a reader keeps from being written is the courier's, here as for a single row.
+            onDone: '#sequencer.delivering',
+            onError: waitOrFail('waitingForCatalog'),
+          },
+        },
+        waitingForCatalog: {
+          ...waitOutside,
+          entry: { type: 'declareStrictWait', params: { whom: 'the catalog' } },
+          after: { retryBackoff: 'choosing' },
+        },
       },
+    },
+    delivering: {
+      entry: 'forgetFailures',
+      initial: 'choosing',
+      states: {
+        choosing: {
+          always: [
+            { guard: 'isDeliveryStrict', target: 'working' },
+            { guard: 'hasCurrent', target: '#sequencer.checkpointing' },
+            { target: '#sequencer.caughtUp' },
+          ],
+        },
+        working: {
+          entry: { type: 'announceStep', params: { step: 'delivering' } },
+          invoke: {
+            src: 'deliverPending',
+            input: ({ context }) => ({ eraId: context.eraId }),
+            onDone: [{ guard: 'hasCurrent', target: '#sequencer.checkpointing' }, { target: '#sequencer.caughtUp' }],
+            onError: waitOrFail('waitingForDelivery'),
+          },
+        },
+        waitingForDelivery: {
+          ...waitOutside,
+          entry: { type: 'declareStrictWait', params: { whom: 'the endpoint' } },
+          after: { retryBackoff: 'working' },
+        },
+      },
+    },
+    /** Only where a mode is strict: the era may not end before. */
+    caughtUp: {
+      entry: ['noteCaughtUp', { type: 'tellEra', params: { type: 'sequencer.caught_up' } }],
+      always: 'waiting',
     },
     checkpointing: {
       entry: ['forgetFailures', { type: 'announceStep', params: { step: 'checkpointing' } }],
@@ -416,7 +529,7 @@ export const sequencerMachine = setup({
         type: 'tellEra',
         params: ({ context }) => ({
           type: 'sequencer.failed',
-          range: (context.current as Current).range,
+          range: rangeInHand(context),
           failure: context.failure as Failure,
         }),
       },

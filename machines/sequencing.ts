@@ -12,6 +12,7 @@ import type {
   Grid,
   LedgerEnds,
   LedgerRange,
+  Mode,
   PublishedPartition,
   SealedPartition,
   StagedPartition,
@@ -24,13 +25,16 @@ export interface Current {
   readonly staged: StagedPartition | null;
   readonly published: PublishedPartition | null;
   readonly sealed: SealedPartition | null;
-  readonly eventHash: string | null;
+  /** Its catalog row is left to the courier. */
+  readonly rowPending: boolean;
 }
 
 export interface SequencerContext {
   readonly eraId: string;
   readonly grid: Grid;
   readonly attests: boolean;
+  readonly catalog: Mode;
+  readonly delivery: Mode;
   readonly retryAttempts: number;
   readonly retryBackoffMs: number;
   /** What recovery left to do, before anything that follows the grid. */
@@ -43,10 +47,23 @@ export interface SequencerContext {
   /** Staged partitions whose turn has not come, by start. */
   readonly buffer: readonly StagedPartition[];
   readonly current: Current | null;
+  /** Nothing that an earlier run should have recorded or delivered is known to be left. Always true unless strict. */
+  readonly caughtUp: boolean;
   readonly failures: number;
   readonly failure: Failure | null;
   readonly draining: boolean;
 }
+
+/**
+ * Whether what earlier runs left has to be recorded and delivered now, before anything new is committed. Not before the
+ * chain is whole: events go out in order, so a hole in it would leave the later ones behind.
+ */
+export const mustCatchUp = (context: SequencerContext): boolean =>
+  !context.caughtUp && !context.agenda.some((item) => item.kind === 'restore' || item.kind === 'refill');
+
+/** What a failure is reported of: the partition in hand, or what would come next. */
+export const rangeInHand = (context: SequencerContext): LedgerRange =>
+  context.current?.range ?? expectedRange(context) ?? { start: context.next, end: context.next };
 
 /** The range that has to be committed next. */
 function expectedRange(context: SequencerContext): LedgerRange | null {
@@ -71,7 +88,7 @@ export function takeNext(context: SequencerContext): Current | null {
   const staged = needsBuild(item) ? stagedFor(context, range) : undefined;
   if (needsBuild(item) && !staged) return null;
   const sealed = item?.kind === 'sealed' || item?.kind === 'attested' ? item.sealed : null;
-  return { range, item, staged: staged ?? null, published: null, sealed, eventHash: null };
+  return { range, item, staged: staged ?? null, published: null, sealed, rowPending: false };
 }
 
 /** The event that a mended partition has to agree with; null for everything new. */
@@ -130,6 +147,7 @@ export function commitFacts(current: Current): EraEvent {
       rawBytes: staged?.rawBytes ?? 0,
       retries: staged?.retries ?? 0,
       alreadyThere,
+      rowPending: current.rowPending,
       correlationId: staged?.correlationId ?? '',
     },
   };

@@ -77,6 +77,17 @@ export function assemble(
     delays: { retryBackoff: ({ context }) => retry(context), headPatience: tuning.headPatience },
   });
 
+  // Of the courier, and of the sequencer where a mode is strict.
+  const recordPending = perform('recordPending', (session, input, { signal }) => session.recordPending(input, signal));
+  const deliverPending = perform('deliverPending', (session, input, { signal }) =>
+    session.deliverPending(input, signal),
+  );
+
+  const courier = courierMachine.provide({
+    actors: { recordPending, deliverPending },
+    delays: { retryBackoff: ({ context }) => retry(context) },
+  });
+
   const sequencer = sequencerMachine.provide({
     actors: {
       verifySealed: perform('verifySealed', (session, input, { signal, tell }) =>
@@ -92,7 +103,11 @@ export function assemble(
       attestPartition: perform('attestPartition', (session, input, { signal }) =>
         session.attestPartition(input, signal),
       ),
-      recordPartition: perform('recordPartition', (session) => session.recordPartition()),
+      recordPartition: perform('recordPartition', (session, input, { signal }) =>
+        session.recordPartition(input, signal),
+      ),
+      recordPending,
+      deliverPending,
       writeCheckpoint: perform('writeCheckpoint', (session, input) => session.writeCheckpoint(input)),
       discardStaged: perform('discardStaged', (session, input, { signal }) => session.discardStaged(input, signal)),
     },
@@ -103,7 +118,7 @@ export function assemble(
     actors: {
       worker,
       sequencer,
-      courier: courierMachine,
+      courier,
       openChain: perform('openChain', (session, _, { signal }) => session.openChain(signal)),
       surveyChain: perform('surveyChain', (session, _, { signal }) => session.surveyChain(signal)),
       openLake: perform('openLake', (session, _, { signal }) => session.openLake(signal)),

@@ -48,7 +48,8 @@ export function eraSpec(config: Config, era: EraConfig, choices: RunChoices, run
     retryBackoffMs: config.perf.retry_backoff_ms,
     respawnLimit: config.perf.respawn_limit,
     attests: config.pas.enabled,
-    delivers: false,
+    catalog: 'none',
+    delivery: 'none',
     runId,
   };
 }

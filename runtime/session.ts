@@ -260,9 +260,17 @@ export class EraSession {
     return attestPartition(this.#place, input, signal);
   }
 
-  /** There is no catalog in this release: nothing to record. */
-  async recordPartition(): Output<'recordPartition'> {
-    return null;
+  /** There is no catalog and no endpoint in this release, and so nobody asks for these three. */
+  async recordPartition(_: Input<'recordPartition'>, _signal: AbortSignal): Output<'recordPartition'> {
+    throw new BronzeError('NOT_BUILT', 'there is no catalog in this release');
+  }
+
+  async recordPending(_: Input<'recordPending'>, _signal: AbortSignal): Output<'recordPending'> {
+    throw new BronzeError('NOT_BUILT', 'there is no catalog in this release');
+  }
+
+  async deliverPending(_: Input<'deliverPending'>, _signal: AbortSignal): Output<'deliverPending'> {
+    throw new BronzeError('NOT_BUILT', 'there is no delivery in this release');
   }
 
   async writeCheckpoint({ range, checksum }: Input<'writeCheckpoint'>): Output<'writeCheckpoint'> {
@@ -299,7 +307,8 @@ export class EraSession {
     await lock.release();
     this.#lock = null;
     this.#locking = null;
-    return null;
+    // Without catalog and endpoint there is nobody who could be told later.
+    return { rows: 0, events: 0 };
   }
 
   /** A nonce for a new copier of this process. */

@@ -21,6 +21,9 @@ export interface EraReport {
   readonly retries: number;
   readonly restages: number;
   readonly crashes: number;
+  /** Catalog rows and events that are left for the next run; null = not known. */
+  readonly pending_rows: number | null;
+  readonly undelivered_events: number | null;
   readonly waited_ms: number;
   readonly duration_ms: number;
   readonly error: Record<string, unknown> | null;
@@ -73,6 +76,8 @@ export function makeReport(
         retries: era.retries,
         restages: era.restages,
         crashes: era.crashes,
+        pending_rows: era.pending?.rows ?? null,
+        undelivered_events: era.pending?.events ?? null,
         waited_ms: Math.round(seen?.waitedMs ?? 0),
         duration_ms: Math.round(duration),
         error: era.failure ? { ...era.failure } : null,
@@ -96,6 +101,8 @@ export function reportText(report: RunReport): string {
         `; ${era.mb_per_second} MB/s` +
         (era.retries > 0 ? `; ${era.retries} retries` : '') +
         (era.restages > 0 ? `; ${era.restages} restages` : '') +
+        (era.pending_rows ? `; ${era.pending_rows} catalog rows pending` : '') +
+        (era.undelivered_events ? `; ${era.undelivered_events} events undelivered` : '') +
         (era.waited_ms > 999 ? `; waited ${(era.waited_ms / 1000).toFixed(0)} s` : '') +
         `; next ledger ${era.next_ledger}`,
     );

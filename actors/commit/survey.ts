@@ -4,8 +4,15 @@
  * write, and never take part of a listing for the whole.
  */
 import { BronzeError } from '../../machines/errors.ts';
-import { rangeLabel } from '../../machines/partitions.ts';
-import type { AttestedEvent, EraFacts, FoundPartition, LedgerRange, SealedPartition } from '../../machines/protocol.ts';
+import { rangeLabel, sameRange } from '../../machines/partitions.ts';
+import type {
+  AttestedEvent,
+  CheckpointFacts,
+  EraFacts,
+  FoundPartition,
+  LedgerRange,
+  SealedPartition,
+} from '../../machines/protocol.ts';
 import { type ChainPlace, deriveEvent, readChain } from '../audit/chain.ts';
 import { attestedEvent, eventBytes, parseEvent } from '../audit/event.ts';
 import { mapBounded } from '../bounded.ts';
@@ -167,6 +174,22 @@ function wantsManifest(events: readonly AttestedEvent[], gaps: readonly Gap[]): 
 }
 
 /**
+ * What a checkpoint says that Bronze does not; null where they agree. It may be of another copier or another storage, or
+ * the storage was rolled back. It decides nothing either way, but somebody should know.
+ */
+function contradiction(
+  checkpoint: CheckpointFacts,
+  partitions: readonly FoundPartition[],
+  event: AttestedEvent | undefined,
+): string | null {
+  const found = partitions.find(({ range }) => sameRange(range, checkpoint.range));
+  const said = `the checkpoint is not believed: it says that partition ${rangeLabel(checkpoint.range)} is committed`;
+  if (!found?.hasManifest || found.dataBytes === null) return `${said}, and Bronze does not hold it`;
+  const stored = event?.data.checksum ?? found.manifest?.data.checksum ?? checkpoint.checksum;
+  return stored === checkpoint.checksum ? null : `${said} as ${checkpoint.checksum}, and Bronze holds ${stored}`;
+}
+
+/**
  * Everything durable about a chain. Costs one listing of the table, one of `_audit/` and one small read per event.
  * Throws PARTITION_DAMAGED, MANIFEST_INVALID, AUDIT_INVALID, AUDIT_FORK, AUDIT_HOLE, STORE_*.
  */
@@ -193,6 +216,7 @@ export async function surveyChain(place: SurveyPlace, signal?: AbortSignal): Pro
   const rederived: AttestedEvent[] = [];
   for (const gap of gaps) rederived.push(...(await rederive(place, gap, partitions, signal)));
   const { facts, problem } = (await place.checkpoint?.read()) ?? { facts: null, problem: null };
-  if (problem !== null) place.onProblem?.(problem);
+  const doubt = facts && contradiction(facts, partitions, byLabel.get(rangeLabel(facts.range)));
+  if (problem ?? doubt) place.onProblem?.((problem ?? doubt) as string);
   return { partitions, events, checkpoint: facts, rederived };
 }

@@ -2,7 +2,7 @@
  * What outlives an actor or a process, symbolically: a partition's bytes are a word made of its ledgers and its writer,
  * a manifest is one of a word and a time. All values are plain, immutable and small.
  */
-import type { AttestedEvent, LedgerEnds, LedgerRange } from '../../machines/protocol.ts';
+import type { AttestedEvent, EraSpec, LedgerEnds, LedgerRange } from '../../machines/protocol.ts';
 
 export interface StagedObject {
   /** Nonce of the process that staged it. */
@@ -25,6 +25,13 @@ export interface ManifestObject extends DataObject {
   readonly time: string;
 }
 
+/** Of a catalog: what it says of the partition of its range. */
+export interface CatalogRow {
+  readonly checksum: string;
+  /** Hash of the event; null where there is no audit stream. */
+  readonly event: string | null;
+}
+
 /** Everything in the store and beyond that belongs to one era. */
 export interface Chain {
   /** `_bronze.json` is there. */
@@ -36,8 +43,8 @@ export interface Chain {
   readonly staged: Readonly<Record<string, StagedObject>>;
   /** Hashes of the events that the endpoint has received, repeated ones left out as it does by their event_id. */
   readonly endpoint: readonly string[];
-  /** Catalog rows. */
-  readonly rows: Readonly<Record<string, string>>;
+  /** Catalog rows, by range. */
+  readonly rows: Readonly<Record<string, CatalogRow>>;
 }
 
 /** The state folder of one copier, as far as it is about one era. */
@@ -153,3 +160,25 @@ function digest(word: string): string {
 }
 
 const words = new Map<string, string>();
+
+/** The row that a partition should have, from its stored manifest and event; null where it should have none yet. */
+export function rowOf(chain: Chain, spec: EraSpec, label: string): CatalogRow | null {
+  const manifest = chain.manifests[label];
+  const event = Object.values(chain.events).find(({ range }) => labelOf(range) === label);
+  if (!manifest || (spec.attests && !event)) return null;
+  return { checksum: manifest.checksum, event: event?.eventHash ?? null };
+}
+
+/** Committed partitions that the catalog has no row of, in ledger order. */
+export const missingRows = (chain: Chain, spec: EraSpec): string[] =>
+  spec.catalog === 'none'
+    ? []
+    : Object.keys(chain.manifests)
+        .filter((label) => rowOf(chain, spec, label) !== null && chain.rows[label] === undefined)
+        .sort(byStart);
+
+/** Events that the endpoint has never received. */
+export const undelivered = (chain: Chain, spec: EraSpec): AttestedEvent[] =>
+  spec.delivery === 'none'
+    ? []
+    : Object.values(chain.events).filter(({ eventHash }) => !chain.endpoint.includes(eventHash));

@@ -12,6 +12,23 @@
  * - Staged objects carry the nonce of the process that wrote them; a sweep removes those of the nonces it is given.
  * - Two builds of one range from one lake by one writer have the same bytes; by another writer the same content root.
  * - A request of a process that died, or of an actor that was stopped, may still land (`late`), or not.
+ *
+ * Assumptions about a catalog (`recordPartition`, `recordPending`) and an endpoint (`deliverPending`), in words that
+ * their conformance suites can take over; docs/failure-model.md has them for readers:
+ * - A row is durable before it is acknowledged, and is one transaction: a reader sees all of it or none.
+ * - A row follows from the *stored* manifest and event of its range alone. Written again, by whomever, it is the same:
+ *   nothing is added, nothing changes. So a request that lands late is harmless.
+ * - There is no row without its manifest; where there is an audit stream, none without its event.
+ * - A range that overlaps a row of another range is refused, and so is other content of the same range
+ *   (`CATALOG_CONFLICT`, lasting). A catalog that does not answer is `CATALOG_UNAVAILABLE`, passing.
+ * - `recordPending` finds by itself what is missing, also what another process, or an older state folder, left.
+ * - What a reader holds open is answered (`pending`, `left`), not thrown, and nothing is written then.
+ * - `deliverPending` posts in the order of sequences, none before the one before it is acknowledged; it stops at a hole
+ *   in the chain. The place reached is noted after the acknowledgement, so one event may be posted twice, and where the
+ *   state folder is lost, all of them. The endpoint knows an event again by its event_id and keeps one.
+ * - Another event under a sequence that the endpoint knows is `AUDIT_FORK`, lasting; anything that may pass is
+ *   `DELIVERY_FAILED`.
+ * - `closeChain` counts what is pending from the same facts, never too little.
  */
 import type { EffectName } from '../../machines/effects.ts';
 import { BronzeError, type ErrorCode } from '../../machines/errors.ts';
@@ -42,8 +59,10 @@ import {
   lakeOf,
   type ManifestObject,
   manifestHash,
+  missingRows,
   rangeOf,
   rootOf,
+  rowOf,
   type StagedObject,
   without,
 } from './durable.ts';
@@ -89,6 +108,10 @@ export interface EffectModel {
   readonly fencedBy?: (input: Input, phase: number) => string | null;
   /** What each phase makes durable, in a word, for traces. */
   readonly phases?: readonly string[];
+  /** It does the same whoever asked for it, and doing it again changes nothing: of late ones that are equal, one is kept. */
+  readonly isAnonymous?: boolean;
+  /** Its answer where a reader holds the catalog: nothing failed, nothing was written. */
+  readonly held?: unknown;
   /** A passing and a lasting failure. */
   readonly passing: ErrorCode;
   readonly lasting: ErrorCode;
@@ -473,13 +496,35 @@ function lateAttest({ chain, conditional }: Place, input: Attesting, phase: numb
   return ours === null || !lands ? answer(null) : { chain: withEvent(chain, ours), ...answer(null) };
 }
 
-/** One transaction, idempotent. */
-function recordPartition(
-  { chain }: Place,
-  { range, eventHash }: { range: LedgerRange; eventHash: string | null },
-): Result {
-  const row = eventHash ?? 'none';
-  return { chain: { ...chain, rows: { ...chain.rows, [labelOf(range)]: row } }, ...answer(null) };
+/** One transaction. The row of a range follows from what is stored, so whoever writes it writes the same. */
+function withRow({ chain, spec }: Place, label: string): Chain | ErrorCode {
+  const manifest = chain.manifests[label];
+  if (!manifest) return 'PARTITION_DAMAGED';
+  const range = rangeOf(label);
+  const overlapping = Object.keys(chain.rows).map(rangeOf);
+  if (
+    overlapping.some(({ start, end }) => labelOf({ start, end }) !== label && start <= range.end && end >= range.start)
+  )
+    return 'CATALOG_CONFLICT';
+  const stored = chain.rows[label];
+  if (stored && stored.checksum !== manifest.checksum) return 'CATALOG_CONFLICT';
+  const row = rowOf(chain, spec, label) ?? { checksum: manifest.checksum, event: null };
+  // A row that knows its event keeps it.
+  return { ...chain, rows: { ...chain.rows, [label]: { ...row, event: row.event ?? stored?.event ?? null } } };
+}
+
+function recordPartition(place: Place, { range }: { range: LedgerRange }): Result {
+  const chain = withRow(place, labelOf(range));
+  return typeof chain === 'string' ? fail(chain) : { chain, ...answer({ pending: false }) };
+}
+
+/** One row after another, in ledger order, each a transaction of its own. */
+function recordPending(place: Place): Result {
+  const [first, second] = missingRows(place.chain, place.spec);
+  if (first === undefined) return answer({ left: 0 });
+  const chain = withRow(place, first);
+  if (typeof chain === 'string') return fail(chain);
+  return { chain, ...(second === undefined ? answer({ left: 0 }) : { next: { phase: 0 } }) };
 }
 
 function writeCheckpoint({ host }: Place, { range, checksum }: { range: LedgerRange; checksum: string }): Result {
@@ -490,20 +535,25 @@ function discardStaged({ chain }: Place, { handles }: { handles: readonly string
   return { chain: { ...chain, staged: without(chain.staged, ...handles) }, ...answer(null) };
 }
 
-/** Sweeps what this process staged, then gives the lock back. */
-function closeChain({ chain, host, nonce, session }: Place, _: Input, phase: number): Result {
+/** Sweeps what this process staged, counts what is pending, gives the lock back. */
+function closeChain({ chain, host, nonce, session, spec }: Place, _: Input, phase: number): Result {
   if (phase === 0) return { chain: sweep(chain, [nonce]), next: { phase: 1 } };
   const lock = host.lock === nonce ? null : host.lock;
-  return { host: { ...host, lock }, session: { ...session, locked: false }, ...answer(null) };
+  // The place reached is what is known of the endpoint: it may have received one more.
+  const events = spec.delivery === 'none' ? 0 : Math.max(Object.keys(chain.events).length - host.delivered, 0);
+  const pending = { rows: missingRows(chain, spec).length, events };
+  return { host: { ...host, lock }, session: { ...session, locked: false }, ...answer(pending) };
 }
 
-// ── courier ──────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── delivery ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** One POST after another, in order; the place reached is noted after each, so that one may be repeated. */
 function deliverPending({ chain, host }: Place, _: Input, phase: number): Result {
   if (phase === 1) return { host: { ...host, delivered: host.delivered + 1 }, next: { phase: 0 } };
   const event = chain.events[host.delivered];
-  if (!event) return answer({ left: 0 });
+  if (!event) return answer(null);
+  const known = chain.endpoint[event.sequence];
+  if (known !== undefined && known !== event.eventHash) return fail('AUDIT_FORK');
   return { chain: received(chain, event), next: { phase: 1 } };
 }
 
@@ -519,6 +569,7 @@ function latePost({ chain, host }: Place, _: Input, phase: number): Result {
 
 const store = { passing: 'STORE_IO', lasting: 'STORE_DENIED' } as const;
 const lake = { passing: 'SOURCE_READ', lasting: 'LEDGER_MISSING' } as const;
+const catalog = { passing: 'CATALOG_UNAVAILABLE', lasting: 'CATALOG_CONFLICT' } as const;
 
 /** A write whose late request does what a timely one does. */
 const asEver = (perform: EffectModel['perform']) => ({ kind: 'write', perform, late: perform }) as const;
@@ -568,14 +619,17 @@ export const effectModels: EffectModels = {
     fencedBy: (input: Attesting, phase) => (phase === 2 ? eventKey(input.chain.nextSequence) : null),
     ...store,
   },
-  recordPartition: { ...asEver(recordPartition), ...store },
+  recordPartition: { ...asEver(recordPartition), isAnonymous: true, held: { pending: true }, ...catalog },
+  recordPending: { ...asEver(recordPending), isAnonymous: true, held: { left: 1 }, ...catalog },
   writeCheckpoint: { ...asEver(writeCheckpoint), passing: 'STATE_IO', lasting: 'STATE_IO' },
   discardStaged: { kind: 'read', perform: discardStaged, late: null, ...store },
   deliverPending: {
     kind: 'write',
     perform: deliverPending,
     late: latePost,
+    isAnonymous: true,
     phases: ['posts the next event', 'notes it'],
-    ...store,
+    passing: 'DELIVERY_FAILED',
+    lasting: 'AUDIT_FORK',
   },
 };

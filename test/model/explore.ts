@@ -4,7 +4,7 @@
  */
 import type { Configuration } from './configurations.ts';
 import { Invariants } from './invariants.ts';
-import { forEachMove, isOver, type Label, outcomeOf } from './moves.ts';
+import { forEachMove, isAnythingPending, isOver, type Label, outcomeOf } from './moves.ts';
 import { World } from './world.ts';
 
 export interface TraceStep extends Label {
@@ -113,7 +113,7 @@ function hash(data: Int32Array, from: number, width: number): number {
   return h >>> 0;
 }
 
-/** Every run is over, and nothing that was asked for is left. */
+/** Every run is over, and nothing that was asked for is left, not even for the next run. */
 function isGoal(world: World): boolean {
   const { config } = world;
   if (config.goal) return config.goal(world);
@@ -122,7 +122,7 @@ function isGoal(world: World): boolean {
     const outcome = outcomeOf(world, copier);
     if (outcome !== 'done' && !config.staysFailed) return false;
   }
-  return true;
+  return config.staysFailed === true || !isAnythingPending(world);
 }
 
 /** Everything durable that readers see, as text. */

@@ -7,7 +7,19 @@ import type { EraSpec, EraSummary } from '../../machines/protocol.ts';
 import type { SequencerContext } from '../../machines/sequencing.ts';
 import type { RunSummary } from '../../machines/supervisor.ts';
 import type { Configuration } from './configurations.ts';
-import { byStart, type Chain, deriveEvent, type Host, labelOf, type ManifestObject, manifestHash } from './durable.ts';
+import {
+  byStart,
+  type Chain,
+  deriveEvent,
+  type Host,
+  labelOf,
+  type ManifestObject,
+  manifestHash,
+  missingRows,
+  rangeOf,
+  rowOf,
+  undelivered,
+} from './durable.ts';
 import { isOver, outcomeOf } from './moves.ts';
 import type { World } from './world.ts';
 
@@ -72,21 +84,41 @@ function judgeChain(chain: Chain, spec: EraSpec, config: Configuration): string 
       if (spec.attests && !seen.has(before)) return `${label} is published before ${before} is attested`;
     }
   }
+  for (const [label, row] of Object.entries(chain.rows)) {
+    const due = rowOf(chain, spec, label);
+    if (!chain.manifests[label]) return `the row of ${label} is there before its manifest`;
+    if (!due) return `the row of ${label} is there before its event`;
+    if (row.checksum !== due.checksum || row.event !== due.event) return `the row of ${label} is about something else`;
+  }
+  const rows = Object.keys(chain.rows).sort(byStart).map(rangeOf);
+  for (const [i, { start }] of rows.entries()) {
+    if (start <= (rows[i - 1]?.end ?? -1)) return `two rows share ledger ${start}`;
+  }
   for (const [sequence, hash] of chain.endpoint.entries()) {
-    if (chain.events[sequence]?.eventHash !== hash)
+    if (!config.forked && chain.events[sequence]?.eventHash !== hash)
       return `the endpoint's delivery ${sequence} is not event ${sequence}`;
   }
   return null;
 }
 
+/** What strict modes do not allow to be left up to a ledger. */
+function strictlyLeft(chain: Chain, spec: EraSpec, end: number, mayBeHeld: boolean): string | null {
+  const row = missingRows(chain, spec).find((label) => rangeOf(label).end <= end);
+  if (spec.catalog === 'strict' && row !== undefined && !mayBeHeld) return `${row} is not recorded`;
+  const event = undelivered(chain, spec).find(({ range }) => range.end <= end);
+  if (spec.delivery === 'strict' && event !== undefined) return `event ${event.sequence} is not delivered`;
+  return null;
+}
+
 /** Rules about a checkpoint and what it is a hint to. */
-function judgeHost(host: Host, chain: Chain, spec: EraSpec): string | null {
+function judgeHost(host: Host, chain: Chain, spec: EraSpec, mayBeHeld: boolean): string | null {
   const { checkpoint } = host;
   if (checkpoint === null) return null;
   const label = labelOf(checkpoint.range);
   if (checkpoint.range.end >= frontierOf(chain, spec)) return `the checkpoint says ${label}, which is not committed`;
   if (chain.data[label]?.checksum !== checkpoint.checksum) return `the checkpoint of ${label} has other bytes`;
-  return null;
+  const left = strictlyLeft(chain, spec, checkpoint.range.end, mayBeHeld);
+  return left === null ? null : `the checkpoint says ${label}, and ${left}`;
 }
 
 /** What may never happen to an era's durable contents by one move; `mover` is who moved, `live` all that run. */
@@ -109,6 +141,11 @@ function judgeChange(
   for (const [sequence, event] of Object.entries(before.events)) {
     if (after.events[sequence]?.eventHash !== event.eventHash) return `event ${sequence} changes`;
   }
+  for (const [label, row] of Object.entries(before.rows)) {
+    const now = after.rows[label];
+    if (now?.checksum !== row.checksum || now.event !== row.event) return `the row of ${label} changes`;
+  }
+  if (before.endpoint.some((hash, sequence) => after.endpoint[sequence] !== hash)) return 'a delivery changes';
   if (!vanished) {
     for (const [handle, { owner }] of Object.entries(before.staged)) {
       if (after.staged[handle] || owner === mover) continue;
@@ -159,16 +196,17 @@ export class Invariants {
   state(): string | null {
     const { world } = this;
     const { config } = world;
+    const held = world.spent('held') > 0;
     for (let era = 0; era < config.eras.length; era++) {
       const { spec } = config.eras[era] as Configuration['eras'][number];
       const chainId = world.chainId(era);
       const broken = memo(this.#chains, chainId * 16 + era, () => judgeChain(world.chain(era), spec, config));
       if (broken) return broken;
       for (let copier = 0; copier < config.copiers; copier++) {
-        const key = `${world.hostId(copier, era)}/${chainId}/${era}`;
+        const key = `${world.hostId(copier, era)}/${chainId}/${era}/${held}`;
         // What a checkpoint is a hint to may be gone; it has to be right again when the run is done.
         if (config.mending && !(isOver(world, copier) && outcomeOf(world, copier) === 'done')) continue;
-        const ahead = memo(this.#hosts, key, () => judgeHost(world.host(copier, era), world.chain(era), spec));
+        const ahead = memo(this.#hosts, key, () => judgeHost(world.host(copier, era), world.chain(era), spec, held));
         if (ahead) return ahead;
       }
     }
@@ -207,10 +245,10 @@ export class Invariants {
         const [was, is] = [world.chains.value(from), world.chains.value(to)];
         const changed = judgeChange(was, is, live, mover, vanished);
         if (changed || world.again === 0) return changed;
-        const same = ['data', 'manifests', 'events', 'bronze'] as const;
+        const same = ['data', 'manifests', 'events', 'bronze', 'rows', 'endpoint'] as const;
         return same.every((part) => JSON.stringify(was[part]) === JSON.stringify(is[part]))
           ? null
-          : 'recovering a second time writes to Bronze';
+          : 'recovering a second time writes to Bronze, the catalog or the endpoint';
       });
       if (broken) return broken;
     }
@@ -254,6 +292,12 @@ export class Invariants {
         const end = config.doneAt ?? Number(asks.grid.ledgerEnd);
         const next = frontierOf(chain, spec);
         if (next <= end) return `the run is done and ledger ${next} is not committed`;
+        const held = spent('held');
+        const left = strictlyLeft(chain, spec, Number.MAX_SAFE_INTEGER, held);
+        if (left !== null) return `the run is done and ${left}`;
+        const { rows, events } = summary.pending ?? { rows: 0, events: 0 };
+        const uncounted = missingRows(chain, spec).length > rows || undelivered(chain, spec).length > events;
+        if (uncounted) return 'the run is done and leaves more to the next one than it says';
       }
       const { nonce } = world.session(copier);
       const left = Object.keys(chain.staged).find((handle) => chain.staged[handle]?.owner === nonce);

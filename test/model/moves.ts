@@ -5,7 +5,7 @@
  */
 import type { EffectName } from '../../machines/effects.ts';
 import type { Fault } from './configurations.ts';
-import { without } from './durable.ts';
+import { missingRows, undelivered, without } from './durable.ts';
 import type { Slot, World } from './world.ts';
 
 /** Who does what to whom, for a trace. */
@@ -39,6 +39,13 @@ export function isOver(world: World, copier: number): boolean {
   const status = world.snapshot(copier, 0)?.status;
   return status === 'done';
 }
+
+/** Whether the catalog or the endpoint has still to be told something: the next run does it. */
+export const isAnythingPending = (world: World): boolean =>
+  world.config.eras.some(({ spec }, era) => {
+    const chain = world.chain(era);
+    return missingRows(chain, spec).length > 0 || undelivered(chain, spec).length > 0;
+  });
 
 export const outcomeOf = (world: World, copier: number): string => world.output(copier)?.outcome ?? 'running';
 
@@ -130,6 +137,14 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
           says('fails for good'),
         );
       }
+      if (left.held > 0 && model.held !== undefined) {
+        make(
+          'a reader holds the catalog',
+          false,
+          withFault('held', () => world.hold(copier, id)),
+          says('is not written, because a reader holds the catalog'),
+        );
+      }
       const canRepeat = model.kind === 'write' || effect.name === 'stagePartition';
       if (canRepeat && (left.lost > 0 || left.twice > 0)) {
         world.load(rows, at);
@@ -219,26 +234,7 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
       );
     }
 
-    // 7. something for the courier
-    if (left.announce > 0) {
-      slots.forEach(({ machine }, slot) => {
-        world.load(rows, at);
-        if (machine !== 'courier' || !world.isAlive(copier, slot)) return;
-        const message = world.messages.id({ type: 'delivery.queued' });
-        make(
-          'announce delivery',
-          false,
-          withFault('announce', () => world.deliver(copier, slot, message)),
-          () => ({
-            from: 'the outside',
-            to: name(slot, copier),
-            text: 'delivery.queued',
-          }),
-        );
-      });
-    }
-
-    // 8. what a process finds again is gone
+    // 7. what a process finds again is gone
     config.eras.forEach(({ spec }, era) => {
       world.load(rows, at);
       const host = world.host(copier, era);
@@ -246,11 +242,11 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
         make(
           'lose the checkpoint',
           false,
-          withFault('loseCheckpoint', () => world.setHost(copier, era, { ...host, checkpoint: null })),
+          withFault('loseCheckpoint', () => world.setHost(copier, era, { ...host, checkpoint: null, delivered: 0 })),
           () => ({
             from: 'the operator',
             to: process(copier),
-            text: `the checkpoint of ${spec.eraId} is lost`,
+            text: `the checkpoint of ${spec.eraId} is lost, and how far was delivered`,
           }),
         );
       }
@@ -268,10 +264,10 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
       }
     });
 
-    // 9. a run that is over and left something is started again; one that is done may be
+    // 8. a run that is over and left something is started again; one that is done may be
     world.load(rows, at);
     if (over && config.copiers === 1) {
-      const done = outcomeOf(world, copier) === 'done';
+      const done = outcomeOf(world, copier) === 'done' && !isAnythingPending(world);
       if (!done && !config.staysFailed) {
         make(
           'start again',
@@ -297,7 +293,7 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
     }
   }
 
-  // 10. the outside
+  // 9. the outside
   mover = '';
   world.load(rows, at);
   if (world.left('vanish') > 0) {
@@ -332,7 +328,7 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
       () => ({
         from: 'the past',
         to: 'the outside',
-        text: `the late ${effect}${rangeText(input)} of ${nonce} lands`,
+        text: `the late ${effect}${rangeText(input)} of ${nonce || 'the dead'} lands`,
       }),
     );
   }

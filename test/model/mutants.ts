@@ -3,6 +3,7 @@
  * the outside world broken. The explorer has to catch every one of them. Nothing in the machines knows of this.
  */
 import { enqueueActions } from 'xstate';
+import { courierMachine } from '../../machines/courier.ts';
 import { type EraContext, plan, setPhase, without } from '../../machines/dispatch.ts';
 import type { EffectName } from '../../machines/effects.ts';
 import { eraMachine } from '../../machines/era.ts';
@@ -121,7 +122,7 @@ const firstComeFirst = sequencerMachine.provide({
     takeNext: enqueueActions(({ context, enqueue }) => {
       const staged = context.buffer[0];
       const current: Current | null = staged
-        ? { range: staged.range, item: null, staged, published: null, sealed: null, eventHash: null }
+        ? { range: staged.range, item: null, staged, published: null, sealed: null, rowPending: false }
         : takeNext(context);
       enqueue.assign({ current, failures: 0, failure: null });
     }),
@@ -135,6 +136,22 @@ const neverRetrying = sequencerMachine.provide({ guards: { canRetry: () => false
 const forgetful = sequencerMachine.provide({
   guards: { canTakeNext: ({ context }) => !context.draining && takeNext(context) !== null },
 });
+
+/** What a strict catalog cannot take now is left to the courier, as if it were lenient. */
+const strictIsLenient = sequencerMachine.provide({
+  guards: { mayBePending: (_, { failure }) => failure.retryable },
+});
+
+/** Whatever the endpoint has heard. */
+const neverDelivering = sequencerMachine.provide({ guards: { isDeliveryStrict: () => false } });
+
+/** Rows of new partitions are waited for, those of earlier runs are not. */
+const catchesUpOnNoRows = sequencerMachine.provide({ guards: { isCatalogStrict: () => false } });
+
+// ── courier ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Begins with nothing, whatever earlier runs left. */
+const startsIdle = courierMachine.provide({ guards: { isLenient: () => false } });
 
 // ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -167,6 +184,24 @@ const eventFirst = preceded('sealPartition', ({ chain }, input) => {
   const event = deriveEvent(labelOf(input.published.range), manifest, events.length, last?.eventHash ?? null);
   return { chain: { ...chain, events: { ...chain.events, [event.sequence]: event } } };
 });
+
+/** The row of a manifest that is stored, without its event. */
+const rowFirst = withEffect('attestPartition', ({ perform }) => ({
+  perform: (place, input: { range: LedgerRange }, phase) => {
+    const label = labelOf(input.range);
+    const { chain } = place;
+    if (phase > 0 || chain.rows[label]) return perform(place, input, phase);
+    const { checksum } = chain.manifests[label] as ManifestObject;
+    return { chain: { ...chain, rows: { ...chain.rows, [label]: { checksum, event: null } } }, next: { phase: 1 } };
+  },
+}));
+
+const countsNothing = withEffect('closeChain', ({ perform }) => ({
+  perform: (place, input, phase) => {
+    const result = perform(place, input, phase);
+    return 'answer' in result.next ? { ...result, next: { answer: { rows: 0, events: 0 } } } : result;
+  },
+}));
 
 /** Every attempt to seal remembers the manifest that it made; the event is derived from that one. */
 const fromMemory = {
@@ -298,5 +333,26 @@ export const mutants: readonly Mutant[] = [
     models: linksOnlyBeforeSealing,
   }),
   seeded('another release takes its own word', 'another release', /about other bytes/, { models: ownManifestAnswered }),
-  seeded('the latest event is delivered first', 'courier', /delivery/, { models: latestFirst }),
+  seeded('a strict catalog is not waited for', 'catalog, strict', /the checkpoint says .* is not recorded/, {
+    logic: { sequencer: strictIsLenient },
+    budget: { fail: 1 },
+  }),
+  seeded('a strict endpoint is not waited for', 'delivery, strict', /the checkpoint says .* is not delivered/, {
+    logic: { sequencer: neverDelivering },
+  }),
+  seeded('strict forgets what earlier runs left', 'strict at last', /and 10-19 is not recorded/, {
+    logic: { sequencer: catchesUpOnNoRows },
+    budget: {},
+  }),
+  seeded('a pending row is forgotten', 'catalog, lenient', /no finished world/, {
+    logic: { courier: startsIdle },
+    budget: { fail: 1 },
+    late: [],
+    again: false,
+  }),
+  seeded('a row before its event', 'catalog, strict', /the row of .* is there before its event/, { models: rowFirst }),
+  seeded('what is left is not counted', 'delivery, lenient', /leaves more to the next one than it says/, {
+    models: countsNothing,
+  }),
+  seeded('the latest event is delivered first', 'delivery, lenient', /delivery/, { models: latestFirst }),
 ];

@@ -568,8 +568,14 @@ export class World {
     const session = eras[(this.config.eras[era] as Configuration['eras'][number]).spec.eraId] ?? freshSession;
     // A publication that only looks is no request that could land.
     if (name === 'publishPartition' && effect.phase < 2) return;
-    const request = { copier, era, nonce, starts: session.starts, writer, name, input, phase: effect.phase };
-    this.row[this.#lateAt] = this.lists.add(this.row[this.#lateAt] as number, this.late.id(request));
+    // Nor is a note in the state folder, which ends with its process.
+    if (name === 'deliverPending' && effect.phase === 1) return;
+    const { isAnonymous } = this.models[name];
+    const sender = isAnonymous ? { nonce: '', starts: 0, writer: '' } : { nonce, starts: session.starts, writer };
+    const request = this.late.id({ copier, era, ...sender, name, input, phase: effect.phase });
+    // Where a run is started again and again, such requests would pile up without end, and one does what all would.
+    if (isAnonymous && this.lateRequests().includes(request)) return;
+    this.row[this.#lateAt] = this.lists.add(this.row[this.#lateAt] as number, request);
   }
 
   dropLate(id: number): void {
@@ -643,6 +649,15 @@ export class World {
       this.#failures.set(key, message);
     }
     return message;
+  }
+
+  /** A reader holds the catalog: it is answered and has written nothing more. */
+  hold(copier: number, effectId: number): void {
+    const effect = this.effects.value(effectId);
+    const { id, slot } = effect;
+    this.#remove(copier, effectId);
+    const event = { type: `xstate.done.actor.${id}`, output: this.model(effect).held, actorId: id };
+    this.deliver(copier, slot, this.messages.id(event));
   }
 
   /** It fails before it did anything more. */

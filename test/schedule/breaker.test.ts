@@ -81,10 +81,17 @@ describe('S34: what the circuit breaker leaves alone', () => {
     expect(world.summary).toMatchObject({ outcome: 'done', breakerTrips: 0 });
   });
 
-  for (const step of ['buildPartition', 'publishPartition', 'recordPartition', 'writeCheckpoint'] as const) {
+  for (const step of [
+    'buildPartition',
+    'publishPartition',
+    'recordPartition',
+    'recordPending',
+    'deliverPending',
+    'writeCheckpoint',
+  ] as const) {
     it(`${step} has to wait an hour, twice, and never comes back sooner than it was asked to`, async () => {
       const wait = askForAnHour(2);
-      const world = start([specOf('patient', { workers: 1 })], {
+      const world = start([specOf('patient', { workers: 1, catalog: 'strict', delivery: 'strict' })], {
         patient: (_, usual) => ({
           [step]: async (...args: never[]) => {
             wait();
@@ -100,6 +107,60 @@ describe('S34: what the circuit breaker leaves alone', () => {
       expect(third - second).toBeGreaterThanOrEqual(HOUR);
     });
   }
+
+  it('a strict catalog and a strict endpoint that are down for hours, one after the other', async () => {
+    const modes = { catalog: 'strict', delivery: 'strict', retryAttempts: 1 } as const;
+    const world = start([specOf('strict', modes)], {
+      strict: (_, usual, that) => ({
+        recordPartition: async (...args) => {
+          if (that.clock.now() < 2 * HOUR) throw new BronzeError('CATALOG_UNAVAILABLE', 'not now');
+          return usual.recordPartition(...args);
+        },
+        deliverPending: async (...args) => {
+          // Up when the run starts.
+          if (that.clock.now() > MINUTE && that.clock.now() < 4 * HOUR) throw new BronzeError('DELIVERY_FAILED', 'no');
+          return usual.deliverPending(...args);
+        },
+      }),
+    });
+    await world.pass(3 * HOUR);
+    expect(world.summary).toBeNull();
+    expect(rangesOf(world, 'strict')).toEqual(ALL.slice(0, 1));
+    expect(momentsOf(world, 'strict', 'writeCheckpoint')).toEqual([]);
+    await world.pass(2 * HOUR);
+    expect(world.summary).toMatchObject({ outcome: 'done', breakerTrips: 0 });
+    expect(rangesOf(world, 'strict')).toEqual(ALL);
+    expect(world.stalls).toEqual([]);
+  });
+
+  it('a lenient catalog and a lenient endpoint that are down hold nothing up, and are counted', async () => {
+    const down = (code: 'CATALOG_UNAVAILABLE' | 'DELIVERY_FAILED') => async () => {
+      throw new BronzeError(code, 'not now');
+    };
+    const world = start([specOf('lenient', { catalog: 'lenient', delivery: 'lenient' })], {
+      lenient: () => ({
+        recordPartition: down('CATALOG_UNAVAILABLE'),
+        recordPending: down('CATALOG_UNAVAILABLE'),
+        deliverPending: down('DELIVERY_FAILED'),
+        closeChain: async () => ({ rows: 3, events: 3 }),
+      }),
+    });
+    await world.pass(MINUTE);
+    expect(world.summary).toMatchObject({
+      outcome: 'done',
+      eras: [{ pending: { rows: 3, events: 3 }, failure: null }],
+    });
+    expect(momentsOf(world, 'lenient', 'writeCheckpoint')).toHaveLength(ALL.length);
+  });
+
+  it('an endpoint that never answers is waited for at the end, for a limited time', async () => {
+    const world = start([specOf('lenient', { delivery: 'lenient' })], {
+      lenient: (era) => ({ deliverPending: (_, signal) => never(era, signal) }),
+    });
+    await world.pass(MINUTE);
+    expect(world.summary).toMatchObject({ outcome: 'done', breakerTrips: 0 });
+    expect(world.era('lenient').aborted).toBe(1);
+  });
 
   it('a back-off of the era itself, before anything is copied', async () => {
     let failures = 2;

@@ -7,7 +7,7 @@ import { courierMachine } from '../../machines/courier.ts';
 import type { EffectName } from '../../machines/effects.ts';
 import { eraMachine } from '../../machines/era.ts';
 import { SUPERVISOR_ID } from '../../machines/peers.ts';
-import type { EraSpec, EraSummary } from '../../machines/protocol.ts';
+import type { EraSpec, EraSummary, Mode } from '../../machines/protocol.ts';
 import { sequencerMachine } from '../../machines/sequencer.ts';
 import { type RunSummary, supervisorMachine } from '../../machines/supervisor.ts';
 import { workerMachine } from '../../machines/worker.ts';
@@ -154,6 +154,13 @@ function judge(summary: EraSummary, spec: EraSpec, plan: Plan): void {
       expect(summary).toMatchObject({ nextLedger: LAST + 1, failure: null });
       expect(chain.checkpoint).toEqual({ start: LAST - 9, end: LAST });
       expect([published, sealed, events].map((list) => list.length)).toEqual([4, 4, 4]);
+      if (spec.catalog === 'strict') expect(chain.rows.size).toBe(4);
+      if (spec.delivery === 'strict') expect(chain.delivered).toBe(4);
+      // What a lenient catalog or endpoint was not told is counted; a late answer may leave less.
+      if (summary.pending !== null) {
+        expect(summary.pending.rows).toBeGreaterThanOrEqual(4 - chain.rows.size);
+        expect(summary.pending.events).toBeGreaterThanOrEqual(4 - chain.delivered);
+      }
       break;
     case 'drained':
       expect(everywhere).toContain('drain');
@@ -197,7 +204,8 @@ const spec = (eraId: string) =>
       queueSize: fc.integer({ min: 1, max: 4 }),
       retryAttempts: fc.integer({ min: 1, max: 4 }),
       respawnLimit: fc.integer({ min: 0, max: 2 }),
-      delivers: fc.boolean(),
+      catalog: fc.constantFrom<Mode>('none', 'lenient', 'strict'),
+      delivery: fc.constantFrom<Mode>('none', 'lenient', 'strict'),
       isFollowing: fc.boolean(),
     })
     .map(({ isFollowing, ...rest }) =>

@@ -54,6 +54,10 @@ class Chain {
   readonly events: AttestedEvent[] = [];
   readonly staged = new Set<string>();
   checkpoint: LedgerRange | null = null;
+  /** Starts of the partitions that the catalog has a row of. */
+  readonly rows = new Set<number>();
+  /** Events that the endpoint has received. */
+  delivered = 0;
   /** Faults that hit this era. */
   readonly faults: Fault[] = [];
   /** Starts of the partitions whose build failed for good. */
@@ -157,8 +161,17 @@ export class World {
       case 'discardStaged':
         for (const handle of input.handles) chain.staged.delete(handle);
         return null;
-      case 'deliverPending':
+      case 'recordPartition':
+        record(chain, input.range);
+        return { pending: false };
+      case 'recordPending':
+        for (const { range } of chain.events) record(chain, range);
         return { left: 0 };
+      case 'deliverPending':
+        chain.delivered = chain.events.length;
+        return null;
+      case 'closeChain':
+        return { rows: chain.events.length - chain.rows.size, events: chain.events.length - chain.delivered };
       default:
         return null;
     }
@@ -180,6 +193,9 @@ const CHANGES: ReadonlySet<EffectName> = new Set([
   'publishPartition',
   'sealPartition',
   'attestPartition',
+  'recordPartition',
+  'recordPending',
+  'deliverPending',
   'writeCheckpoint',
 ]);
 
@@ -223,6 +239,12 @@ function attest(chain: Chain, input: EffectInput<'attestPartition'>): Effects['a
     return { attested: true, sequence, eventHash: `event-${sequence}` };
   }
   return { attested: there.range.start === range.start, sequence, eventHash: there.eventHash };
+}
+
+function record(chain: Chain, range: LedgerRange): void {
+  const attested = chain.events.map((event) => event.range);
+  if (!has(attested, range)) throw new Error(`row ${rangeLabel(range)} without an event`);
+  chain.rows.add(range.start);
 }
 
 function checkpoint(chain: Chain, range: LedgerRange): void {

@@ -29,7 +29,8 @@ export const specOf = (eraId: string, over: Partial<EraSpec> = {}): EraSpec => (
   retryBackoffMs: SECOND,
   respawnLimit: 3,
   attests: true,
-  delivers: false,
+  catalog: 'none',
+  delivery: 'none',
   runId: 'run',
   ...over,
 });
@@ -192,7 +193,9 @@ export class FakeWorld {
         era.events.push(event);
         return { attested: true, sequence: event.sequence, eventHash: event.eventHash };
       },
-      recordPartition: async () => null,
+      recordPartition: async () => ({ pending: false }),
+      recordPending: async () => ({ left: 0 }),
+      deliverPending: async () => null,
       writeCheckpoint: async () => null,
       discardStaged: async () => null,
       closeChain: async () => null,

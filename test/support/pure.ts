@@ -199,7 +199,8 @@ export function eraSpec(changes: Partial<EraSpec> = {}): EraSpec {
     retryBackoffMs: 1000,
     respawnLimit: 5,
     attests: true,
-    delivers: false,
+    catalog: 'none',
+    delivery: 'none',
     runId: 'run',
     ...changes,
   };

@@ -60,7 +60,10 @@ restart; commits are in ledger order and once; what a reader can see never chang
 data, no event without its manifest, no checkpoint beyond the contiguous prefix; events and deliveries are prefixes of
 one sequence; adjacent attested partitions link; nobody's staging is removed but one's own and that of the dead; the
 buffer is within the window; a run is done only if all that was asked for is sealed and attested; a finished world can
-be reached from everywhere once the causes of failure are gone; recovering twice changes nothing.
+be reached from everywhere once the causes of failure are gone; recovering twice changes nothing. Rows of the catalog
+are those of sealed and attested partitions, one each, and never change. Where a mode is strict, neither a checkpoint
+nor the end of a run is ahead of the row (but for what a reader holds) or of the delivery; where it is lenient, a run
+never leaves more than it says, and a finished world is one in which nothing is left to any later run.
 
 ### How often each kind of move was taken
 
@@ -72,7 +75,7 @@ A kind that a configuration allows and that is never taken fails the run.
 
 ### Seeded bugs
 
-The explorer has to find twenty bugs that are seeded on purpose; the shortest trace of each stands in
+The explorer has to find twenty-six bugs that are seeded on purpose; the shortest trace of each stands in
 \`test/model/traces/\`, as text and as a sequence diagram, and is what its test expects.
 
 ## Every kill point
@@ -111,12 +114,38 @@ ENOSPC, EIO, EROFS and EACCES at each changing file operation of a run, once and
 - One build of the machines: a version of XState that behaves otherwise is found by the tests generated from the models,
   which compare pure steps with real actors step by step.
 
+### Of a catalog and of an endpoint
+
+Nobody keeps these yet; they are what a conformance suite of \`recordPartition\`, \`recordPending\` and \`deliverPending\`
+has to show of each adapter.
+
+1. *Durable, then acknowledged.* A row is one transaction: a reader sees all of it or nothing. An answer means that it
+   stays. An answer that is lost says nothing: the same is asked again.
+2. *Idempotent.* A row follows from the stored manifest and the stored event of its range, and from nothing else, so
+   whoever writes it again writes the same; nothing is added and no row changes.
+3. *Late requests are harmless.* A request of a process that is gone may land at any time, also after its successor
+   wrote the same row or posted the same event. That follows from 2, and from the endpoint's knowing an event again.
+4. *In order of cause.* No row without its manifest; where there is an audit stream, none without its event.
+5. *Overlap is refused.* A range that shares ledgers with another row, or other content of the same range, is
+   \`CATALOG_CONFLICT\`, and no retry helps. A catalog that does not answer is \`CATALOG_UNAVAILABLE\`, and one does.
+6. *Missing rows are found*, by comparing with the chain, whatever the state folder says, and written in ledger order.
+7. *A reader that holds the catalog open* is an answer (\`pending\`, \`left\`), not an error, and nothing is written then.
+8. *Deliveries in order*: no event is posted before the one before it was acknowledged, none beyond a hole in the chain.
+   How far it came is noted after the acknowledgement, so an event may be posted twice, and all of them where the state
+   folder is lost; the endpoint tells by \`event_id\` and keeps one.
+9. *A fork is told*: another event under a sequence that the endpoint knows is \`AUDIT_FORK\`, and no retry helps.
+   Whatever may pass is \`DELIVERY_FAILED\`.
+10. *Every call ends*: with a time-out of its own, shorter than \`stall_timeout_ms\`, and when its actor is stopped.
+11. *What is left is counted* when the chain is closed, and never too little.
+
 ## What is not proved
 
 - Larger sizes than those above, but for \`npm run test:model:deep\`. More workers and partitions repeat the same
   situations; that they bring no new one is an argument, not a proof.
 - Crashes of the era and supervisor actors themselves are in the random schedules, not in the explorer.
-- Catalog and delivery: nothing delivers in this release, and there is no catalog; their modes come with them.
+- The catalog and the endpoint themselves: neither is in this release. What is proved of their modes holds for adapters
+  that keep the assumptions above, which their conformance suites have to show.
+- Late requests to a catalog or an endpoint that are equal in all but their sender count as one.
 - A store that ignores conditions is in the explorer as a model of its adapter; no such adapter is in this release.
 - Power cuts are emulated by what is and is not fsynced (tests count the calls), not by cutting power.
 `;

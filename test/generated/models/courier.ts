@@ -1,23 +1,40 @@
-/** The courier: deliveries that end well or badly, events queued at any moment, a drain at any moment. */
+/** The courier: rounds that end well or badly, something queued at any moment, a drain at any moment. */
 import { courierMachine } from '../../../machines/courier.ts';
 import { courierActorId, eraActorId } from '../../../machines/peers.ts';
+import type { Mode } from '../../../machines/protocol.ts';
 import { controlled } from '../replay.ts';
 import { type Model, send } from '../stepper.ts';
 
+const machine = controlled(courierMachine);
+
+const model = (scenario: string, catalog: Mode, delivery: Mode): Model => ({
+  name: 'courier',
+  scenario,
+  machine,
+  id: courierActorId('a'),
+  input: { eraId: 'a', catalog, delivery, retryBackoffMs: 1000 },
+  peers: [eraActorId('a')],
+  outcomes: ({ name }) =>
+    name === 'recordPending'
+      ? [
+          { name: 'nothing left', output: { left: 0 } },
+          { name: 'one is held', output: { left: 1 } },
+          { error: 'CATALOG_UNAVAILABLE' },
+          { error: 'CATALOG_CONFLICT' },
+        ]
+      : [{ name: '', output: null }, { error: 'DELIVERY_FAILED' }, { error: 'AUDIT_FORK' }],
+  moves: () => [send({ type: 'delivery.queued' }), send({ type: 'courier.drain' }), send({ type: 'era.lost' })],
+  key: ({ failures, failure, isLeft, again, draining }) => ({
+    failures: Math.min(failures, 3),
+    code: failure?.code,
+    isLeft,
+    again,
+    draining,
+  }),
+});
+
 export const courierModels: readonly Model[] = [
-  {
-    name: 'courier',
-    scenario: 'an endpoint that comes and goes',
-    machine: controlled(courierMachine),
-    id: courierActorId('a'),
-    input: { eraId: 'a', retryBackoffMs: 1000 },
-    peers: [eraActorId('a')],
-    outcomes: () => [
-      { name: 'nothing left', output: { left: 0 } },
-      { name: 'one left', output: { left: 1 } },
-      { error: 'STORE_IO' },
-    ],
-    moves: () => [send({ type: 'delivery.queued' }), send({ type: 'courier.drain' }), send({ type: 'era.lost' })],
-    key: ({ failures, left, again }) => ({ failures: Math.min(failures, 3), left: Math.min(left, 2), again }),
-  },
+  model('a lenient catalog and a lenient endpoint', 'lenient', 'lenient'),
+  model('a lenient endpoint', 'none', 'lenient'),
+  model('a strict catalog that a reader holds', 'strict', 'none'),
 ];

@@ -77,7 +77,7 @@ function outcomesOf(scenario: Scenario, { name, input }: Asked): readonly Outcom
         LASTING,
       ];
     default:
-      return [{ name: '', output: null }, PASSING];
+      return [{ name: '', output: { rows: 0, events: 1 } }, PASSING];
   }
 }
 
@@ -131,12 +131,23 @@ function sequencerMoves(context: Loose, scenario: Scenario): Move[] {
     rawBytes: 1,
     retries: 0,
     alreadyThere: next.phase === 'agenda',
+    rowPending: false,
     correlationId: '',
   };
   const mayVanish = next.phase === 'staged' && next.restages < scenario.restages;
   return [
     ...(range.start <= context.frontier
-      ? [send({ type: 'partition.committed', facts } as never, `partition.committed ${range.start}`)]
+      ? [
+          send({ type: 'partition.committed', facts } as never, `partition.committed ${range.start}`),
+          ...(scenario.spec.catalog === 'none'
+            ? []
+            : [
+                send(
+                  { type: 'partition.committed', facts: { ...facts, rowPending: true } } as never,
+                  `partition.committed ${range.start}, its row pending`,
+                ),
+              ]),
+        ]
       : []),
     send({ type: 'sequencer.failed', range, failure } as never, `sequencer.failed ${range.start}`),
     ...(mayVanish ? [send({ type: 'restage.requested', range } as never, `restage.requested ${range.start}`)] : []),
@@ -154,7 +165,11 @@ function movesOf(scenario: Scenario, at: Situation): Move[] {
     ...(context.spawned && !isDrained ? [...workerMoves(context, scenario), ...sequencerMoves(context, scenario)] : []),
     ...(at.children.includes(sequencer) ? [crash(sequencer)] : []),
     ...(state === '{"draining":"discarding"}' ? [send({ type: 'sequencer.drained' })] : []),
-    ...(state === '{"draining":"delivering"}' ? [send({ type: 'courier.drained', left: 1 } as never)] : []),
+    ...(state === '{"draining":"delivering"}' ? [send({ type: 'courier.drained' })] : []),
+    ...(context.spawned && !context.caughtUp && !isDrained ? [send({ type: 'sequencer.caught_up' })] : []),
+    ...(scenario.spec.delivery !== 'lenient' || !context.spawned || state === '{"draining":"closing"}'
+      ? []
+      : [send({ type: 'courier.failed', failure } as never)]),
   ];
 }
 
@@ -187,6 +202,7 @@ const model = (scenario: Scenario): Model => ({
     stopBefore: context.stopBefore,
     draining: context.draining,
     spawned: context.spawned,
+    caughtUp: context.caughtUp,
   }),
 });
 
@@ -200,8 +216,14 @@ const HEADS = [
 
 export const eraModels: readonly Model[] = [
   model({
-    scenario: 'two partitions, with an endpoint',
-    spec: eraSpec({ ...small, grid: grid(29), delivers: true }),
+    scenario: 'a strict catalog',
+    spec: eraSpec({ ...small, grid: grid(29), catalog: 'strict' }),
+    facts: ['nothing', 'the first is attested'],
+    restages: 0,
+  }),
+  model({
+    scenario: 'two partitions, with a catalog and an endpoint',
+    spec: eraSpec({ ...small, grid: grid(29), catalog: 'lenient', delivery: 'lenient' }),
     facts: ['nothing', 'the first is sealed', 'a hole in the chain'],
     restages: 1,
   }),

@@ -1,6 +1,6 @@
 /** The sequencer: new partitions in any order, everything that recovery can leave to it, every step failing. */
 import { eraActorId, sequencerActorId } from '../../../machines/peers.ts';
-import type { AgendaItem, LedgerRange, Recovered } from '../../../machines/protocol.ts';
+import type { AgendaItem, LedgerRange, Mode, Recovered } from '../../../machines/protocol.ts';
 import { sequencerMachine } from '../../../machines/sequencer.ts';
 import { attestedEvent, lastHashOf, sealedPartition, stagedPartition } from '../../support/pure-values.ts';
 import { controlled } from '../replay.ts';
@@ -27,6 +27,10 @@ function outcomes({ name, input }: Asked, context: Loose): readonly Outcome[] {
       const other = { name: 'another stands there', output: { ...done, attested: false } };
       return [answer(done), PASSING, LASTING, ...(isFirst && input.expected === null ? [other] : [])];
     }
+    case 'recordPartition':
+      return [answer({ pending: false }), { name: 'pending', output: { pending: true } }, PASSING, LASTING];
+    case 'recordPending':
+      return [answer({ left: 0 }), PASSING, LASTING];
     default:
       return [answer(null), PASSING, LASTING];
   }
@@ -49,10 +53,13 @@ interface Scenario {
   /** Starts of the partitions that workers may deliver. */
   readonly delivers: readonly number[];
   readonly attests: boolean;
+  readonly catalog?: Mode;
+  readonly delivery?: Mode;
 }
 
 /** Partitions of ten ledgers from 10 on, up to 39. */
-function model({ scenario, agenda, frontier, delivers, attests }: Scenario): Model {
+function model(of: Scenario): Model {
+  const { scenario, agenda, frontier, delivers, attests, catalog = 'none', delivery = 'none' } = of;
   const first = agenda[0]?.range.start ?? frontier;
   const recovered: Recovered = {
     frontier,
@@ -70,6 +77,8 @@ function model({ scenario, agenda, frontier, delivers, attests }: Scenario): Mod
       grid: { size: 10, origin: 0, ledgerStart: 10, ledgerEnd: 39 },
       recovered,
       attests,
+      catalog,
+      delivery,
       retryAttempts: 2,
       retryBackoffMs: 1000,
     },
@@ -97,9 +106,11 @@ function model({ scenario, agenda, frontier, delivers, attests }: Scenario): Mod
       buffer: context.buffer.map((staged: Loose) => [staged.range.start, staged.ledgers.previousHash.length]),
       current: context.current && {
         ...Object.fromEntries(Object.entries(context.current).map(([name, value]) => [name, value !== null])),
+        rowPending: context.current.rowPending,
         start: context.current.range.start,
       },
-      failures: context.failures,
+      caughtUp: context.caughtUp,
+      failures: Math.min(context.failures, 3),
       code: context.failure?.code,
       draining: context.draining,
     }),
@@ -142,5 +153,33 @@ export const sequencerModels: readonly Model[] = [
     frontier: 40,
     delivers: [],
     attests: false,
+  }),
+  ...(
+    [
+      ['a lenient catalog', 'lenient', 'none'],
+      ['a strict catalog', 'strict', 'none'],
+      ['a strict endpoint', 'none', 'strict'],
+      ['a lenient catalog and a strict endpoint', 'lenient', 'strict'],
+      ['both strict', 'strict', 'strict'],
+    ] as const
+  ).map(([scenario, catalog, delivery]) =>
+    model({
+      scenario,
+      agenda: [{ kind: 'attested', range: range(20), sealed: sealedPartition(range(20)) }],
+      frontier: 30,
+      delivers: [30],
+      attests: true,
+      catalog,
+      delivery,
+    }),
+  ),
+  model({
+    scenario: 'a lost event, both strict',
+    agenda: [{ kind: 'refill', range: range(30), event: attestedEvent(2, range(30), 'event-1') }],
+    frontier: 40,
+    delivers: [],
+    attests: true,
+    catalog: 'strict',
+    delivery: 'strict',
   }),
 ];

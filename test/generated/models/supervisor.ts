@@ -23,6 +23,7 @@ const summary = (eraId: string, outcome: EraOutcome): EraSummary => ({
   retries: 0,
   restages: 0,
   crashes: 0,
+  pending: null,
   failure: outcome === 'failed' ? failure : null,
 });
 

@@ -81,7 +81,7 @@ export class S3Bucket implements Bucket {
         return await collectBody(body, length, limit, signal);
       },
       signal,
-      (error) => (isMissingKey(error) ? null : undefined),
+      (error) => (isNoSuchKey(error) ? null : undefined),
     );
   }
 
@@ -156,7 +156,7 @@ export class S3Bucket implements Bucket {
       },
       signal,
       (error) => {
-        if (statusOf(error) !== 412 && !isMissingKey(error)) return undefined;
+        if (statusOf(error) !== 412 && !isNoSuchKey(error)) return undefined;
         throw remoteError(this.#domain, 'read', `${this.uri}${of.key}`, {
           kind: 'refused',
           reason: 'it was changed or removed while it was read',
@@ -248,8 +248,10 @@ export class S3Bucket implements Bucket {
   }
 }
 
-/** The key is not there. A missing bucket is something else, and so is an answer that does not say which it is. */
+/** The store itself says that there is no such key; a 404 without its words may come from anything in between. */
+const isNoSuchKey = (error: unknown): boolean => nameOf(error) === 'NoSuchKey';
+
+/** The key is not there, as far as an answer without a body can say. A missing bucket is something else, and so is an answer that does not say which it is. */
 export function isMissingKey(error: unknown): boolean {
-  const name = nameOf(error);
-  return name === 'NoSuchKey' || (name === 'NotFound' && statusOf(error) === 404);
+  return isNoSuchKey(error) || (nameOf(error) === 'NotFound' && statusOf(error) === 404);
 }

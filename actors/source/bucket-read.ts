@@ -60,6 +60,14 @@ class Postponed extends BronzeError {
   }
 }
 
+/** The same error with the ledger that could not be had. */
+function withLedger(error: unknown, ledger: number): unknown {
+  if (!(error instanceof BronzeError) || error.details.ledger !== undefined) return error;
+  const { code, message, details, cause, retryable, retryAfterMs } = error;
+  const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
+  return new BronzeError(code, message, { details: { ledger, ...details }, cause, retryable, ...wait });
+}
+
 /** One read of a range. */
 export class BucketReader {
   readonly #root: BucketRoot;
@@ -223,7 +231,7 @@ export class BucketReader {
       }
       this.#resize(slot, 0);
       slot.state = 'failed';
-      slot.error = error;
+      slot.error = withLedger(error, slot.file.first);
       this.#failed = true;
     }
   }

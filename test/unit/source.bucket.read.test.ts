@@ -238,7 +238,8 @@ describe('what goes wrong', () => {
       };
       const read = await readAll(scene, range);
       expect(read.ledgers).toEqual(upTo(2, ledger - 1));
-      expect(read.error).toBe(failure);
+      const { code, message, retryable, retryAfterMs } = failure;
+      expect(read.error).toMatchObject({ code, message, retryable, retryAfterMs, details: { ledger } });
       // Never asked for under the other suffix: an error is not "not there".
       expect(scene.bucket.gets.filter((key) => key.startsWith(scene.stem(ledger)))).toHaveLength(1);
     }

@@ -5,7 +5,7 @@
 import type { Readable } from 'node:stream';
 
 /** Silence on a body after which the other side counts as gone, ms. A slow body that moves is not disturbed. */
-export const BODY_IDLE_MS = 30_000;
+const BODY_IDLE_MS = 30_000;
 
 /** Thrown as an error of the network: the answer ended early, went on too long, or stopped. */
 export class BodyFault extends Error {

@@ -17,7 +17,7 @@ export interface RetryPolicy {
 }
 
 /** About 6 s of pauses in all: shorter than any stall timeout that makes sense. */
-export const REQUEST_RETRY: RetryPolicy = { attempts: 6, firstMs: 100, capMs: 10_000 };
+const REQUEST_RETRY: RetryPolicy = { attempts: 6, firstMs: 100, capMs: 10_000 };
 
 /** Half of it fixed, half of it random: many requests that failed together must not come back together. */
 const jittered = (ms: number): number => ms / 2 + Math.random() * (ms / 2);

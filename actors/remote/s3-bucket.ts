@@ -252,6 +252,6 @@ export class S3Bucket implements Bucket {
 const isNoSuchKey = (error: unknown): boolean => nameOf(error) === 'NoSuchKey';
 
 /** The key is not there, as far as an answer without a body can say. A missing bucket is something else, and so is an answer that does not say which it is. */
-export function isMissingKey(error: unknown): boolean {
+function isMissingKey(error: unknown): boolean {
   return isNoSuchKey(error) || (nameOf(error) === 'NotFound' && statusOf(error) === 404);
 }

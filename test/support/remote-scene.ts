@@ -27,7 +27,7 @@ export function environmentFor(kind: RemoteKind): Record<string, string> {
   return { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
 }
 
-export const PREFIX = 'bronze/';
+const PREFIX = 'bronze/';
 
 export function storageIn(kind: RemoteKind, bucket: string): Settings {
   if (kind.protocol === 'gcs') return { backend: 'gcs', gcs_bucket: bucket, prefix: PREFIX };

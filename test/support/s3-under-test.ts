@@ -17,7 +17,7 @@ export interface S3UnderTest {
 }
 
 /** Puts a server's credentials where the SDK finds them. */
-export function useCredentials(server: S3Server): void {
+function useCredentials(server: S3Server): void {
   process.env.AWS_ACCESS_KEY_ID = server.accessKeyId;
   process.env.AWS_SECRET_ACCESS_KEY = server.secretAccessKey;
 }

@@ -98,6 +98,7 @@ export class GcsStagingWriter implements StagingWriter {
     const facts = await this.#upload.finish(this.#filling.subarray(0, this.#used), crc32c);
     this.#filling = Buffer.alloc(0);
     this.#spare = null;
+    killPoint('staging:flushed');
     this.#finished = { key: this.#key, generation: facts.version, size: facts.size, crc32c };
     killPoint('staging:finished');
     return JSON.stringify(this.#finished);

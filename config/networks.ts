@@ -23,7 +23,7 @@ export type LakeLocation =
   | { readonly kind: 's3'; readonly bucket: string; readonly prefix: string };
 
 const asFolder = (prefix: string): string => {
-  const bare = prefix.replace(/\/+$/, '');
+  const bare = prefix.replace(/^\/+|\/+$/g, '');
   return bare === '' ? '' : `${bare}/`;
 };
 

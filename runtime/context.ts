@@ -7,14 +7,15 @@ import { resolve } from 'node:path';
 import type { Neighbour } from '../actors/commit/neighbours.ts';
 import type { ChainName } from '../actors/paths.ts';
 import type { BronzeStore, LakeSource, SourceSpec, StoreSpec } from '../actors/ports.ts';
+import type { BucketPlace } from '../actors/remote/bucket.ts';
 import { openSource } from '../actors/source/index.ts';
 import { openCheckpoint } from '../actors/state/checkpoint.ts';
 import { openStore } from '../actors/store/index.ts';
 import { ThreadPool } from '../actors/threads/pool.ts';
 import type { Environment } from '../config/environment.ts';
 import { loadConfig } from '../config/load.ts';
-import { networkPassphrase } from '../config/networks.ts';
-import type { Config, EraConfig, SourceConfig } from '../config/schema.ts';
+import { lakeLocation, networkPassphrase } from '../config/networks.ts';
+import type { Config, EraConfig, SourceConfig, StorageConfig } from '../config/schema.ts';
 import { BronzeError } from '../machines/errors.ts';
 import { type Answer, switchOption, textOption } from './cli/answer.ts';
 import { chosenEras, refuseUnbuilt } from './era-spec.ts';
@@ -28,79 +29,38 @@ function configuredNumbers(source: SourceConfig): SourceSpec['configured'] {
   return { ledgersPerFile: ledgers_per_file, filesPerPartition: files_per_partition };
 }
 
-/** `''`, or the path with one slash at its end and none at its beginning. */
-const asPrefix = (path: string): string => {
-  const trimmed = path.replace(/^\/+|\/+$/g, '');
-  return trimmed === '' ? '' : `${trimmed}/`;
-};
-
 const orNull = (text: string): string | null => (text === '' ? null : text);
 
 /** Where the lake is, from the settings of its mode. */
 function sourceSpecOf(source: SourceConfig): SourceSpec {
   const configured = configuredNumbers(source);
-  const { anonymous, requester_pays: requesterPays } = source;
-  const bucketOf = (bucket: string, prefix: string, protocol: 's3' | 'gcs'): SourceSpec => ({
-    mode: 'bucket',
-    place:
-      protocol === 'gcs'
-        ? { protocol, bucket, anonymous, requesterPays }
-        : {
-            protocol,
-            bucket,
-            anonymous,
-            requesterPays,
-            endpoint: orNull(source.s3_endpoint),
-            region: orNull(source.s3_region),
-            pathStyle: source.s3_path_style,
-          },
-    prefix: asPrefix(prefix),
-    configured,
-  });
-  switch (source.mode) {
-    case 'local':
-      return { mode: 'local', path: resolve(source.local_path), configured };
-    case 's3':
-      return bucketOf(source.s3_bucket, source.s3_prefix, 's3');
-    case 'gcs':
-      return bucketOf(source.gcs_bucket, source.gcs_prefix, 'gcs');
-    case 'datastore': {
-      // The old program's form: bucket/prefix in one.
-      const [bucket = '', ...path] = source.datastore_path.split('/');
-      return bucketOf(bucket, path.join('/'), source.datastore_type === 'S3' ? 's3' : 'gcs');
-    }
-  }
+  const location = lakeLocation(source);
+  if (location.kind === 'local') return { mode: 'local', path: resolve(location.path), configured };
+  const { kind, bucket, prefix } = location;
+  const access = { bucket, anonymous: source.anonymous, requesterPays: source.requester_pays };
+  const place: BucketPlace = kind === 'gcs' ? { protocol: kind, ...access } : { ...access, ...s3Of(source) };
+  return { mode: 'bucket', place, prefix, configured };
 }
 
+/** What only S3 wants to know of a place; the same keys in `source` and `storage`. */
+const s3Of = (of: SourceConfig | StorageConfig) =>
+  ({
+    protocol: 's3',
+    endpoint: orNull(of.s3_endpoint),
+    region: orNull(of.s3_region),
+    pathStyle: of.s3_path_style,
+  }) as const;
+
 /** Where Bronze is, from the settings of its backend. */
-function storeSpecOf(config: Config): StoreSpec {
-  const { storage } = config;
-  const { prefix, anonymous, requester_pays: requesterPays } = storage;
-  switch (storage.backend) {
-    case 'local':
-      return { backend: 'local', root: resolve(storage.local_dir), prefix };
-    case 's3':
-      return {
-        backend: 's3',
-        place: {
-          protocol: 's3',
-          bucket: storage.s3_bucket,
-          anonymous,
-          requesterPays,
-          endpoint: orNull(storage.s3_endpoint),
-          region: orNull(storage.s3_region),
-          pathStyle: storage.s3_path_style,
-        },
-        prefix,
-        stateDir: resolve(config.checkpoint.dir),
-      };
-    case 'gcs':
-      return {
-        backend: 'gcs',
-        place: { protocol: 'gcs', bucket: storage.gcs_bucket, anonymous, requesterPays },
-        prefix,
-      };
+function storeSpecOf({ storage, checkpoint }: Config): StoreSpec {
+  const { backend, prefix } = storage;
+  const access = { anonymous: storage.anonymous, requesterPays: storage.requester_pays };
+  if (backend === 'local') return { backend, root: resolve(storage.local_dir), prefix };
+  if (backend === 'gcs') {
+    return { backend, place: { protocol: backend, bucket: storage.gcs_bucket, ...access }, prefix };
   }
+  const place = { ...access, bucket: storage.s3_bucket, ...s3Of(storage) };
+  return { backend, place, prefix, stateDir: resolve(checkpoint.dir) };
 }
 
 export const chainOf = (era: EraConfig): ChainName => ({

@@ -350,3 +350,25 @@ describe('values', () => {
     expect(problemsOf(file('mine'))).toEqual([]);
   });
 });
+
+describe('places in buckets', () => {
+  it.each([
+    ['mode: s3, s3_bucket: b, s3_prefix: ../other', 'source.s3_prefix'],
+    ['mode: s3, s3_bucket: b, s3_prefix: a/../../b', 'source.s3_prefix'],
+    ['mode: gcs, gcs_bucket: b, gcs_prefix: a//b', 'source.gcs_prefix'],
+    ['mode: gcs, gcs_bucket: gs://b', 'source.gcs_bucket'],
+    ['mode: datastore, datastore_path: b/../c', 'source.datastore_path'],
+    ['mode: s3, s3_bucket: b, s3_endpoint: "https://key:secret@host"', 'source.s3_endpoint'],
+    ['mode: s3, s3_bucket: b, s3_endpoint: "https://host/?token=secret"', 'source.s3_endpoint'],
+  ])('%s is refused: it could leave its place, or holds a credential', (source, key) => {
+    const problem = only(`${ERA}source: { ${source} }\n`);
+    expect(problem.key).toBe(key);
+  });
+
+  it.each(['mode: s3, s3_bucket: b, s3_prefix: /a/b/', 'mode: gcs, gcs_bucket: b, gcs_prefix: a b/ü'])(
+    '%s is a place',
+    (source) => {
+      expect(problemsOf(`${ERA}source: { ${source} }\n`)).toEqual([]);
+    },
+  );
+});

@@ -120,7 +120,10 @@ export function openContext(answer: Answer, env: Environment = process.env): Con
 export const openPool = (config: Config): ThreadPool => new ThreadPool(config.perf.threads || availableParallelism());
 
 /** Everything fixed for one era of this configuration. */
-export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool']): EraSetup {
+/** Partitions ahead for which an era that follows its lake looks at once; far behind, a lake has tens of millions of names. */
+const PARTITIONS_AHEAD = 256;
+
+export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'], once = false): EraSetup {
   const { config } = context;
   const chain = chainOf(era);
   const table = config.bronze.primary_table;
@@ -149,6 +152,8 @@ export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'
       networkPassphrase: passphrase,
     },
     neighbours,
+    // `--once` ends at the head that is found first, so it has to be followed to its end.
+    ledgersAhead: once ? Number.POSITIVE_INFINITY : PARTITIONS_AHEAD * era.partition_size,
     compression: { codec: config.bronze.compression, level: config.bronze.compression_level },
     checks: { results: config.checks.results, protocolMin: era.protocol_min, protocolMax: era.protocol_max },
     backup: config.pas.enabled ? { dir: resolve(config.pas.backup_dir), chain } : null,
@@ -158,5 +163,5 @@ export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'
   };
 }
 
-export const openSessions = (context: Context, pool: ThreadPool): Map<string, EraSession> =>
-  new Map(context.eras.map((era) => [era.era_id, new EraSession(eraSetup(context, era, pool))]));
+export const openSessions = (context: Context, pool: ThreadPool, once: boolean): Map<string, EraSession> =>
+  new Map(context.eras.map((era) => [era.era_id, new EraSession(eraSetup(context, era, pool, once))]));

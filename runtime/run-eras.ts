@@ -30,7 +30,7 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
   const runId = EraSession.runId();
   const specs = eras.map((era) => eraSpec(config, era, { eras: null, ...options }, runId));
   const pool = openPool(config);
-  const sessions = openSessions(context, pool);
+  const sessions = openSessions(context, pool, options.once);
   const observer = new Observer(specs, log);
   const diagnostics = new Diagnostics(resolve(config.checkpoint.dir));
   const dump = (reason: string, eraId?: string): void => {

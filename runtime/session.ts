@@ -54,6 +54,8 @@ export interface EraSetup {
   readonly passphrase: string | null;
   readonly terms: BronzeFacts;
   readonly neighbours: readonly Neighbour[];
+  /** How far ahead an era without an end looks for ledgers at once. */
+  readonly ledgersAhead: number;
   readonly compression: CompressionSpec;
   readonly checks: CheckSpec;
   /** Null where no copies of events are written. */
@@ -177,7 +179,7 @@ export class EraSession {
   }
 
   async findHead({ from }: Input<'findHead'>, signal: AbortSignal): Output<'findHead'> {
-    return this.#setup.source.head(this.#openedLayout(), from, signal);
+    return this.#setup.source.head(this.#openedLayout(), from, signal, this.#setup.ledgersAhead);
   }
 
   /** Runs in a thread. Cancelled: settles once the thread has removed what it had written. */

@@ -4,7 +4,7 @@
  */
 import { BronzeError } from '../../machines/errors.ts';
 import { BodyFault, collectBody } from './body.ts';
-import type { Bucket, GcsPlace, ListedPage, ListOptions, ObjectFacts } from './bucket.ts';
+import type { Admission, Bucket, GcsPlace, ListedPage, ListOptions, ObjectFacts } from './bucket.ts';
 import { crc32cOf } from './crc32c.ts';
 import { type RemoteDomain, remoteError } from './faults.ts';
 import {
@@ -90,7 +90,7 @@ export class GcsBucket implements Bucket {
     }
   }
 
-  async get(key: string, limit: number, signal?: AbortSignal): Promise<Uint8Array | null> {
+  async get(key: string, limit: number, signal?: AbortSignal, admit?: Admission): Promise<Uint8Array | null> {
     return this.call<Uint8Array | null>(
       {
         action: 'read',
@@ -100,6 +100,7 @@ export class GcsBucket implements Bucket {
           this.#assertObject(answer, key);
           const length = announced(answer);
           if (length !== null && length > limit) throw this.#tooLarge(key, length, limit);
+          if (length !== null) admit?.(length);
           const bytes = await collectBody(answer.body, length, limit, signal);
           const expected = crc32cHeader(answer);
           if (expected !== null && crc32cOf(bytes) !== expected) {

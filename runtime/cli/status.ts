@@ -59,7 +59,7 @@ async function headOf(context: Context, from: number): Promise<number | null> {
   const never = new AbortController().signal;
   try {
     const layout = await context.source.open(never);
-    return (await context.source.head(layout, from, never)).head;
+    return (await context.source.head(layout, from, never, 0)).head;
   } catch (error) {
     context.log.debug({ component: 'source', error: toFailure(error).message }, 'the head of the lake is unknown');
     return null;

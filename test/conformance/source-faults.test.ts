@@ -1,14 +1,16 @@
 /**
- * S4 and S18 for a lake on S3: whatever goes wrong on the way, at every single object, a partition is whole or it is
+ * S4 and S18 for a lake on S3 and on the double of GCS: whatever goes wrong on the way, at every single object, a partition is whole or it is
  * not there, what passes is tried again within bounds, and the code says what it was.
  */
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildPartition } from '../../actors/build/build-partition.ts';
+import type { LakeSource } from '../../actors/ports.ts';
 import { openSource } from '../../actors/source/index.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { type Fault, type FaultRule, type SeenRequest, startFaultProxy } from '../support/fault-proxy.ts';
+import { type GcsDouble, startGcsDouble } from '../support/gcs-double.ts';
 import { lakeSpec, useCredentials } from '../support/s3-lakes.ts';
-import { describeServers, makeBucket, type TestBucket } from '../support/servers.ts';
+import { describeServers, makeBucket, makeGcsBucket, type TestBucket } from '../support/servers.ts';
 import { buildTask, layoutOf, MemoryLake, MemoryStaging, madeLedgers } from '../support/small-lake.ts';
 
 const RANGE = { start: 2, end: 9 };
@@ -16,16 +18,33 @@ const LEDGERS = Array.from({ length: RANGE.end - RANGE.start + 1 }, (_, i) => RA
 const layout = layoutOf(1, 64);
 /** As many as retry.ts makes. */
 const ATTEMPTS = 6;
-const xml = (code: string): string => `<?xml version="1.0"?><Error><Code>${code}</Code><Message>told</Message></Error>`;
 
-describeServers('faults between a lake and its reader', (server) => {
-  useCredentials(server);
+/** A place where a lake lies, and how its store says things. */
+interface FaultyPlace {
+  readonly url: string;
+  readonly bucket: TestBucket;
+  /** Opened through a proxy. */
+  open(url: string): LakeSource;
+}
+
+interface Words {
+  readonly read: string;
+  readonly body: (code: string) => unknown;
+  readonly final: readonly [string, Fault, string][];
+  /** The code of a 404 that is not the store's own word. */
+  readonly stranger: string;
+}
+
+function faultsBetween(words: Words, makePlace: () => Promise<FaultyPlace>): void {
+  const xml = words.body;
   const lake = new MemoryLake(madeLedgers(RANGE), layout);
+  let place: FaultyPlace;
   let bucket: TestBucket;
   let whole: Buffer;
 
   beforeAll(async () => {
-    bucket = await makeBucket(server);
+    place = await makePlace();
+    bucket = place.bucket;
     for (const [key, { bytes }] of lake.objects) await bucket.put(`lake/${key}`, bytes);
     whole = (await build()).bytes;
   });
@@ -41,10 +60,10 @@ describeServers('faults between a lake and its reader', (server) => {
 
   /** Builds the partition through a proxy of its own, so that no request of another build is seen. */
   async function build(...rules: readonly FaultRule[]): Promise<Built> {
-    const proxy = await startFaultProxy(server.endpoint);
+    const proxy = await startFaultProxy(place.url);
     proxy.rules.push(...rules);
     const writer = new MemoryStaging();
-    const source = openSource(lakeSpec(server, bucket.name, 'lake/', { endpoint: proxy.url }));
+    const source = place.open(proxy.url);
     const environment = { source, writer, signal: new AbortController().signal, onProgress: () => undefined };
     const error = await buildPartition(buildTask(RANGE, layout), environment).then(
       () => null,
@@ -53,7 +72,7 @@ describeServers('faults between a lake and its reader', (server) => {
     await proxy.close();
     if (error !== null && !(error instanceof BronzeError)) throw error;
     const { log } = proxy;
-    expect(log.every(({ operation }) => operation === 'GetObject')).toBe(true);
+    expect(log.every(({ operation }) => operation === words.read)).toBe(true);
     const tried = (ledger: number): number => log.filter(({ path }) => path.includes(`--${ledger}.xdr`)).length;
     return { error, bytes: writer.bytes, state: writer.state, log, tried };
   }
@@ -135,12 +154,9 @@ describeServers('faults between a lake and its reader', (server) => {
     });
 
     const FINAL: readonly [string, Fault, string][] = [
-      ['403', { kind: 'answer', status: 403, body: xml('AccessDenied') }, 'SOURCE_DENIED'],
-      ['403 without a word', { kind: 'answer', status: 403 }, 'SOURCE_DENIED'],
-      ['an unknown key', { kind: 'answer', status: 403, body: xml('InvalidAccessKeyId') }, 'CREDENTIALS_INVALID'],
-      ['a bucket that has gone', { kind: 'answer', status: 404, body: xml('NoSuchBucket') }, 'BUCKET_MISSING'],
-      ['damage', { kind: 'answer', status: 200, body: 'no zstd frame' }, 'OBJECT_CORRUPT'],
-      ['nothing', { kind: 'answer', status: 200, body: '' }, 'OBJECT_EMPTY'],
+      ...words.final,
+      ['damage', { kind: 'answer', status: 200, headers: WHOLE, body: 'no zstd frame' }, 'OBJECT_CORRUPT'],
+      ['nothing', { kind: 'answer', status: 200, headers: WHOLE, body: '' }, 'OBJECT_EMPTY'],
     ];
     it.each(FINAL)('%s, at every object: one request for it, and its own code', async (_name, fault, code) => {
       for (const ledger of LEDGERS) {
@@ -153,7 +169,7 @@ describeServers('faults between a lake and its reader', (server) => {
     it('a page that is no answer of S3 is never "not there"', async () => {
       for (const body of ['<html><body>404</body></html>', 'not found', '']) {
         const { error, state } = await build(at(4, { kind: 'answer', status: 404, body }));
-        expect([state, error?.code]).toEqual(['aborted', 'SOURCE_READ']);
+        expect([state, error?.code]).toEqual(['aborted', words.stranger]);
       }
     });
 
@@ -174,5 +190,69 @@ describeServers('faults between a lake and its reader', (server) => {
       expect(error).toMatchObject({ code: 'LEDGER_MISSING', retryable: false, details: { ledger } });
       expect([state, tried(ledger)]).toEqual(['aborted', 2]);
     }
+  });
+}
+
+/** What answers of GCS carry with an object; those of S3 take no harm. */
+const WHOLE = { 'x-goog-generation': '1' };
+
+const json = (reason: string): unknown => ({
+  error: { code: 0, message: reason, errors: [{ message: reason, domain: 'global', reason }] },
+});
+
+describe('GCS, a double: faults between a lake and its reader', () => {
+  let double: GcsDouble;
+  afterAll(async () => {
+    await double.close();
+    delete process.env.STORAGE_EMULATOR_HOST;
+  });
+  const words: Words = {
+    read: 'objects.media',
+    // Errors of a download are plain text.
+    body: (code) => (code === 'NoSuchKey' ? 'No such object: lake/it' : json(code)),
+    final: [
+      ['403', { kind: 'answer', status: 403, body: json('forbidden') }, 'SOURCE_DENIED'],
+      ['403 without a word', { kind: 'answer', status: 403 }, 'SOURCE_DENIED'],
+      ['an unknown token', { kind: 'answer', status: 401, body: json('authError') }, 'CREDENTIALS_INVALID'],
+    ],
+    stranger: 'ENDPOINT_INVALID',
+  };
+  faultsBetween(words, async () => {
+    double = await startGcsDouble();
+    const bucket = await makeGcsBucket(double);
+    const place = { protocol: 'gcs', bucket: bucket.name, anonymous: false, requesterPays: false } as const;
+    return {
+      url: double.url,
+      bucket,
+      open: (url) => {
+        process.env.STORAGE_EMULATOR_HOST = url;
+        return openSource({ mode: 'bucket', place, prefix: 'lake/', configured: null });
+      },
+    };
+  });
+});
+
+describeServers('faults between a lake and its reader', (server) => {
+  useCredentials(server);
+  const body = (code: string): string =>
+    `<?xml version="1.0"?><Error><Code>${code}</Code><Message>told</Message></Error>`;
+  const words: Words = {
+    read: 'GetObject',
+    body,
+    final: [
+      ['403', { kind: 'answer', status: 403, body: body('AccessDenied') }, 'SOURCE_DENIED'],
+      ['403 without a word', { kind: 'answer', status: 403 }, 'SOURCE_DENIED'],
+      ['an unknown key', { kind: 'answer', status: 403, body: body('InvalidAccessKeyId') }, 'CREDENTIALS_INVALID'],
+      ['a bucket that has gone', { kind: 'answer', status: 404, body: body('NoSuchBucket') }, 'BUCKET_MISSING'],
+    ],
+    stranger: 'SOURCE_READ',
+  };
+  faultsBetween(words, async () => {
+    const bucket = await makeBucket(server);
+    return {
+      url: server.endpoint,
+      bucket,
+      open: (url) => openSource(lakeSpec(server, bucket.name, 'lake/', { endpoint: url })),
+    };
   });
 });

@@ -22,6 +22,8 @@ const SPOT_LEDGERS = 8;
 /** What a thread needs beyond its row group and read-ahead, and the process beyond its threads; measured, bytes. */
 const MEMORY_BASE = 110e6;
 const MEMORY_PER_THREAD = 120e6;
+/** What a bucket adds per thread, on either side: its SDK, more read ahead; parts on their way. Measured, bytes. */
+const MEMORY_PER_BUCKET = 40e6;
 
 interface Estimate {
   readonly sampled_ledgers: number;
@@ -219,7 +221,8 @@ export async function execute(answer: Answer): Promise<number> {
     eras.push(await planEra(context, await lookAt(context, era), stopAfter, once));
   }
   const threads = config(context).threads || availableParallelism();
-  const memory = Math.round(MEMORY_BASE + threads * MEMORY_PER_THREAD);
+  const buckets = [context.sourceSpec.mode, context.storeSpec.backend].filter((where) => where !== 'local').length;
+  const memory = Math.round(MEMORY_BASE + threads * (MEMORY_PER_THREAD + buckets * MEMORY_PER_BUCKET));
   const free = await context.store.freeBytes();
   const conditions = await context.store.conditions();
   const needed = eras.reduce((sum, era) => sum + (era.estimate?.bronze_bytes ?? 0), 0);

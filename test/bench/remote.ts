@@ -3,7 +3,7 @@
  * 400 bytes, every answer 30 ms late, and what one GET costs in processor time beside a bare HTTP loop. Prints JSON.
  * The store is slow-s3.ts, a process of its own that answers from memory; it shares the processors with the program.
  *
- *   npm run build && npm run tools && node build/test/bench/remote.js [--last 10001] [--ms 30] [--partition 1000]
+ *   npm run bench:remote -- [--last 10001] [--ms 30] [--partition 1000]
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

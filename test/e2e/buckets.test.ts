@@ -50,12 +50,32 @@ describeServer('ceph', 'and the double of GCS, and a local disk', (server) => {
     return to === 'local' ? scene : remoteScene(kinds()[to], scene);
   }
 
+  interface Planned {
+    readonly eras: readonly { readonly source_objects: number; readonly requests: number }[];
+    readonly store_enforces: { readonly create: boolean; readonly publish: boolean } | null;
+  }
+
+  async function planOf(scene: Scene): Promise<Planned> {
+    const plan = await scene.start('plan', { args: ['--json'] }).done;
+    expect(plan.code, said(plan)).toBe(0);
+    return JSON.parse(plan.stdout) as Planned;
+  }
+
   const look = async (scene: Scene): Promise<Scene> => (scene instanceof RemoteScene ? scene.look() : scene);
 
   describe.each(PLACES)('a lake: %s', (from) => {
     it.each(PLACES)('Bronze: %s', async (to) => {
       const scene = await sceneOf(from, to);
+      const planned = await planOf(scene);
+      expect(planned.eras.map(({ source_objects, requests }) => [source_objects, requests])).toEqual([
+        [21, 21],
+        [22, 22],
+      ]);
+      // It touched nothing, and so does not know yet what a store that speaks S3 enforces.
+      if (scene instanceof RemoteScene) expect(await scene.bucket.list()).toEqual([]);
+      expect(planned.store_enforces).toEqual(to === 's3' ? null : { create: true, publish: true });
       await expectDone(scene);
+      if (to === 's3') expect((await planOf(scene)).store_enforces).toEqual({ create: true, publish: false });
       // Manifests name their source: the only thing in Bronze that differs from place to place.
       const source = readJson(
         (await look(scene)).bronze,

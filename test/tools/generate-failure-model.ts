@@ -93,6 +93,13 @@ ${killRows.join('\n')}
 
 Five partitions in all: what was not built by the next run was committed before, or taken over as it stood.
 
+### With Bronze in a bucket
+
+The same on a real Ceph gateway, whose uploads are fenced, and on the double of Google Cloud Storage, with two eras of one
+partition (\`test/crash/kill-points.remote.ts\`): every kill point but those that only a disk has, with the state folder
+kept, those of staging and committing also with it lost, and six pairs of deaths. Where the state folder was kept, no
+upload and no staging object is left.
+
 ## Kills at random
 
 ${number(random.deaths)} deaths at random moments over ${number(random.estates)} estates with partitions of five ledgers,
@@ -104,9 +111,20 @@ deleted: 0 lost, 0 duplicated, 0 changed, every chain unbroken.
 ENOSPC, EIO, EROFS and EACCES at each changing file operation of a run, once and from there on
 (\`test/crash/faults.test.ts\`): a coded error or success by retry, nothing half-visible, and a second run completes.
 
+## Networks
+
+A proxy between the real client and the store (Ceph, moto, the double of Google Cloud Storage) refuses, delays, cuts,
+shortens and loses answers, answers 403, 429, 500, 503 and pages of something else, and delivers requests after their
+sender has died. Lakes (\`test/conformance/source-faults.test.ts\`): at every single object of a range, a partition is
+whole or it is not there. Stores (\`test/conformance/store.faults.test.ts\`): an error is never "not there", what was lost
+is found by reading back, a late request changes nothing that is sealed. Two copiers with state folders of their own race
+on one chain (\`test/e2e/buckets.together.test.ts\`): one set of objects, one chain.
+
 ## Assumptions
 
-- What is acknowledged is durable. \`fsync\` keeps what it promises, and \`link(2)\` creates only if absent. The
+- What is acknowledged is durable. \`fsync\` keeps what it promises, and \`link(2)\` creates only if absent; so does a
+  conditional request, where the probe at the start found that it is kept, and a fence elsewhere: there, that an upload
+  which was aborted cannot be completed. The
   conformance suites in \`test/conformance/\` state what is assumed of each port, and run on every adapter.
 - A listing and a read see everything that was acknowledged before they started.
 - SHA-256 does not collide.
@@ -146,7 +164,8 @@ has to show of each adapter.
 - The catalog and the endpoint themselves: neither is in this release. What is proved of their modes holds for adapters
   that keep the assumptions above, which their conformance suites have to show.
 - Late requests to a catalog or an endpoint that are equal in all but their sender count as one.
-- A store that ignores conditions is in the explorer as a model of its adapter; no such adapter is in this release.
+- Google Cloud Storage is a double in these tests, and AWS is not among them: what is assumed of both is what they
+  document ([object-storage.md](object-storage.md#what-was-not-tried)).
 - Power cuts are emulated by what is and is not fsynced (tests count the calls), not by cutting power.
 `;
 

@@ -1,7 +1,7 @@
 /**
  * Staging to Google Cloud Storage: the file goes up while it is written, to an object under `_staging/` with a name of
- * its own, that no listing shows. It must never write anywhere but there, never over anything, and never hold more of
- * the file than two chunks.
+ * its own, that no listing shows. It must never write anywhere but there, never over anything, never keep a reference to
+ * what it was given, and never hold the file as a whole.
  */
 import * as z from 'zod';
 import { BronzeError } from '../../machines/errors.ts';
@@ -13,8 +13,10 @@ import { isMissingObject } from '../remote/gcs-client.ts';
 import { GcsUpload } from './gcs-uploads.ts';
 import { randomLabel, stagingName } from './staging-names.ts';
 
-/** Bytes a request; a multiple of 256 KiB, as GCS wants it. Memory of a writer: one that is filled, one on its way. */
+/** Bytes a request; a multiple of 256 KiB, as GCS wants it. */
 const CHUNK_BYTES = 8 * 1024 * 1024;
+/** Chunks on their way for which nobody has to wait. Memory of a writer: two chunks, and a row group at the most. */
+const IN_FLIGHT = 1;
 
 type GcsStaging = Extract<StagingSpec, { backend: 'gcs' }>;
 
@@ -66,12 +68,12 @@ export class GcsStagingWriter implements StagingWriter {
   readonly #stop = new AbortController();
   readonly #crc = new Crc32c();
   #filling: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-  #spare: Buffer | null = null;
+  readonly #spare: Buffer[] = [];
   #used = 0;
   #isOpen = true;
   #begun = false;
-  /** The chunk on its way; a failure is kept in #failure and thrown by the next write or by finish. */
-  #sending: Promise<void> | null = null;
+  /** Chunks that have not arrived, oldest first. They never reject: what failed is in #failure. */
+  readonly #queued: Promise<void>[] = [];
   #failure: unknown = null;
   #finished: GcsHandle | null = null;
 
@@ -82,22 +84,32 @@ export class GcsStagingWriter implements StagingWriter {
     this.#upload = new GcsUpload(this.#bucket, this.#key, this.#stop.signal);
   }
 
-  /** A promise where a chunk is full and the one before is still on its way. */
+  /**
+   * Takes all of it before it returns: the caller uses its memory again at once, and may write more without waiting.
+   * A full chunk is queued only when more comes, so that the last one can be told. A promise where too many are queued.
+   */
   write(chunk: Uint8Array): void | Promise<void> {
     this.#assertOpen();
-    const rest = this.#take(chunk);
-    return rest.length === 0 ? undefined : this.#writeRest(rest);
+    for (let at = 0; at < chunk.length; ) {
+      if (this.#used === CHUNK_BYTES) this.#queue();
+      const taken = chunk.subarray(at, at + CHUNK_BYTES - this.#used);
+      this.#filling.set(taken, this.#used);
+      this.#crc.update(taken);
+      this.#used += taken.length;
+      at += taken.length;
+    }
+    return this.#queued.length > IN_FLIGHT ? this.#settled(IN_FLIGHT) : undefined;
   }
 
   async finish(): Promise<string> {
     this.#assertOpen();
     this.#isOpen = false;
-    await this.#settled();
+    await this.#settled(0);
     await this.#begin();
     const crc32c = this.#crc.base64();
     const facts = await this.#upload.finish(this.#filling.subarray(0, this.#used), crc32c);
     this.#filling = Buffer.alloc(0);
-    this.#spare = null;
+    this.#spare.length = 0;
     killPoint('staging:flushed');
     this.#finished = { key: this.#key, generation: facts.version, size: facts.size, crc32c };
     killPoint('staging:finished');
@@ -107,7 +119,7 @@ export class GcsStagingWriter implements StagingWriter {
   async abort(): Promise<void> {
     this.#isOpen = false;
     this.#stop.abort();
-    await this.#sending;
+    await Promise.all(this.#queued);
     try {
       if (this.#finished === null) await this.#upload.cancel();
       else await removeGeneration(this.#bucket, this.#finished.key, this.#finished.generation);
@@ -121,42 +133,36 @@ export class GcsStagingWriter implements StagingWriter {
     if (!this.#isOpen) throw new BronzeError('INTERNAL', `the staging object ${this.#key} is closed already`);
   }
 
-  /** Takes what fits; what is left goes after a full chunk, which is sent only when more comes: the last one is told. */
-  #take(chunk: Uint8Array): Uint8Array {
-    const taken = chunk.subarray(0, CHUNK_BYTES - this.#used);
-    this.#filling.set(taken, this.#used);
-    this.#crc.update(taken);
-    this.#used += taken.length;
-    return chunk.subarray(taken.length);
-  }
-
-  async #writeRest(chunk: Uint8Array): Promise<void> {
-    for (let rest = chunk; rest.length > 0; rest = this.#take(rest)) {
-      await this.#settled();
-      this.#send();
-    }
-  }
-
-  /** The chunk on its way has arrived. */
-  async #settled(): Promise<void> {
-    await this.#sending;
-    this.#sending = null;
-    if (this.#failure !== null) throw this.#failure;
-  }
-
-  #send(): void {
+  /**
+   * Queues the chunk that is full. Chunks go up one after another; what fails is thrown by the next write or by finish,
+   * and nothing is sent after it.
+   */
+  #queue(): void {
     const full = this.#filling;
-    this.#filling = this.#spare ?? Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    this.#filling = this.#spare.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES);
     this.#used = 0;
-    this.#sending = this.#begin()
-      .then(() => this.#upload.send(full))
-      .then(() => {
-        this.#spare = full;
+    const before = this.#queued.at(-1);
+    const sending = (async () => {
+      await before;
+      if (this.#failure !== null) return;
+      try {
+        await this.#begin();
+        await this.#upload.send(full);
         killPoint('staging:flushed');
-      })
-      .catch((error: unknown) => {
+      } catch (error) {
         this.#failure = error;
-      });
+      } finally {
+        this.#spare.push(full);
+        this.#queued.shift();
+      }
+    })();
+    this.#queued.push(sending);
+  }
+
+  /** Waits until no more chunks are on their way than memory is meant for. */
+  async #settled(most: number): Promise<void> {
+    while (this.#queued.length > most) await this.#queued[0];
+    if (this.#failure !== null) throw this.#failure;
   }
 
   async #begin(): Promise<void> {

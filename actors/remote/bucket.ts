@@ -27,6 +27,8 @@ export interface ListOptions {
   readonly delimiter?: '/';
   /** Only keys that come after this one, in byte order. */
   readonly startAfter?: string;
+  /** One page of at most so many; the rest is not asked for. S3 only. */
+  readonly most?: number;
 }
 
 /**

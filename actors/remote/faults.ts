@@ -30,6 +30,8 @@ export interface Fault {
   readonly kind: FaultKind;
   /** What the store or the network said, in one line. */
   readonly reason: string;
+  /** It may be otherwise at the next try although its kind is final: a token that has just run out. */
+  readonly passing?: boolean;
   /** From Retry-After, ms. */
   readonly retryAfterMs?: number;
   /** Where the bucket really is. */
@@ -76,6 +78,9 @@ const MEANINGS: Readonly<Record<FaultKind, Meaning>> = {
   refused: { code: IO, retryable: false, hint: 'look the answer up in the documentation of the store' },
 };
 
+/** Of what a store or an SDK says, in a message. */
+const REASON_CHARACTERS = 500;
+
 /** The coded error of a fault. `action` continues "could not …"; `object` is a key or URI without credentials. */
 export function remoteError(
   domain: RemoteDomain,
@@ -87,21 +92,25 @@ export function remoteError(
   const { code, retryable, hint } = MEANINGS[fault.kind];
   const region = fault.region === undefined ? '' : `; the bucket is in ${fault.region}`;
   const details: Details = { object, hint, ...(fault.region === undefined ? {} : { expected: fault.region }) };
-  return new BronzeError(code[domain], `could not ${action} ${object}: ${fault.reason}${region}; ${hint}`, {
+  const reason = withoutSecrets(fault.reason).slice(0, REASON_CHARACTERS);
+  return new BronzeError(code[domain], `could not ${action} ${object}: ${reason}${region}; ${hint}`, {
     details,
     cause,
-    retryable,
+    retryable: retryable || fault.passing === true,
     ...(fault.retryAfterMs === undefined ? {} : { retryAfterMs: fault.retryAfterMs }),
   });
 }
+
+/** Nobody is waited for longer than this because it asks to, ms. */
+const LONGEST_WISH_MS = 600_000;
 
 /** Milliseconds that a Retry-After header asks for: seconds, or a date; undefined where it says neither. */
 export function retryAfter(header: string | null | undefined, now: number): number | undefined {
   if (header === null || header === undefined || header.trim() === '') return undefined;
   const seconds = Number(header);
-  if (Number.isFinite(seconds)) return seconds >= 0 ? Math.ceil(seconds * 1000) : undefined;
+  if (Number.isFinite(seconds)) return seconds >= 0 ? Math.min(Math.ceil(seconds * 1000), LONGEST_WISH_MS) : undefined;
   const at = Date.parse(header);
-  return Number.isNaN(at) ? undefined : Math.max(0, at - now);
+  return Number.isNaN(at) ? undefined : Math.min(Math.max(0, at - now), LONGEST_WISH_MS);
 }
 
 /** What an HTTP status means where the body does not say more. */
@@ -154,7 +163,11 @@ export function networkFault(error: unknown): Fault | null {
 
 /** Without what lets somebody in: queries of URLs (signatures, ids of upload sessions) and tokens. */
 export const withoutSecrets = (text: string): string =>
-  text.replace(/(https?:\/\/[^\s?"'<>]*)\?[^\s"'<>,;]*/gi, '$1').replace(/\b(Bearer|Basic)\s+[\w~+/.=-]+/gi, '$1 …');
+  text
+    // The command line of a credential process may hold anything.
+    .replace(/Command failed: [\s\S]*/, 'the command that gives credentials failed')
+    .replace(/(https?:\/\/[^\s?"'<>]*)\?[^\s"'<>,;]*/gi, '$1')
+    .replace(/\b(Bearer|Basic)\s+[\w~+/.=-]+/gi, '$1 …');
 
 /** The error's name and message alone: what an SDK hangs on it (request, headers, signatures) must reach no log. */
 export function scrubbed(error: unknown): Error {

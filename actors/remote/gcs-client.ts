@@ -12,6 +12,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Readable } from 'node:stream';
 import type { Storage } from '@google-cloud/storage';
 import { BronzeError } from '../../machines/errors.ts';
+import { orAborted } from '../bounded.ts';
 import { BodyFault, collectBody } from './body.ts';
 import type { GcsPlace } from './bucket.ts';
 import {
@@ -169,7 +170,8 @@ function optionsOf(client: GcsClient, request: GcsRequest, adapter: Transport): 
     url: search === '' ? address : `${address}${address.includes('?') ? '&' : '?'}${search}`,
     headers: {
       // What is stored is what is read: without this an object that was stored in gzip comes unpacked (transcoding).
-      'Accept-Encoding': 'gzip',
+      // Of objects alone: nothing here unpacks what the API says about itself.
+      ...(query.alt === 'media' ? { 'Accept-Encoding': 'gzip' } : {}),
       'Cache-Control': 'no-store',
       ...(body === undefined ? {} : { 'Content-Length': String(body.length) }),
       ...headers,
@@ -218,14 +220,6 @@ function ownAddress(client: GcsClient, address: string): string {
   const isGoogle = protocol === 'https:' && hostname.endsWith('.googleapis.com');
   if (isGoogle || origin === new URL(client.endpoint).origin) return address;
   throw new GcsRefusal(0, '', 'an upload session lies on another host', undefined, false);
-}
-
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
 
 /** An answer that says no, or that is not GCS's. It must never hold more than the store's own words. */

@@ -12,12 +12,22 @@ export interface RetryPolicy {
   readonly attempts: number;
   /** First pause, ms; doubles, with jitter. */
   readonly firstMs: number;
-  /** Longest pause, ms. A server that asks for more gets it from the machines. */
+  /** Longest pause of one's own, ms. */
   readonly capMs: number;
+  /** Longest pause that a server gets here, ms. One that asks for more gets it from the machines. */
+  readonly wishMs: number;
+  /** From the first request on, ms: nothing is tried again after it. Time-outs count; pauses alone would not tell. */
+  readonly budgetMs: number;
 }
 
-/** About 6 s of pauses in all: shorter than any stall timeout that makes sense. */
-const REQUEST_RETRY: RetryPolicy = { attempts: 6, firstMs: 100, capMs: 10_000 };
+/** Ends well before the circuit breaker asks (`perf.stall_timeout_ms`, five minutes). */
+const REQUEST_RETRY: RetryPolicy = {
+  attempts: 6,
+  firstMs: 100,
+  capMs: 10_000,
+  wishMs: 30_000,
+  budgetMs: 120_000,
+};
 
 /** Half of it fixed, half of it random: many requests that failed together must not come back together. */
 const jittered = (ms: number): number => ms / 2 + Math.random() * (ms / 2);
@@ -31,14 +41,16 @@ export async function persistently<T>(
   signal: AbortSignal | undefined,
   policy: RetryPolicy = REQUEST_RETRY,
 ): Promise<T> {
+  const started = performance.now();
   for (let attempt = 1; ; attempt++) {
     throwIfCancelled(signal);
     try {
       return await step();
     } catch (error) {
       const wanted = error instanceof BronzeError && error.retryable ? (error.retryAfterMs ?? 0) : null;
-      if (wanted === null || attempt >= policy.attempts || wanted > policy.capMs) throw error;
+      if (wanted === null || attempt >= policy.attempts || wanted > policy.wishMs) throw error;
       const pause = Math.max(wanted, jittered(Math.min(policy.firstMs * 2 ** (attempt - 1), policy.capMs)));
+      if (performance.now() - started + pause > policy.budgetMs) throw error;
       await sleep(pause, undefined, signal ? { signal } : {}).catch(() => throwIfCancelled(signal));
     }
   }

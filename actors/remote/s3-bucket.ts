@@ -5,11 +5,15 @@
 import type { Readable } from 'node:stream';
 import type { GetObjectCommandInput, GetObjectCommandOutput, S3Client } from '@aws-sdk/client-s3';
 import { BronzeError } from '../../machines/errors.ts';
+import { orAborted } from '../bounded.ts';
 import { collectBody } from './body.ts';
 import type { Admission, Bucket, ListedPage, ListOptions, ObjectFacts, S3Place } from './bucket.ts';
 import { type RemoteDomain, remoteError } from './faults.ts';
 import { persistently } from './retry.ts';
 import { nameOf, s3Client, s3Error, s3Sdk, statusOf } from './s3-client.ts';
+
+/** Longer than any call takes that moves: a part of 8 MB at 30 kB/s. ms. */
+const CALL_MS = 280_000;
 
 /** Keys a page; what S3 gives at the most. */
 const PAGE = 1000;
@@ -46,9 +50,25 @@ export class S3Bucket implements Bucket {
     signal?: AbortSignal,
     otherwise: Otherwise<T> = () => undefined,
   ): Promise<T> {
+    // The SDK's own time-outs and its signal begin with the request; what it does before, it does without either.
+    const late = AbortSignal.timeout(CALL_MS);
+    const either = signal ? AbortSignal.any([signal, late]) : late;
+    const bounded: Step<T> = (client, options) => orAborted(step(client, options), either);
+    return this.#unbounded(action, key, bounded, either, signal, otherwise);
+  }
+
+  /** For objects of a lake: a timer for each of millions would cost more than it is good for; bodies have their own. */
+  async #unbounded<T>(
+    action: string,
+    key: string,
+    step: Step<T>,
+    abortSignal: AbortSignal | undefined,
+    signal: AbortSignal | undefined,
+    otherwise: Otherwise<T>,
+  ): Promise<T> {
     try {
       const client = await s3Client(this.place);
-      return await step(client, signal ? { abortSignal: signal } : {});
+      return await step(client, abortSignal ? { abortSignal } : {});
     } catch (error) {
       const answer = otherwise(error);
       if (answer !== undefined) return answer;
@@ -63,25 +83,24 @@ export class S3Bucket implements Bucket {
   }
 
   async get(key: string, limit: number, signal?: AbortSignal, admit?: Admission): Promise<Uint8Array | null> {
-    return this.call<Uint8Array | null>(
-      'read',
-      key,
-      async () => {
-        const handler = await this.#getHandler(signal);
-        const { output: answer } = await handler({ input: { ...this.common, Key: key } });
-        const length = answer.ContentLength ?? null;
-        const body = answer.Body as Readable;
-        try {
-          if (length !== null && length > limit) throw this.#tooLarge(key, length, limit);
-          if (length !== null) admit?.(length);
-        } catch (error) {
-          body.destroy();
-          throw error;
-        }
-        return await collectBody(body, length, limit, signal);
-      },
+    const read = async (): Promise<Uint8Array> => {
+      const handler = await this.#getHandler(signal);
+      const { output: answer } = await handler({ input: { ...this.common, Key: key } });
+      const length = answer.ContentLength ?? null;
+      const body = answer.Body as Readable;
+      try {
+        if (length !== null && length > limit) throw this.#tooLarge(key, length, limit);
+        if (length !== null) admit?.(length);
+      } catch (error) {
+        body.destroy();
+        throw error;
+      }
+      return await collectBody(body, length, limit, signal);
+    };
+    const missing: Otherwise<Uint8Array | null> = (error) => (isNoSuchKey(error) ? null : undefined);
+    return persistently(
+      () => this.#unbounded<Uint8Array | null>('read', key, read, undefined, signal, missing),
       signal,
-      (error) => (isNoSuchKey(error) ? null : undefined),
     );
   }
 
@@ -104,9 +123,19 @@ export class S3Bucket implements Bucket {
 
   async look(key: string, signal?: AbortSignal): Promise<ObjectFacts | null> {
     const facts = await this.#head(key, signal);
-    // The answer to a HEAD has no body that would tell a missing key from a missing bucket.
-    if (facts === null) await this.check(key, signal);
-    return facts;
+    if (facts !== null) return facts;
+    // The answer to a HEAD has no body that would tell a missing key from a missing bucket, or from a proxy's 404.
+    for await (const { objects } of this.list(key, { most: 1 }, signal)) {
+      if (objects[0]?.key !== key) return null;
+      // It came in between, or a HEAD is not to be believed here.
+      const again = await this.#head(key, signal);
+      if (again !== null) return again;
+      throw remoteError(this.#domain, 'look at', `${this.uri}${key}`, {
+        kind: 'protocol',
+        reason: 'it is listed, and HEAD says that it is not there',
+      });
+    }
+    return null;
   }
 
   async #head(key: string, signal?: AbortSignal): Promise<ObjectFacts | null> {
@@ -177,7 +206,7 @@ export class S3Bucket implements Bucket {
             new ListObjectsV2Command({
               ...this.common,
               Prefix: prefix,
-              MaxKeys: PAGE,
+              MaxKeys: options.most ?? PAGE,
               ...(options.delimiter ? { Delimiter: options.delimiter } : {}),
               ...(token === undefined && options.startAfter !== undefined ? { StartAfter: options.startAfter } : {}),
               ...(token === undefined ? {} : { ContinuationToken: token }),
@@ -198,6 +227,7 @@ export class S3Bucket implements Bucket {
         })),
         folders: (page.CommonPrefixes ?? []).map(({ Prefix = '' }) => Prefix),
       };
+      if (options.most !== undefined) return;
       token = page.IsTruncated ? page.NextContinuationToken : undefined;
       if (page.IsTruncated && token === undefined) {
         // Part of a listing must never pass for the whole.

@@ -75,6 +75,13 @@ async function makeClient(place: S3Place): Promise<S3Client> {
   });
 }
 
+/** Credentials that were good and will be again: they are asked for anew, and clocks are compared, with every request. */
+const PASSING = new Set(['ExpiredToken', 'ExpiredTokenException', 'TokenRefreshRequired', 'RequestTimeTooSkewed']);
+
+/** A source of credentials that is silent for a moment, rather than that there is none. */
+const isPassing = (name: string, text: string): boolean =>
+  PASSING.has(name) || (name === 'CredentialsProviderError' && /time.?out|ECONN|EHOST|EAI_AGAIN|socket/i.test(text));
+
 const KINDS: Readonly<Record<string, FaultKind>> = {
   NoSuchBucket: 'bucket-missing',
   InvalidBucketName: 'bucket-missing',
@@ -136,6 +143,7 @@ function faultOf(error: unknown): Fault {
     return {
       kind,
       reason,
+      ...(isPassing(name, text) ? { passing: true } : {}),
       ...(wait === undefined ? {} : { retryAfterMs: wait }),
       ...(kind === 'region' && region !== undefined ? { region } : {}),
     };
@@ -161,6 +169,6 @@ export function s3Error(
   signal?: AbortSignal,
 ): BronzeError {
   if (error instanceof BronzeError) return error;
-  if (signal?.aborted) return new BronzeError('CANCELLED', 'the work was cancelled', { cause: error });
+  if (signal?.aborted) return new BronzeError('CANCELLED', 'the work was cancelled', { cause: scrubbed(error) });
   return remoteError(domain, action, object, faultOf(error), scrubbed(error));
 }

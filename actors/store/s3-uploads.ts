@@ -44,8 +44,8 @@ const hexOf = (base64: string): string => Buffer.from(base64, 'base64').toString
 const isMd5 = (etag: string): boolean => /^"?[0-9a-f]{32}"?$/.test(etag);
 export const bareEtag = (etag: string): string => etag.replace(/^"|"$/g, '');
 
-/** No such upload. Ceph calls it NoSuchKey. A missing bucket is an error. */
-const isGone = (error: unknown): boolean => statusOf(error) === 404 && nameOf(error) !== 'NoSuchBucket';
+/** No such upload, in the store's own words (Ceph has two): the 404 of something in between is no answer. */
+const isGone = (error: unknown): boolean => statusOf(error) === 404 && /^NoSuch(Upload|Key)$/.test(nameOf(error));
 export const isUnsupported = (error: unknown): boolean => statusOf(error) === 501 || nameOf(error) === 'NotImplemented';
 
 export class S3Uploads {
@@ -165,10 +165,28 @@ export class S3Uploads {
       } catch (error) {
         // Unknown outcome. Ceph also answers 500, "already in progress", for an upload that is not there.
         const unknown = error instanceof BronzeError && error.retryable;
-        if (unknown && (await this.parts(key, id, signal)) === null) return 'gone';
+        if (unknown && (await this.isGone(key, id, signal))) return 'gone';
         throw error;
       }
     }, signal);
+  }
+
+  /** Whether the store says that there is no such upload; asked once, and false where it says nothing. */
+  async isGone(key: string, id: string, signal?: AbortSignal): Promise<boolean> {
+    const { ListPartsCommand } = await s3Sdk();
+    const { bucket } = this;
+    return bucket
+      .once<boolean>(
+        'look at the upload to',
+        key,
+        async (client, options) => {
+          await client.send(new ListPartsCommand({ ...bucket.common, Key: key, UploadId: id, MaxParts: 1 }), options);
+          return false;
+        },
+        signal,
+        (error) => (isGone(error) ? true : undefined),
+      )
+      .catch(() => false);
   }
 
   async #complete(
@@ -227,6 +245,8 @@ export class S3Uploads {
     const sdk = await s3Sdk();
     const { bucket } = this;
     const uploads: OpenUpload[] = [];
+    const odd = (reason: string): BronzeError =>
+      remoteError('store', 'list the uploads below', `${bucket.uri}${prefix}`, { kind: 'protocol', reason });
     let nowMs: number | null = null;
     let markers: { KeyMarker?: string; UploadIdMarker?: string } | null = {};
     while (markers !== null) {
@@ -251,6 +271,10 @@ export class S3Uploads {
         (client, options) => client.send(command, options),
         signal,
       );
+      // A page of something else parses to an answer with nothing in it, and would pass for "no uploads".
+      if (page.IsTruncated === undefined && page.MaxUploads === undefined)
+        throw odd('the answer is no listing of uploads');
+      if (page.IsTruncated && !page.NextKeyMarker) throw odd('the listing goes on and does not say where');
       for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
         if (Key !== undefined && UploadId !== undefined) {
           uploads.push({ key: Key, id: UploadId, initiatedMs: Initiated?.getTime() ?? null });

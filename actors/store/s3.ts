@@ -20,7 +20,14 @@ import { remoteError } from '../remote/faults.ts';
 import { S3Bucket } from '../remote/s3-bucket.ts';
 import { s3Sdk, statusOf } from '../remote/s3-client.ts';
 import { BucketStore } from './bucket-store.ts';
-import { appendLine, journalPath, type LeftUploads, readJournalOf, removeJournal } from './s3-journal.ts';
+import {
+  appendLine,
+  journalOwners,
+  journalPath,
+  type LeftUploads,
+  readJournalOf,
+  removeJournal,
+} from './s3-journal.ts';
 import { parseHandle } from './s3-staging.ts';
 import { bareEtag, type Completed, isUnsupported, S3Uploads } from './s3-uploads.ts';
 import { randomLabel, STAGING_FOLDER } from './staging-names.ts';
@@ -32,6 +39,9 @@ const LIMIT = 1024 * 1024;
 
 const conditionsSchema = z.record(z.string(), z.object({ create: z.boolean(), publish: z.boolean() }));
 
+/** Keys of probes begin like this, below the configured prefix. */
+const PROBES = `${STAGING_FOLDER}/probe-`;
+
 type S3Spec = Extract<StoreSpec, { backend: 's3' }>;
 
 export class S3Store extends BucketStore {
@@ -41,6 +51,8 @@ export class S3Store extends BucketStore {
   readonly #uploads: S3Uploads;
   /** Chain prefix → nonce of the lock's holder in this process. */
   readonly #owners = new Map<string, string>();
+  /** Uploads whose completion was asked for, with no answer that settles it. */
+  readonly #completing = new Set<string>();
   #probing: Promise<Conditions> | null = null;
 
   constructor(spec: S3Spec, files: FileOps) {
@@ -96,6 +108,8 @@ export class S3Store extends BucketStore {
     const full = this.fullKey(key);
     const conditions = await this.#conditions(signal);
     killPoint('publish:before-link');
+    this.#completing.add(upload);
+    await this.#noted(full, { completing: upload });
     let outcome = conditions.publish
       ? await this.#uploads.complete(full, upload, parts, true, signal)
       : await this.#completeFenced(full, upload, parts, signal);
@@ -107,6 +121,8 @@ export class S3Store extends BucketStore {
       killPoint('publish:after-unlink');
       return 'published';
     }
+    // The store has said that it did not complete it, or that it does not know it: neither is under way.
+    this.#completing.delete(upload);
     if (outcome === 'exists' || (await this.#bucket.look(full, signal)) !== null) return 'exists';
     throw gone(key, 'its upload is not there any more');
   }
@@ -116,6 +132,7 @@ export class S3Store extends BucketStore {
       throwIfCancelled(signal);
       const { key, upload } = parseHandle(handle);
       const full = this.fullKey(key);
+      if (this.#completing.has(upload) && (await this.#mayBeCompleting(full, upload, signal))) continue;
       await this.#uploads.abort(full, upload, signal);
       await this.#ended(full, upload);
     }
@@ -128,33 +145,60 @@ export class S3Store extends BucketStore {
   }
 
   /**
-   * Aborts the uploads that `owners` left, by their journals, and those that nobody knows and that are older than a day
-   * by the store's clock. Of a key in a journal without an id (death between beginning and writing down) every upload
-   * that no journal here knows is aborted: should it be a copier's on another host, it builds again.
+   * Aborts what former holders of the lock left, by their journals, and what nobody knows and is older than a day by the
+   * store's clock. Of a key in a journal without an id (death between beginning and writing down) every upload that no
+   * journal here knows is aborted: should it be a copier's on another host, it builds again. An upload whose completion
+   * was asked for, and under whose key something stands, is left alone as long as the store knows it: some stores
+   * remove the parts of what they have just published. Its journal stays, so that the next holder looks again.
    */
   async sweep(chainPrefix: string, owners: readonly string[], signal?: AbortSignal): Promise<number> {
     const own = this.#owners.get(chainPrefix);
-    const left = new Map<string, LeftUploads>();
-    for (const owner of new Set(owners)) left.set(owner, await this.#left(chainPrefix, owner));
+    const former = await this.#formerOwners(chainPrefix, owners, own);
     const ours = own === undefined || owners.includes(own) ? null : await this.#left(chainPrefix, own);
-    const { uploads, nowMs } = await this.#uploads.list(this.fullFolder(chainPrefix), signal);
-    const dead = new Set([...left.values()].flatMap(({ open }) => open.map(({ id }) => id)));
-    const intended = new Set([...left.values()].flatMap((journal) => journal.intended));
     let removed = 0;
-    for (const { key, id, initiatedMs } of uploads) {
-      if (ours?.known.has(id)) continue;
-      const old = nowMs !== null && initiatedMs !== null && nowMs - initiatedMs > DAY_MS;
-      if (!dead.has(id) && !intended.has(key) && !old) continue;
+    const swept = new Set<string>();
+    const abort = async (key: string, id: string): Promise<void> => {
+      if (swept.has(id) || ours?.known.has(id)) return;
+      swept.add(id);
       throwIfCancelled(signal);
       killPoint('sweep:before-unlink');
       if (await this.#uploads.abort(key, id, signal)) removed += 1;
-    }
-    // Only now: a death before this leaves the journal to the next holder.
-    for (const owner of left.keys()) {
+    };
+    for (const owner of former) {
+      const journal = await this.#left(chainPrefix, owner);
+      let kept = false;
+      for (const { key, id, completing } of journal.open) {
+        if (completing && (await this.#mayBeCompleting(key, id, signal))) kept = true;
+        else await abort(key, id);
+      }
+      for (const key of new Set(journal.intended)) {
+        const { uploads } = await this.#uploads.list(key, signal);
+        for (const upload of uploads) {
+          if (upload.key === key && !journal.known.has(upload.id)) await abort(key, upload.id);
+        }
+      }
+      // Only now: a death before this leaves the journal to the next holder.
       const path = this.#journal(chainPrefix, owner);
-      if (path !== null) await removeJournal(this.#files, path);
+      if (path !== null && !kept) await removeJournal(this.#files, path);
+    }
+    for (const folder of [this.fullFolder(chainPrefix), this.fullFolder(`${STAGING_FOLDER}/`)]) {
+      const { uploads, nowMs } = await this.#uploads.list(folder, signal);
+      for (const { key, id, initiatedMs } of uploads) {
+        if (nowMs !== null && initiatedMs !== null && nowMs - initiatedMs > DAY_MS) await abort(key, id);
+      }
+      if (nowMs !== null && folder.endsWith(`${STAGING_FOLDER}/`)) await this.#removeOldProbes(nowMs - DAY_MS, signal);
     }
     return removed;
+  }
+
+  /** What a start that died in its probe left behind. */
+  async #removeOldProbes(beforeMs: number, signal?: AbortSignal): Promise<void> {
+    for await (const { objects } of this.#bucket.list(`${this.prefix}${PROBES}`, {}, signal)) {
+      for (const { key, modifiedMs } of objects) {
+        // Without the right to delete they stay; nobody reads them.
+        if (modifiedMs !== null && modifiedMs < beforeMs) await this.#remove(key).catch(() => undefined);
+      }
+    }
   }
 
   partsOf(handle: string): readonly StoredPart[] {
@@ -165,7 +209,20 @@ export class S3Store extends BucketStore {
 
   #journal(chainPrefix: string, owner: string): string | null {
     const { stateDir } = this.#spec;
-    return stateDir === null ? null : journalPath(stateDir, chainPrefix, owner);
+    return stateDir === null ? null : journalPath(stateDir, chainPrefix, this.#placeKey, owner);
+  }
+
+  /** `owners`, and whoever else has left a journal of this chain here: its lock is ours, so they are gone. */
+  async #formerOwners(chainPrefix: string, owners: readonly string[], own: string | undefined): Promise<Set<string>> {
+    const { stateDir } = this.#spec;
+    const found = stateDir === null ? [] : await journalOwners(this.#files, stateDir, chainPrefix, this.#placeKey);
+    return new Set([...owners, ...found.filter((owner) => owner !== own)]);
+  }
+
+  /** Whether a completion of this upload may still be working on what stands there. */
+  async #mayBeCompleting(full: string, id: string, signal?: AbortSignal): Promise<boolean> {
+    if ((await this.#bucket.look(full, signal)) === null) return false;
+    return !(await this.#uploads.isGone(full, id, signal));
   }
 
   async #left(chainPrefix: string, owner: string): Promise<LeftUploads> {
@@ -174,12 +231,17 @@ export class S3Store extends BucketStore {
   }
 
   /** Notes that an upload is over, where this process keeps the chain's journal. */
-  async #ended(full: string, upload: string): Promise<void> {
+  #ended(full: string, upload: string): Promise<void> {
+    this.#completing.delete(upload);
+    return this.#noted(full, { ended: upload });
+  }
+
+  async #noted(full: string, line: { ended: string } | { completing: string }): Promise<void> {
     const key = full.slice(this.prefix.length);
     for (const [chainPrefix, owner] of this.#owners) {
       const path = key.startsWith(chainPrefix) ? this.#journal(chainPrefix, owner) : null;
-      // Only to spare the sweep a request: that it cannot be written must not fail what is done already.
-      if (path !== null) await appendLine(this.#files, path, { ended: upload }, false).catch(() => undefined);
+      // Only to spare the sweep a question: that it cannot be written must not fail what is done already.
+      if (path !== null) await appendLine(this.#files, path, line, false).catch(() => undefined);
     }
   }
 
@@ -256,7 +318,7 @@ export class S3Store extends BucketStore {
   }
 
   /**
-   * The fence. Order matters: abort what could still be completed, then look, then complete. Of two that do this at
+   * The fence. Order matters: look, abort what could still be completed, look again, then complete. Of two that do this at
    * once, each aborts the other before it looks, so that at most one of them finds its upload when it completes.
    */
   async #completeFenced(
@@ -265,9 +327,19 @@ export class S3Store extends BucketStore {
     parts: Parameters<S3Uploads['complete']>[2],
     signal?: AbortSignal,
   ): Promise<'completed' | 'exists' | 'gone'> {
+    // What stands there may still be in the making, by one of these: they are left alone then.
+    if ((await this.#bucket.look(full, signal)) !== null) return 'exists';
     const { uploads } = await this.#uploads.list(full, signal);
-    for (const { key, id } of uploads) {
-      if (key === full && id !== upload) await this.#uploads.abort(full, id, signal);
+    const others = uploads.filter(({ key, id }) => key === full && id !== upload);
+    for (const { id } of others) await this.#uploads.abort(full, id, signal);
+    if (others.length > 0) {
+      const left = (await this.#uploads.list(full, signal)).uploads;
+      if (left.some(({ id }) => others.some((other) => other.id === id))) {
+        throw remoteError('store', 'publish', `${this.#bucket.uri}${full}`, {
+          kind: 'busy',
+          reason: 'an upload that was aborted is still there',
+        });
+      }
     }
     if ((await this.#bucket.look(full, signal)) !== null) return 'exists';
     const outcome = await this.#uploads.complete(full, upload, parts, false, signal);
@@ -292,7 +364,7 @@ export class S3Store extends BucketStore {
   /** Creates the same key twice, both ways, as a copier and its rival would, in keys of its own that it removes. */
   async #probe(signal?: AbortSignal): Promise<Conditions> {
     await this.#bucket.check(this.prefix, signal);
-    const base = `${this.prefix}${STAGING_FOLDER}/probe-${randomLabel()}`;
+    const base = `${this.prefix}${PROBES}${randomLabel()}`;
     const small = `${base}.create`;
     const large = `${base}.publish`;
     try {

@@ -13,6 +13,8 @@ export interface S3UnderTest {
   readonly spec: Extract<StoreSpec, { backend: 's3' }>;
   /** As a process that has just started, with the same state folder. */
   open(): BronzeStore;
+  /** With a state folder of its own. */
+  elsewhere(): BronzeStore;
   unreadable(): BronzeStore;
 }
 
@@ -44,6 +46,7 @@ export async function s3Under(
     bucket,
     spec,
     open: () => openStore(spec),
+    elsewhere: () => openStore({ ...spec, stateDir: tempFolder() }),
     unreadable: () => openStore({ ...spec, place: { ...place, bucket: `${bucket.name}-missing` } }),
   };
 }

@@ -34,7 +34,7 @@ export function storageIn(kind: RemoteKind, bucket: string): Settings {
   return { backend: 's3', s3_bucket: bucket, s3_endpoint: urlOf(kind), s3_region: kind.server.region, prefix: PREFIX };
 }
 
-const LAKE_PREFIX = 'the/lake';
+export const LAKE_PREFIX = 'the/lake';
 
 export function sourceIn(kind: RemoteKind, bucket: string): Settings {
   if (kind.protocol === 'gcs') return { mode: 'gcs', gcs_bucket: bucket, gcs_prefix: `${LAKE_PREFIX}/` };

@@ -67,6 +67,8 @@ export const CODES = {
   AUDIT_ORPHAN: data('an event attests a partition that cannot be restored'),
   // catalog and delivery
   CATALOG_UNAVAILABLE: passing('the catalog cannot be reached or does not answer'),
+  CATALOG_DENIED: data('the catalog refuses access, or lacks a right that is needed'),
+  CATALOG_SCHEMA: data('what is at the address of the catalog is no catalog of this release'),
   CATALOG_CONFLICT: data('the catalog refuses a row: its range overlaps another one, or other content stands there'),
   DELIVERY_FAILED: passing('the endpoint cannot be reached or does not take an event now'),
   DELIVERY_REFUSED: data('the endpoint refuses an event for good'),

@@ -1,0 +1,162 @@
+/**
+ * Keeps the rows of one chain in a catalog equal to what is committed. It knows the committed partitions of the chain
+ * (from the survey, then one by one), compares them with the rows that are there, and writes what is missing, in ledger
+ * order. It must never record what is not sealed, nor, where there is an audit stream, what is not attested; and never
+ * count too little as pending.
+ */
+import { BronzeError, toFailure } from '../../machines/errors.ts';
+import { rangeLabel } from '../../machines/partitions.ts';
+import type { LedgerRange } from '../../machines/protocol.ts';
+import type { ChainPlace } from '../audit/chain.ts';
+import { mapBounded } from '../bounded.ts';
+import { killPoint } from '../kill-points.ts';
+import type { Catalog, DatasetName, LineageRow, PartitionRecord } from '../ports.ts';
+import { partitionRecord } from './records.ts';
+
+/** Partitions in one transaction, and manifests read at a time. */
+const BATCH = 250;
+const PARALLEL = 16;
+
+/** A committed partition, as far as its row needs more than its manifest. */
+export interface Committed {
+  readonly range: LedgerRange;
+  readonly checksum: string;
+  /** Null where there is no audit stream. */
+  readonly eventId: string | null;
+}
+
+export interface RecorderPlace extends ChainPlace {
+  readonly catalog: Catalog;
+  readonly dataset: DatasetName;
+}
+
+/** Whether a row that the old program wrote lacks something that is known now. */
+const lacks = (row: LineageRow, of: Committed, prevHash: string | null): boolean =>
+  (row.prevHash === null && prevHash !== null) || (row.pasEventId === null && of.eventId !== null);
+
+/** The committed partitions without their row, in ledger order. Rows with other content count as missing: recording them says so. */
+export function missingRows(committed: readonly Committed[], rows: readonly LineageRow[]): Committed[] {
+  const byLabel = new Map(rows.map((row) => [rangeLabel(row.range), row]));
+  return committed.filter((partition, i) => {
+    const row = byLabel.get(rangeLabel(partition.range));
+    return row?.checksum !== partition.checksum || lacks(row, partition, precedingChecksum(committed, i));
+  });
+}
+
+/** Checksum of the partition that ends where the `i`th begins; null where there is none. `committed` in ledger order. */
+export function precedingChecksum(committed: readonly Committed[], i: number): string | null {
+  const before = committed[i - 1];
+  return before !== undefined && before.range.end + 1 === committed[i]?.range.start ? before.checksum : null;
+}
+
+/** The rows of one chain in one catalog. */
+export class CatalogRecorder {
+  readonly #place: RecorderPlace;
+  /** In ledger order. */
+  readonly #committed: Committed[] = [];
+  /** Labels of those whose row is known to be there. */
+  readonly #recorded = new Set<string>();
+  #prepared = false;
+
+  constructor(place: RecorderPlace) {
+    this.#place = place;
+  }
+
+  /** Takes note of a committed partition. */
+  note(partition: Committed): void {
+    const { range } = partition;
+    let at = this.#committed.length;
+    while (at > 0 && (this.#committed[at - 1] as Committed).range.start >= range.start) at -= 1;
+    const same = this.#committed[at]?.range.start === range.start;
+    this.#committed.splice(at, same ? 1 : 0, partition);
+  }
+
+  /** Makes the tables ready. Throws CATALOG_*. */
+  async prepare(signal?: AbortSignal): Promise<void> {
+    this.#prepared = (await this.#place.catalog.prepare(signal)) === 'ready';
+  }
+
+  /** Records one noted partition. `pending`: a reader holds the catalog. Throws CATALOG_*, MANIFEST_INVALID, STORE_*. */
+  async record(range: LedgerRange, signal?: AbortSignal): Promise<{ pending: boolean }> {
+    const at = this.#committed.findIndex((partition) => partition.range.start === range.start);
+    if (at < 0) {
+      throw new BronzeError('INTERNAL', `partition ${rangeLabel(range)} is to be recorded and was not committed`);
+    }
+    return { pending: !(await this.#write([this.#committed[at] as Committed], signal)) };
+  }
+
+  /** Records all that is missing. `left`: how many have to wait for a reader. Throws as `record`. */
+  async recordMissing(signal?: AbortSignal): Promise<{ left: number }> {
+    const missing = await this.#missing(signal);
+    if (missing === null) return { left: this.#unknown() };
+    for (let at = 0; at < missing.length; at += BATCH) {
+      const batch = missing.slice(at, at + BATCH);
+      if (!(await this.#write(batch, signal))) return { left: missing.length - at };
+    }
+    return { left: 0 };
+  }
+
+  /** How many committed partitions have no row, as far as the catalog tells now; never throws. */
+  async pending(signal?: AbortSignal): Promise<number> {
+    try {
+      const missing = await this.#missing(signal);
+      return missing === null ? this.#unknown() : missing.length;
+    } catch (error) {
+      if (toFailure(error).code === 'INTERNAL') throw error;
+      return this.#unknown();
+    }
+  }
+
+  /** Quality row of a partition that was refused. Throws CATALOG_*. */
+  async recordFailure(range: LedgerRange, message: string, signal?: AbortSignal): Promise<void> {
+    if (!(await this.#ready(signal))) return;
+    await this.#place.catalog.recordFailure(this.#place.dataset, range, message, signal);
+  }
+
+  /** Those whose row nobody has seen yet. */
+  #unknown(): number {
+    return this.#committed.filter(({ range }) => !this.#recorded.has(rangeLabel(range))).length;
+  }
+
+  /** Null: held by a reader. */
+  async #missing(signal?: AbortSignal): Promise<Committed[] | null> {
+    if (!(await this.#ready(signal))) return null;
+    // Taken before the rows are read: what is committed meanwhile is the next round's.
+    const committed = [...this.#committed];
+    const rows = await this.#place.catalog.rows(this.#place.dataset, signal);
+    if (rows === null) return null;
+    const missing = missingRows(committed, rows);
+    const isMissing = new Set(missing);
+    for (const partition of committed) {
+      if (!isMissing.has(partition)) this.#recorded.add(rangeLabel(partition.range));
+    }
+    return missing;
+  }
+
+  /** An unreachable catalog at the start has no tables yet. */
+  async #ready(signal?: AbortSignal): Promise<boolean> {
+    if (!this.#prepared) await this.prepare(signal);
+    return this.#prepared;
+  }
+
+  /** In one transaction. False: held by a reader. */
+  async #write(partitions: readonly Committed[], signal?: AbortSignal): Promise<boolean> {
+    if (!(await this.#ready(signal))) return false;
+    const records = await mapBounded(
+      partitions,
+      PARALLEL,
+      ({ range, eventId }): Promise<PartitionRecord> => {
+        const at = this.#committed.findIndex((other) => other.range.start === range.start);
+        const prevHash = precedingChecksum(this.#committed, at);
+        return partitionRecord(this.#place, range, { eventId, prevHash }, signal);
+      },
+      signal,
+    );
+    killPoint('commit:before-record');
+    const answer = await this.#place.catalog.record(this.#place.dataset, records, signal);
+    killPoint('commit:after-record');
+    if (answer === 'held') return false;
+    for (const { range } of partitions) this.#recorded.add(rangeLabel(range));
+    return true;
+  }
+}

@@ -140,7 +140,7 @@ function resolve(draft: Draft, eraPaths: readonly string[], port: number | undef
     eras,
     active_eras: wanted.size === 0 ? ids : ids.filter((id) => wanted.has(id)),
     storage: { ...storage, prefix: normalPrefix(storage.prefix) },
-    catalog: { ...catalog, backend: catalog.backend ?? (catalog.postgres_dsn === '' ? 'none' : 'postgres') },
+    catalog: { ...catalog, backend: catalog.backend ?? (catalog.postgres_dsn === '' ? 'embedded' : 'postgres') },
     perf: {
       ...perf,
       workers,

@@ -154,7 +154,7 @@ const storage = z.strictObject({
 
 const catalog = z.strictObject({
   backend: openChoice('Where the catalog is kept.', ['none', 'embedded', 'postgres', 'bigquery'], {
-    fallback: 'postgres where postgres_dsn is set, else none',
+    fallback: 'postgres where postgres_dsn is set, else embedded',
   }),
   dir: text('Folder of the embedded catalog.', './state/catalog'),
   postgres_dsn: text('PostgreSQL connection string; never printed.', '', {

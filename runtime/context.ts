@@ -4,12 +4,15 @@
  */
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { openEndpoint } from '../actors/audit/endpoint.ts';
+import { openCatalog } from '../actors/catalog/index.ts';
 import type { Neighbour } from '../actors/commit/neighbours.ts';
 import type { ChainName } from '../actors/paths.ts';
-import type { BronzeStore, LakeSource, SourceSpec, StoreSpec } from '../actors/ports.ts';
+import type { BronzeStore, Catalog, CatalogSpec, LakeSource, SourceSpec, StoreSpec } from '../actors/ports.ts';
 import type { BucketPlace } from '../actors/remote/bucket.ts';
 import { openSource } from '../actors/source/index.ts';
 import { openCheckpoint } from '../actors/state/checkpoint.ts';
+import { openDeliveryPointer } from '../actors/state/delivery.ts';
 import { openStore } from '../actors/store/index.ts';
 import { ThreadPool } from '../actors/threads/pool.ts';
 import type { Environment } from '../config/environment.ts';
@@ -18,7 +21,7 @@ import { lakeLocation, networkPassphrase } from '../config/networks.ts';
 import type { Config, EraConfig, SourceConfig, StorageConfig } from '../config/schema.ts';
 import { BronzeError } from '../machines/errors.ts';
 import { type Answer, switchOption, textOption } from './cli/answer.ts';
-import { chosenEras, refuseUnbuilt } from './era-spec.ts';
+import { chosenEras, modeOf, refuseUnbuilt } from './era-spec.ts';
 import { type Logger, makeLogger } from './log.ts';
 import { EraSession, type EraSetup } from './session.ts';
 
@@ -63,6 +66,22 @@ function storeSpecOf({ storage, checkpoint }: Config): StoreSpec {
   return { backend, place, prefix, stateDir: resolve(checkpoint.dir) };
 }
 
+/** The catalog that is configured; null where there is none. */
+function catalogSpecOf({ catalog }: Config): CatalogSpec | null {
+  switch (catalog.backend) {
+    case 'none':
+      return null;
+    case 'embedded':
+      return { backend: 'embedded', dir: resolve(catalog.dir) };
+    case 'postgres':
+      return { backend: 'postgres', dsn: catalog.postgres_dsn };
+    case 'bigquery': {
+      const { project, dataset, location, load } = catalog.bigquery;
+      return { backend: 'bigquery', project, dataset, location: orNull(location), load };
+    }
+  }
+}
+
 export const chainOf = (era: EraConfig): ChainName => ({
   network: era.network,
   eraId: era.era_id,
@@ -77,6 +96,8 @@ export interface Context {
   readonly storeSpec: StoreSpec;
   readonly source: LakeSource;
   readonly sourceSpec: SourceSpec;
+  /** Null where none is configured. Connects with the first call. */
+  readonly catalog: Catalog | null;
 }
 
 /** The eras named by `--eras a,b`; null = not given. */
@@ -101,6 +122,7 @@ export function openContext(answer: Answer, env: Environment = process.env): Con
   refuseUnbuilt(config);
   const sourceSpec = sourceSpecOf(config.source);
   const storeSpec = storeSpecOf(config);
+  const catalogSpec = catalogSpecOf(config);
   return {
     config,
     eras,
@@ -114,15 +136,26 @@ export function openContext(answer: Answer, env: Environment = process.env): Con
     sourceSpec,
     store: openStore(storeSpec),
     storeSpec,
+    catalog: catalogSpec && openCatalog(catalogSpec),
   };
 }
 
 export const openPool = (config: Config): ThreadPool => new ThreadPool(config.perf.threads || availableParallelism());
 
-/** Everything fixed for one era of this configuration. */
 /** Partitions ahead for which an era that follows its lake looks at once; far behind, a lake has tens of millions of names. */
 const PARTITIONS_AHEAD = 256;
 
+/** Where the events of a chain go, and how far they came; null where they go nowhere. */
+export function openDelivery(config: Config, chain: ChainName): EraSetup['delivery'] {
+  if (!config.pas.enabled || config.pas.endpoint === '') return null;
+  const endpoint = openEndpoint(config.pas.endpoint);
+  return {
+    endpoint,
+    pointer: openDeliveryPointer({ dir: resolve(config.checkpoint.dir), chain, endpoint: endpoint.uri }),
+  };
+}
+
+/** Everything fixed for one era of this configuration. */
 export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'], once = false): EraSetup {
   const { config } = context;
   const chain = chainOf(era);
@@ -151,6 +184,7 @@ export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'
       grid: { size: era.partition_size, origin: era.partition_origin, ledgerStart: era.ledger_start },
       networkPassphrase: passphrase,
     },
+    attests: config.pas.enabled,
     neighbours,
     // `--once` ends at the head that is found first, so it has to be followed to its end.
     ledgersAhead: once ? Number.POSITIVE_INFINITY : PARTITIONS_AHEAD * era.partition_size,
@@ -158,6 +192,12 @@ export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'
     checks: { results: config.checks.results, protocolMin: era.protocol_min, protocolMax: era.protocol_max },
     backup: config.pas.enabled ? { dir: resolve(config.pas.backup_dir), chain } : null,
     checkpoint: config.checkpoint.enabled ? openCheckpoint({ dir: stateDir, chain, copierId: config.copier_id }) : null,
+    catalog: context.catalog && {
+      catalog: context.catalog,
+      domain: config.catalog.namespace,
+      mode: modeOf(true, config.catalog.strict),
+    },
+    delivery: openDelivery(config, chain),
     pool,
     log: context.log.child({ era_id: era.era_id, version_label: era.version_label, network: era.network }),
   };

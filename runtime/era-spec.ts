@@ -4,7 +4,7 @@
  */
 import type { Config, EraConfig } from '../config/schema.ts';
 import { BronzeError } from '../machines/errors.ts';
-import type { EraSpec } from '../machines/protocol.ts';
+import type { EraSpec, Mode } from '../machines/protocol.ts';
 
 /** Choices of one command that are not configuration. */
 export interface RunChoices {
@@ -29,6 +29,9 @@ export function chosenEras(config: Config, names: readonly string[] | null): Era
   });
 }
 
+/** How much an outsider holds up a commit, from its `strict`. */
+export const modeOf = (isThere: boolean, strict: boolean): Mode => (isThere ? (strict ? 'strict' : 'lenient') : 'none');
+
 export function eraSpec(config: Config, era: EraConfig, choices: RunChoices, runId: string): EraSpec {
   return {
     eraId: era.era_id,
@@ -48,23 +51,16 @@ export function eraSpec(config: Config, era: EraConfig, choices: RunChoices, run
     retryBackoffMs: config.perf.retry_backoff_ms,
     respawnLimit: config.perf.respawn_limit,
     attests: config.pas.enabled,
-    catalog: 'none',
-    delivery: 'none',
+    catalog: modeOf(config.catalog.backend !== 'none', config.catalog.strict),
+    delivery: modeOf(config.pas.enabled && config.pas.endpoint !== '', config.pas.strict),
     runId,
   };
 }
 
-/** Refuses what validates and is not in this release yet, naming every such key. */
+/** Refuses what validates and is not in this release yet. */
 export function refuseUnbuilt(config: Config): void {
-  const found: string[] = [];
-  if (config.catalog.backend !== 'none') found.push(`catalog.backend: ${config.catalog.backend}`);
-  if (config.pas.enabled && config.pas.endpoint !== '') found.push('pas.endpoint');
-  if (config.metrics.enabled) found.push('metrics.enabled');
-  if (found.length === 0) return;
-  throw new BronzeError('NOT_BUILT', `not in this release yet: ${found.join(', ')}`, {
-    details: {
-      found: found.join(', '),
-      hint: 'this release copies without catalog, delivery over HTTP and metrics server',
-    },
+  if (!config.metrics.enabled) return;
+  throw new BronzeError('NOT_BUILT', 'not in this release yet: metrics.enabled', {
+    details: { found: 'metrics.enabled', hint: 'this release has no metrics server' },
   });
 }

@@ -19,6 +19,7 @@ export interface EraLook {
   readonly era: EraConfig;
   readonly chain: ChainName;
   readonly grid: Grid;
+  /** Also there where recovery would refuse; null where nothing could be read. */
   readonly facts: EraFacts | null;
   readonly recovered: Recovered | null;
   /** Why recovery would refuse, or why nothing could be read. */
@@ -45,16 +46,17 @@ export async function lookAt(context: Context, era: EraConfig): Promise<EraLook>
   const terms = { grid, networkPassphrase: networkPassphrase(config, era.network) };
   const lock = await inspectLock(dir, chain);
   let begun = false;
+  let facts: EraFacts | null = null;
   try {
     begun = (await compareBronze(place, terms)) !== null;
     await expectBronze(place, terms);
     const checkpoint = config.checkpoint.enabled ? openCheckpoint({ dir, chain, copierId: config.copier_id }) : null;
-    const facts = await surveyChain({ ...place, checkpoint });
+    facts = await surveyChain({ ...place, checkpoint });
     const judged = assess(facts, grid, config.pas.enabled);
     if ('failure' in judged) throw fromFailure(judged.failure);
     return { era, chain, grid, facts, recovered: judged.recovered, failure: null, lock, begun };
   } catch (error) {
     if (!(error instanceof BronzeError)) throw error;
-    return { era, chain, grid, facts: null, recovered: null, failure: toFailure(error), lock, begun };
+    return { era, chain, grid, facts, recovered: null, failure: toFailure(error), lock, begun };
   }
 }

@@ -29,6 +29,8 @@ export interface EraProgress {
   correlation: Map<number, { id: string; dispatchedAt: number }>;
   /** The last failure of the era's own steps, so that it is not logged for ever. */
   complaint: string | null;
+  /** The partition at which the era stopped, and why; null as long as none did. */
+  refused: { readonly range: LedgerRange; readonly failure: Failure } | null;
 }
 
 const text = (range: LedgerRange): { ledger_start: number; ledger_end: number } => ({
@@ -74,6 +76,7 @@ export class Observer {
         endedAt: null,
         correlation: new Map(),
         complaint: null,
+        refused: null,
       });
     }
   }
@@ -160,6 +163,7 @@ export class Observer {
         return;
       case 'partition.failed':
       case 'sequencer.failed':
+        era.refused ??= { range: event.range, failure: event.failure };
         log.error(
           {
             ...base,

@@ -3,6 +3,7 @@
  */
 import { resolve } from 'node:path';
 import { createActor } from 'xstate';
+import { judgesContent } from '../actors/catalog/quality.ts';
 import { SUPERVISOR_ID } from '../machines/peers.ts';
 import type { RunSummary } from '../machines/supervisor.ts';
 import { assemble } from './assemble.ts';
@@ -86,6 +87,11 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
     progress?.start();
     actor.start();
     const summary = await over;
+    for (const [eraId, { refused }] of observer.eras) {
+      if (refused && judgesContent(refused.failure.code)) {
+        await sessions.get(eraId)?.recordFailure(refused.range, refused.failure);
+      }
+    }
     const report = makeReport(summary, observer, startedAt, performance.now() - t0, cpuBefore);
     log.info({ component: 'supervisor', status: report.status, duration_ms: report.duration_ms }, 'run ended');
     return report;
@@ -95,6 +101,7 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
     // An era that was stopped in the middle (stall, crash) has not given its lock back.
     for (const session of sessions.values()) await session.closeChain().catch(() => null);
     await pool.close();
+    await context.catalog?.close();
     process.off('SIGQUIT', onQuit);
     takeHandlersOff();
   }

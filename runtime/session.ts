@@ -6,7 +6,10 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { attestPartition, type ChainPlace } from '../actors/audit/chain.ts';
 import { type BackupFolder, restoreCopies } from '../actors/audit/copies.ts';
+import { countUndelivered, deliverEvents } from '../actors/audit/deliver.ts';
+import { eventId } from '../actors/audit/event.ts';
 import type { BuildAnswer, BuildTask, CheckSpec, CompressionSpec, Progress } from '../actors/build/spec.ts';
+import { CatalogRecorder } from '../actors/catalog/recorder.ts';
 import { type BronzeFacts, expectBronze, openBronze, restoreBronze } from '../actors/commit/bronze-json.ts';
 import { checkNeighbours, type Neighbour } from '../actors/commit/neighbours.ts';
 import { refuseOverlap } from '../actors/commit/overlaps.ts';
@@ -18,9 +21,12 @@ import { verifySealed } from '../actors/commit/verify-sealed.ts';
 import type { FileOps } from '../actors/files.ts';
 import { type ChainName, chainPrefix, dataKey } from '../actors/paths.ts';
 import type {
+  AuditEndpoint,
   BronzeStore,
+  Catalog,
   ChainLock,
   CheckpointStore,
+  DeliveryPointer,
   LakeLayout,
   LakeSource,
   SourceSpec,
@@ -29,13 +35,15 @@ import type {
 } from '../actors/ports.ts';
 import { acquireLock } from '../actors/state/lock.ts';
 import type { ThreadPool } from '../actors/threads/pool.ts';
-import { BronzeError } from '../machines/errors.ts';
-import type { Effects, StagedPartition } from '../machines/protocol.ts';
+import { BronzeError, type Failure, toFailure } from '../machines/errors.ts';
+import type { Effects, EraFacts, LedgerRange, Mode, Pending, StagedPartition } from '../machines/protocol.ts';
 import type { Logger } from './log.ts';
 import { PRODUCER } from './version.ts';
 
 /** How long a cancelled effect may take to end before the era is closed without it, ms. */
 const CLOSE_PATIENCE_MS = 10_000;
+/** How long the catalog is asked, at the end, for what it has not got, ms; without an answer all is counted that may be missing. */
+const COUNT_PATIENCE_MS = 15_000;
 
 type Input<K extends keyof Effects> = Effects[K]['input'];
 type Output<K extends keyof Effects> = Promise<Effects[K]['output']>;
@@ -53,6 +61,8 @@ export interface EraSetup {
   /** Null: nothing to compare the lake's passphrase with. */
   readonly passphrase: string | null;
   readonly terms: BronzeFacts;
+  /** Whether events are written to the audit chain. */
+  readonly attests: boolean;
   readonly neighbours: readonly Neighbour[];
   /** How far ahead an era without an end looks for ledgers at once. */
   readonly ledgersAhead: number;
@@ -62,6 +72,10 @@ export interface EraSetup {
   readonly backup: BackupFolder | null;
   /** Null where checkpoints are switched off. */
   readonly checkpoint: CheckpointStore | null;
+  /** Null where no catalog is configured. */
+  readonly catalog: { readonly catalog: Catalog; readonly domain: string; readonly mode: Mode } | null;
+  /** Null where events go nowhere. */
+  readonly delivery: { readonly endpoint: AuditEndpoint; readonly pointer: DeliveryPointer } | null;
   readonly pool: Pick<ThreadPool, 'run'>;
   readonly log: Logger;
   /** File operations for the lock; the real ones where a test gives none. */
@@ -91,12 +105,18 @@ export class EraSession {
   #layout: LakeLayout | null = null;
   #termsAreFixed = false;
   #attempts = 0;
+  readonly #recorder: CatalogRecorder | null;
+  /** Checksums of sealed partitions by their first ledger, until their event is known. */
+  readonly #sealed = new Map<number, string>();
 
   constructor(setup: EraSetup) {
     this.#setup = setup;
     this.#log = setup.log;
     const { store, chain, table, backup } = setup;
     this.#place = { store, chain, table, backup };
+    const { catalog } = setup;
+    const dataset = { domain: catalog?.domain ?? '', dataset: table, chain };
+    this.#recorder = catalog && new CatalogRecorder({ ...this.#place, catalog: catalog.catalog, dataset });
   }
 
   /** Takes the lock (kept from an earlier start of this era in this process), sweeps, compares `_bronze.json`. */
@@ -132,7 +152,19 @@ export class EraSession {
         'the store does not refuse to overwrite by itself: uploads are fenced; no second copier should work on this chain',
       );
     }
+    await this.#openCatalog(signal);
     return { created: this.#termsAreFixed };
+  }
+
+  /** Strict, it has to answer now; lenient, rows wait for it. What no retry helps against ends the era in both modes. */
+  async #openCatalog(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#recorder?.prepare(signal);
+    } catch (error) {
+      const { retryable, code, message } = toFailure(error);
+      if (!retryable || this.#setup.catalog?.mode === 'strict') throw error;
+      this.#log.warn({ component: 'catalog', code, error: message }, 'the catalog cannot be reached: rows are pending');
+    }
   }
 
   async surveyChain(signal: AbortSignal): Output<'surveyChain'> {
@@ -150,7 +182,22 @@ export class EraSession {
       const written = await restoreCopies(backup, store, facts.events, signal);
       if (written > 0) this.#log.info({ component: 'audit', written }, 'wrote copies of events that were missing');
     }
+    this.#noteCommitted(facts);
     return facts;
+  }
+
+  /** What earlier runs committed: what is attested; without an audit stream, what the checkpoint says was verified. */
+  #noteCommitted({ events, partitions, checkpoint }: EraFacts): void {
+    const { chain } = this.#setup;
+    for (const { range, data, sequence } of events) {
+      this.#recorder?.note({ range, checksum: data.checksum, eventId: eventId(chain, sequence) });
+    }
+    if (this.#setup.attests) return;
+    const attestedTo = events.at(-1)?.range.end ?? -1;
+    for (const { range, manifest } of partitions) {
+      if (manifest === null || range.start <= attestedTo || range.end > (checkpoint?.range.end ?? -1)) continue;
+      this.#recorder?.note({ range, checksum: manifest.data.checksum, eventId: null });
+    }
   }
 
   async openLake(signal: AbortSignal): Output<'openLake'> {
@@ -231,8 +278,14 @@ export class EraSession {
   }
 
   /** `report` tells how the read-back of a partition goes, which can take long. */
-  verifySealed({ sealed }: Input<'verifySealed'>, signal: AbortSignal, report: ReadBackReport): Output<'verifySealed'> {
-    return verifySealed(this.#reading(report), sealed, signal);
+  async verifySealed(
+    { sealed }: Input<'verifySealed'>,
+    signal: AbortSignal,
+    report: ReadBackReport,
+  ): Output<'verifySealed'> {
+    const verified = await verifySealed(this.#reading(report), sealed, signal);
+    this.#sealed.set(verified.range.start, verified.data.checksum);
+    return verified;
   }
 
   async publishPartition(
@@ -254,25 +307,49 @@ export class EraSession {
     return checkNeighbours({ store, chain, others: neighbours }, input, signal);
   }
 
-  sealPartition(input: Input<'sealPartition'>, signal: AbortSignal): Output<'sealPartition'> {
-    return sealPartition(this.#place, { producer: PRODUCER, now: () => new Date().toISOString() }, input, signal);
+  async sealPartition(input: Input<'sealPartition'>, signal: AbortSignal): Output<'sealPartition'> {
+    const sealer = { producer: PRODUCER, now: () => new Date().toISOString() };
+    const sealed = await sealPartition(this.#place, sealer, input, signal);
+    this.#sealed.set(sealed.range.start, sealed.data.checksum);
+    return sealed;
   }
 
-  attestPartition(input: Input<'attestPartition'>, signal: AbortSignal): Output<'attestPartition'> {
-    return attestPartition(this.#place, input, signal);
+  async attestPartition(input: Input<'attestPartition'>, signal: AbortSignal): Output<'attestPartition'> {
+    const answer = await attestPartition(this.#place, input, signal);
+    const checksum = input.expected?.data.checksum ?? this.#sealed.get(input.range.start);
+    if (answer.attested && checksum !== undefined) {
+      this.#recorder?.note({ range: input.range, checksum, eventId: eventId(this.#setup.chain, answer.sequence) });
+    }
+    return answer;
   }
 
-  /** There is no catalog and no endpoint in this release, and so nobody asks for these three. */
-  async recordPartition(_: Input<'recordPartition'>, _signal: AbortSignal): Output<'recordPartition'> {
-    throw new BronzeError('NOT_BUILT', 'there is no catalog in this release');
+  async recordPartition({ range }: Input<'recordPartition'>, signal: AbortSignal): Output<'recordPartition'> {
+    const recorder = this.#catalogRecorder();
+    const checksum = this.#sealed.get(range.start);
+    if (!this.#setup.attests && checksum !== undefined) recorder.note({ range, checksum, eventId: null });
+    return recorder.record(range, signal);
   }
 
-  async recordPending(_: Input<'recordPending'>, _signal: AbortSignal): Output<'recordPending'> {
-    throw new BronzeError('NOT_BUILT', 'there is no catalog in this release');
+  async recordPending(_: Input<'recordPending'>, signal: AbortSignal): Output<'recordPending'> {
+    return this.#catalogRecorder().recordMissing(signal);
   }
 
-  async deliverPending(_: Input<'deliverPending'>, _signal: AbortSignal): Output<'deliverPending'> {
-    throw new BronzeError('NOT_BUILT', 'there is no delivery in this release');
+  async deliverPending(_: Input<'deliverPending'>, signal: AbortSignal): Output<'deliverPending'> {
+    const { delivery, store, chain, table } = this.#setup;
+    if (delivery === null) throw new BronzeError('INTERNAL', 'events are to be delivered, and there is no endpoint');
+    const onProblem = (problem: string): void => this.#log.warn({ component: 'audit' }, problem);
+    await deliverEvents({ store, chain, table, ...delivery, onProblem }, signal);
+    return null;
+  }
+
+  /** The quality row of a partition that was refused. It is told on, not a decision: failing at it is only logged. */
+  async recordFailure(range: LedgerRange, failure: Failure): Promise<void> {
+    try {
+      const message = `${failure.code}: ${failure.message}`;
+      await this.#recorder?.recordFailure(range, message, AbortSignal.timeout(COUNT_PATIENCE_MS));
+    } catch (error) {
+      this.#log.warn({ component: 'catalog', error: toFailure(error).message }, 'a failure could not be recorded');
+    }
   }
 
   async writeCheckpoint({ range, checksum }: Input<'writeCheckpoint'>): Output<'writeCheckpoint'> {
@@ -306,11 +383,20 @@ export class EraSession {
       // The journal keeps the nonce: releasing would lose it.
       return null;
     }
+    const pending = await this.#pending();
     await lock.release();
     this.#lock = null;
     this.#locking = null;
-    // Without catalog and endpoint there is nobody who could be told later.
-    return { rows: 0, events: 0 };
+    return pending;
+  }
+
+  async #pending(): Promise<Pending> {
+    const { delivery, store, chain, table } = this.#setup;
+    const patience = AbortSignal.timeout(COUNT_PATIENCE_MS);
+    return {
+      rows: (await this.#recorder?.pending(patience)) ?? 0,
+      events: delivery === null ? 0 : await countUndelivered({ store, chain, table, ...delivery }, patience),
+    };
   }
 
   /** A nonce for a new copier of this process. */
@@ -343,6 +429,11 @@ export class EraSession {
     run.then(settled, settled);
   }
 
+  #catalogRecorder(): CatalogRecorder {
+    if (this.#recorder === null) throw new BronzeError('INTERNAL', 'a row is to be written, and there is no catalog');
+    return this.#recorder;
+  }
+
   #openedLayout(): LakeLayout {
     if (this.#layout === null) throw new BronzeError('INTERNAL', 'the lake was not opened before it was read');
     return this.#layout;
@@ -355,4 +446,4 @@ export class EraSession {
 }
 
 /** What the machines of an era are given: the methods of its session. */
-export type EraEffects = Pick<EraSession, keyof EraSession>;
+export type EraEffects = Pick<EraSession, Exclude<keyof EraSession, 'recordFailure'>>;

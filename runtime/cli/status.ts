@@ -1,8 +1,12 @@
 /** `status`: per era what is committed, where the lake ends, who holds the lock. Reads only. */
+import { countUndelivered } from '../../actors/audit/deliver.ts';
+import { eventId } from '../../actors/audit/event.ts';
+import { missingRows } from '../../actors/catalog/recorder.ts';
 import { chainKey } from '../../actors/paths.ts';
 import { toFailure } from '../../machines/errors.ts';
 import { eraEnd, MAX_LEDGER } from '../../machines/partitions.ts';
-import { type Context, openContext } from '../context.ts';
+import type { EraFacts, LedgerRange } from '../../machines/protocol.ts';
+import { type Context, openContext, openDelivery } from '../context.ts';
 import { type EraLook, lookAt } from '../look.ts';
 import { type Answer, switchOption } from './answer.ts';
 
@@ -16,15 +20,65 @@ interface EraStatus {
   readonly partitions: number;
   readonly ledgers: number;
   readonly bytes: number;
+  /** Ledgers between the era's start and its last partition that no sealed partition holds. */
+  readonly gaps: readonly LedgerRange[];
+  /** Ledgers that more than one sealed partition holds. */
+  readonly overlaps: readonly LedgerRange[];
   readonly complete: boolean;
   readonly lake_head: number | null;
   readonly last_event: { readonly sequence: number; readonly event_hash: string } | null;
   readonly not_attested: number;
+  /** Null: events go nowhere, or it is not known. */
   readonly undelivered_events: number | null;
+  /** Null: no catalog is configured, or it cannot be asked now. */
   readonly pending_catalog_rows: number | null;
   readonly to_mend: number;
   readonly lock: { readonly holder: string; readonly liveness: string } | null;
   readonly error: Record<string, unknown> | null;
+}
+
+/** What sealed partitions leave out from `start` on, and what they hold twice. `ranges` in order. */
+export function coverageOf(
+  ranges: readonly LedgerRange[],
+  start: number,
+): { gaps: readonly LedgerRange[]; overlaps: readonly LedgerRange[] } {
+  const gaps: LedgerRange[] = [];
+  const overlaps: LedgerRange[] = [];
+  let next = start;
+  for (const range of ranges) {
+    if (range.start > next) gaps.push({ start: next, end: range.start - 1 });
+    if (range.start < next) overlaps.push({ start: range.start, end: Math.min(range.end, next - 1) });
+    next = Math.max(next, range.end + 1);
+  }
+  return { gaps, overlaps };
+}
+
+/** How many rows the next run will write; null where the catalog cannot be asked. */
+async function pendingRows({ catalog, config, log }: Context, { chain }: EraLook, facts: EraFacts | null) {
+  if (catalog === null || facts === null) return null;
+  const attested = facts.events.map(({ range, data, sequence }) => ({
+    range,
+    checksum: data.checksum,
+    eventId: eventId(chain, sequence),
+  }));
+  const to = config.pas.enabled ? -1 : (facts.checkpoint?.range.end ?? -1);
+  const sealed = facts.partitions.flatMap(({ range, manifest }) =>
+    manifest !== null && range.start > (attested.at(-1)?.range.end ?? -1) && range.end <= to
+      ? [{ range, checksum: manifest.data.checksum, eventId: null }]
+      : [],
+  );
+  try {
+    const rows = await catalog.rows({ domain: config.catalog.namespace, dataset: config.bronze.primary_table, chain });
+    return rows && missingRows([...attested, ...sealed], rows).length;
+  } catch (error) {
+    log.warn({ component: 'catalog', error: toFailure(error).message }, 'the catalog cannot be asked');
+    return null;
+  }
+}
+
+async function undelivered({ store, config }: Context, { chain }: EraLook): Promise<number | null> {
+  const delivery = openDelivery(config, chain);
+  return delivery && countUndelivered({ store, chain, table: config.bronze.primary_table, ...delivery });
 }
 
 async function statusOf(context: Context, look: EraLook, head: number | null): Promise<EraStatus> {
@@ -42,13 +96,16 @@ async function statusOf(context: Context, look: EraLook, head: number | null): P
     partitions: sealed.length,
     ledgers: sealed.reduce((sum, { range }) => sum + range.end - range.start + 1, 0),
     bytes: sealed.reduce((sum, found) => sum + (found.dataBytes ?? 0), 0),
+    ...coverageOf(
+      sealed.map(({ range }) => range),
+      grid.ledgerStart,
+    ),
     complete: frontier !== null && eraEnd(grid) !== MAX_LEDGER && frontier > eraEnd(grid),
     lake_head: head,
     last_event: last ? { sequence: last.sequence, event_hash: last.eventHash } : null,
     not_attested: context.config.pas.enabled ? sealed.filter(({ range }) => !attested.has(range.start)).length : 0,
-    // Neither an endpoint nor a catalog can be configured in this release.
-    undelivered_events: null,
-    pending_catalog_rows: null,
+    undelivered_events: facts && (await undelivered(context, look)),
+    pending_catalog_rows: await pendingRows(context, look, facts),
     to_mend: recovered?.agenda.filter((item) => item.kind !== 'attested').length ?? 0,
     lock: lock ? { holder: lock.description, liveness: lock.liveness } : null,
     error: failure ? { ...failure } : null,
@@ -79,6 +136,10 @@ function text(status: EraStatus): string {
     `  audit: ${status.last_event ? `event ${status.last_event.sequence}, ${status.last_event.event_hash}` : 'no events'}` +
       (status.not_attested > 0 ? `; ${status.not_attested} partitions not attested yet` : ''),
   );
+  for (const { start, end } of status.gaps) lines.push(`  gap: no partition holds ledgers ${start} to ${end}`);
+  for (const { start, end } of status.overlaps) lines.push(`  overlap: ledgers ${start} to ${end} are held twice`);
+  if (status.undelivered_events) lines.push(`  delivery: ${status.undelivered_events} events are not delivered yet`);
+  if (status.pending_catalog_rows) lines.push(`  catalog: ${status.pending_catalog_rows} rows are pending`);
   if (status.to_mend > 0) lines.push(`  the next run mends ${status.to_mend} partitions first`);
   lines.push(`  lock: ${status.lock ? `${status.lock.holder} (${status.lock.liveness})` : 'free'}`);
   if (status.error) lines.push(`  ${String(status.error.code)}: ${String(status.error.message)}`);
@@ -93,6 +154,7 @@ export async function execute(answer: Answer): Promise<number> {
     const head = await headOf(context, look.recovered?.frontier ?? era.ledger_start);
     all.push(await statusOf(context, look, head));
   }
+  await context.catalog?.close();
   if (switchOption(answer, 'json')) process.stdout.write(`${JSON.stringify({ eras: all }, null, 2)}\n`);
   else process.stdout.write(`${all.map(text).join('\n')}\n`);
   return all.some((status) => status.error !== null) ? 1 : 0;

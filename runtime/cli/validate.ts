@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { openEndpoint } from '../../actors/audit/endpoint.ts';
 import { compareBronze } from '../../actors/commit/bronze-json.ts';
 import { chainKey } from '../../actors/paths.ts';
 import { checkConfig } from '../../config/load.ts';
@@ -64,6 +65,11 @@ async function lookOutside(context: Context): Promise<Failure[]> {
         });
       }
     });
+  }
+  const { catalog } = context;
+  if (catalog) await attempt(() => catalog.probe(never).finally(() => catalog.close()));
+  if (config.pas.enabled && config.pas.endpoint !== '') {
+    await attempt(() => openEndpoint(config.pas.endpoint).probe(never));
   }
   await attempt(() =>
     context.storeSpec.backend === 'local'

@@ -13,8 +13,9 @@ import { killPoint } from '../kill-points.ts';
 import { backupFile, type ChainName, chainKey, eventKey } from '../paths.ts';
 import type { BronzeStore } from '../ports.ts';
 
-const HEADS_FILE = 'pas-chain-heads.json';
-const LIMIT = 16 * 1024 * 1024;
+export const HEADS_FILE = 'pas-chain-heads.json';
+/** Of a copy or the heads, bytes. */
+export const LIMIT = 16 * 1024 * 1024;
 /** Between two looks at a heads file that another copier is writing, ms. */
 const HEADS_POLL_MS = 50;
 /** A temporary file that does not change for this long was left behind by a dead process, ms. */
@@ -57,7 +58,7 @@ async function holdHeads(files: FileOps, temp: string): Promise<void> {
 }
 
 /** The heads as they stand; what cannot be read is treated as not there. */
-async function readHeads(files: FileOps, path: string): Promise<Record<string, string>> {
+export async function readHeads(files: FileOps, path: string): Promise<Record<string, string>> {
   const bytes = await readSmall(files, path, LIMIT);
   if (bytes === null) return {};
   try {

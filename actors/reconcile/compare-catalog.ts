@@ -32,23 +32,32 @@ function committed(view: View): Committed[] {
   return [...attested, ...sealed].sort((a, b) => a.range.start - b.range.start);
 }
 
-/** The rows as they should be, in ledger order. */
+/** The rows as they should be, in ledger order; without those of which nobody knows what comes before them. */
 export function expectedRows(view: View): LineageRow[] {
   const { chain, table, storePrefix, storeUri } = view.facts;
   const all = committed(view);
-  return all.map(({ range, data, sequence }, i) => {
+  const sealedEnds = new Map(view.partitions.map((found) => [found.range.end, found.manifest?.data.checksum]));
+  return all.flatMap(({ range, data, sequence }, i): LineageRow[] => {
     const before = all[i - 1];
+    const end = range.start - 1;
+    const adjoins = before?.range.end === end;
+    const isHidden = !adjoins && isUnknown(view, { start: end, end });
+    // Its event is lost; its manifest may still be there.
+    const prevHash = adjoins ? before.data.checksum : (isHidden && sealedEnds.get(end)) || null;
+    if (isHidden && prevHash === null) return [];
     const key = dataKey(chain, table, range);
-    return {
-      range,
-      rowCount: data.rowCount,
-      byteSize: data.byteSize,
-      checksum: data.checksum,
-      prevHash: before !== undefined && before.range.end + 1 === range.start ? before.data.checksum : null,
-      storagePath: `${storePrefix}${key}`,
-      storageUri: `${storeUri}${key}`,
-      pasEventId: sequence === null ? null : eventId(chain, sequence),
-    };
+    return [
+      {
+        range,
+        rowCount: data.rowCount,
+        byteSize: data.byteSize,
+        checksum: data.checksum,
+        prevHash,
+        storagePath: `${storePrefix}${key}`,
+        storageUri: `${storeUri}${key}`,
+        pasEventId: sequence === null ? null : eventId(chain, sequence),
+      },
+    ];
   });
 }
 
@@ -106,22 +115,34 @@ export function compareCatalog(view: View): Difference[] {
       ...repair,
     });
   });
-  for (const is of expected) {
+  const wrongFields = (is: LineageRow): (typeof FIELDS)[number][] => {
     const row = byLabel.get(rangeLabel(is.range));
-    const wrong = row === undefined ? [] : FIELDS.filter((field) => row[field] !== is[field]);
-    if (row === undefined || wrong.length === 0) continue;
+    return row === undefined ? [] : FIELDS.filter((field) => row[field] !== is[field]);
+  };
+  const differing = expected.map((is) => ({ is, wrong: wrongFields(is) })).filter(({ wrong }) => wrong.length > 0);
+  // Rows of an estate that was moved are all wrong in the same way.
+  const alike = neighbours(
+    differing,
+    (a, b) => a.is.range.end + 1 === b.is.range.start && a.wrong.join() === b.wrong.join(),
+  );
+  for (const run of alike) {
+    const { is, wrong } = run[0] as (typeof run)[number];
+    const row = byLabel.get(rangeLabel(is.range)) as LineageRow;
+    const range = { start: is.range.start, end: run.at(-1)?.is.range.end as number };
+    const more = run.length === 1 ? '' : `; so have ${run.length - 1} more, to ledger ${range.end}`;
+    const says = wrong.map((field) => `${field} ${row[field]} and not ${is[field]}`).join('; ');
     found.push(
       view.difference({
         kind: kindOf(wrong),
-        range: is.range,
+        range,
         object,
-        what: `the row of partition ${rangeLabel(is.range)}: ${wrong.map((field) => `${field} is ${row[field]} and not ${is[field]}`).join('; ')}`,
-        cause: 'somebody changed the row, or it was written for another storage or event',
+        what: `the row of partition ${rangeLabel(is.range)} has ${says}${more}`,
+        cause: 'somebody changed the row, or it was written for another storage or event, or storage was moved',
         ...repair,
       }),
     );
   }
-  const known = new Set(expected.map(({ range }) => rangeLabel(range)));
+  const known = new Set(committed(view).map(({ range }) => rangeLabel(range)));
   for (const { range } of rows) {
     if (known.has(rangeLabel(range)) || isUnknown(view, range)) continue;
     // Recorded, and not yet what a run takes for committed: its next one does.

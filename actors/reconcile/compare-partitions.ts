@@ -173,20 +173,8 @@ function unattested(view: View, found: PartitionFound): Difference[] {
     ];
   }
   if (found.manifest === null) return [invalidManifest(view, found)];
-  const own = data(view, found, found.manifest.data);
-  const isNext = view.unattested.some((event) => rangeLabel(event.range) === rangeLabel(range));
-  if (own.length > 0 || isNext || !view.facts.attests || isUnknown(view, range)) return own;
-  return [
-    view.difference({
-      kind: 'partition.unattested',
-      range,
-      object: partitionPrefix(chain, table, range),
-      what: `partition ${rangeLabel(range)} is sealed, and there is no event of it`,
-      cause: 'it does not adjoin what is attested: what lies between was removed, or was never copied',
-      cure: 'run: it copies what lies between, then attests this one',
-      repairable: 'run',
-    }),
-  ];
+  // Where it is not the next one to be attested, what lies before it is wrong, and said.
+  return data(view, found, found.manifest.data);
 }
 
 /** Partitions that share ledgers with one that has a better claim: attested before sealed before anything else. */

@@ -9,6 +9,7 @@ import type { LedgerRange } from '../../machines/protocol.ts';
 import { mapBounded } from '../bounded.ts';
 import { partitionRecord } from '../catalog/records.ts';
 import { killPoint } from '../kill-points.ts';
+import { dataKey } from '../paths.ts';
 import type { LineageRow } from '../ports.ts';
 import { expectedRows } from './compare-catalog.ts';
 import type { ChainFacts } from './facts.ts';
@@ -52,10 +53,9 @@ export async function repairCatalog(
   const view = viewOf(facts);
   const expected = expectedRows(view);
   const whole = wholeIn(view, expected);
-  const wrong = differences.flatMap(({ kind, range }): LedgerRange[] => {
-    if (range === undefined || kind === 'row.missing' || kind === 'catalog.empty') return [];
-    return kind === 'row.stray' || whole.has(rangeLabel(range)) ? [range] : [];
-  });
+  const differing = expected.filter(({ range }) => differs(differences, range)).map(({ range }) => range);
+  const strays = differences.flatMap(({ kind, range }) => (kind === 'row.stray' && range ? [range] : []));
+  const wrong = [...strays, ...differing.filter((range) => whole.has(rangeLabel(range)))];
   if (wrong.length > 0) {
     killPoint('reconcile:before-forget');
     if ((await catalog.forget(dataset, wrong, signal)) === 'held') throw held(catalog.uri);
@@ -78,20 +78,20 @@ export async function repairCatalog(
     if ((await catalog.record(dataset, records, signal)) === 'held') throw held(catalog.uri);
     killPoint('commit:after-record');
   }
-  const left = [...missing, ...expected.filter(({ range }) => differs(differences, range))].find(
-    ({ range }) => !whole.has(rangeLabel(range)),
-  );
+  const left = [...missing.map(({ range }) => range), ...differing].find((range) => !whole.has(rangeLabel(range)));
   if (left === undefined) return;
-  throw new BronzeError(
-    'PARTITION_DAMAGED',
-    `partition ${rangeLabel(left.range)} is not whole: its row is left as it is`,
-    {
-      details: { ...left.range, object: left.storageUri, hint: 'mend the partition first, then reconcile again' },
+  throw new BronzeError('PARTITION_DAMAGED', `partition ${rangeLabel(left)} is not whole: its row is left as it is`, {
+    details: {
+      ...left,
+      object: dataKey(place.chain, place.table, left),
+      hint: 'mend the partition first, then reconcile again',
     },
-  );
+  });
 }
 
-const differs = (differences: readonly Difference[], range: LedgerRange): boolean =>
-  differences.some(
-    ({ kind, range: of }) => kind !== 'row.missing' && of !== undefined && rangeLabel(of) === rangeLabel(range),
-  );
+/** Whether one of the differences says that the row of this partition is wrong. */
+const differs = (differences: readonly Difference[], { start, end }: LedgerRange): boolean =>
+  differences.some(({ kind, range }) => {
+    if (kind === 'row.missing' || kind === 'row.stray' || kind === 'catalog.empty' || range === undefined) return false;
+    return range.start <= start && end <= range.end;
+  });

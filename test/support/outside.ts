@@ -5,10 +5,10 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import pg from 'pg';
 import { expect } from 'vitest';
 import type { AuditServer } from './audit-endpoint.ts';
 import { filesIn, readJson, TABLE } from './estate.ts';
+import { inSession } from './postgres.ts';
 import type { Scene } from './program.ts';
 
 export interface OutsideRow {
@@ -25,7 +25,7 @@ export interface OutsideRow {
 }
 
 /** Of every chain, by chain and ledger. `quality` and `changes` of the same range are joined. */
-export const ROWS = `
+const ROWS = `
   SELECT d.network || '/' || d.era_id || '/' || d.version AS chain, l.ledger_start AS start, l.ledger_end AS end,
          l.row_count AS rows, l.byte_size AS bytes, l.checksum, l.prev_hash AS before, l.pas_event_id AS event,
          (SELECT q.passed FROM _meta_quality q WHERE q.dataset_id = l.dataset_id
@@ -47,15 +47,11 @@ const numbers = (row: Record<string, unknown>): OutsideRow =>
 
 /** All rows of a PostgreSQL catalog; none where it has no tables. */
 export async function postgresRows(dsn: string): Promise<OutsideRow[]> {
-  const client = new pg.Client({ connectionString: dsn });
-  await client.connect();
-  try {
+  return inSession(dsn, async (client) => {
     const there = await client.query(`SELECT to_regclass('_meta_lineage') AS name`);
     if (there.rows[0].name === null) return [];
     return (await client.query(ROWS)).rows.map(numbers);
-  } finally {
-    await client.end();
-  }
+  });
 }
 
 /** All rows of an embedded catalog; none where there is no file. */

@@ -43,6 +43,8 @@ export const manifestKey = (c: ChainName, table: string, r: LedgerRange): string
 
 export const checkpointFile = (c: ChainName): string => `checkpoint_${chainFileLabel(c)}.json`;
 
+export const deliveryFile = (c: ChainName): string => `delivery_${chainFileLabel(c)}.json`;
+
 export const lockFile = (c: ChainName): string => `lock_${chainFileLabel(c)}.json`;
 
 export const backupFile = (c: ChainName, r: LedgerRange): string => `${chainFileLabel(c)}_${r.start}-${r.end}.json`;

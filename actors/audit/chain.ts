@@ -64,6 +64,26 @@ export async function readEvent(
   return { event, attested, bytes };
 }
 
+/** Throws AUDIT_INVALID where an event does not name the hash of the one before it (null: it is the first). */
+export function assertFollows(
+  chain: ChainName,
+  event: AttestedEvent,
+  before: { readonly eventHash: string } | null,
+): void {
+  if (event.prevEventHash === (before?.eventHash ?? null)) return;
+  const object = eventKey(chain, event.sequence);
+  throw new BronzeError('AUDIT_INVALID', `the event ${object} does not name the hash of the event before it`, {
+    details: {
+      object,
+      ...event.range,
+      check: 'prev_event_hash',
+      expected: before?.eventHash ?? 'null',
+      found: event.prevEventHash ?? 'null',
+      hint: 'find out which of the two was changed; events are never overwritten',
+    },
+  });
+}
+
 /** Every partition once, and every event naming the one before it. */
 function assertLinked(chain: ChainName, events: readonly AttestedEvent[]): void {
   const seen = new Map<string, number>();
@@ -76,18 +96,7 @@ function assertLinked(chain: ChainName, events: readonly AttestedEvent[]): void 
       throw fork(object, `the events ${twin} and ${event.sequence} both attest partition ${label}`, event.range);
     }
     seen.set(label, event.sequence);
-    if (before?.sequence === event.sequence - 1 && event.prevEventHash !== before.eventHash) {
-      throw new BronzeError('AUDIT_INVALID', `the event ${object} does not name the hash of the event before it`, {
-        details: {
-          object,
-          ...event.range,
-          check: 'prev_event_hash',
-          expected: before.eventHash,
-          found: event.prevEventHash ?? 'null',
-          hint: 'find out which of the two was changed; events are never overwritten',
-        },
-      });
-    }
+    if (before?.sequence === event.sequence - 1) assertFollows(chain, event, before);
     before = event;
   }
 }

@@ -120,7 +120,6 @@ export class CatalogRecorder {
 
   /** Null: held by a reader. */
   async #missing(signal?: AbortSignal): Promise<Committed[] | null> {
-    if (!(await this.#ready(signal))) return null;
     // Taken before the rows are read: what is committed meanwhile is the next round's.
     const committed = [...this.#committed];
     const rows = await this.#place.catalog.rows(this.#place.dataset, signal);

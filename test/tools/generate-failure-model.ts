@@ -134,8 +134,9 @@ on one chain (\`test/e2e/buckets.together.test.ts\`): one set of objects, one ch
 
 ### Of a catalog and of an endpoint
 
-Nobody keeps these yet; they are what a conformance suite of \`recordPartition\`, \`recordPending\` and \`deliverPending\`
-has to show of each adapter.
+\`test/conformance/catalog.ts\` (embedded, PostgreSQL, the BigQuery double) and \`test/conformance/delivery.test.ts\` show
+these of the adapters; \`test/e2e/outside.test.ts\` and \`test/crash/random-kills.outside.test.ts\` of the whole program, with
+a real PostgreSQL and a real HTTP endpoint.
 
 1. *Durable, then acknowledged.* A row is one transaction: a reader sees all of it or nothing. An answer means that it
    stays. An answer that is lost says nothing: the same is asked again.

@@ -61,7 +61,7 @@ describe('defaults', () => {
         prefix: 'bronze/',
       },
       catalog: {
-        backend: 'none',
+        backend: 'embedded',
         dir: './state/catalog',
         postgres_dsn: '',
         namespace: 'mainnet',
@@ -110,7 +110,7 @@ describe('defaults', () => {
     expect(catalog('{ postgres_dsn: "postgres://h/d" }')).toBe('postgres');
     expect(catalog('{ postgres_dsn: "host=h dbname=d" }')).toBe('postgres');
     expect(catalog('{ postgres_dsn: "postgres://h/d", backend: embedded }')).toBe('embedded');
-    expect(catalog('{ postgres_dsn: "" }')).toBe('none');
+    expect(catalog('{ postgres_dsn: "" }')).toBe('embedded');
   });
 
   it('brings storage.prefix into one form', () => {

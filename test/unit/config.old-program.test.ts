@@ -239,7 +239,7 @@ describeShared('S28: estates of the old program', () => {
       eras: [{ era_id: 'pre_p23', version_label: 'v1', network: 'pubnet', partition_size: 10, allow_overwrite: false }],
       source: { mode: 'local', local_path: './lake' },
       storage: { backend: 'local', prefix: 'bronze/', local_dir: './data' },
-      catalog: { backend: 'none', namespace: 'mainnet' },
+      catalog: { backend: 'embedded', namespace: 'mainnet' },
       pas: { enabled: true, endpoint: '', backup_dir: './pas-backup' },
       checkpoint: { enabled: true, dir: './state' },
       perf: { workers: 1, queue_size: 2 },

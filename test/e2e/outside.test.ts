@@ -1,0 +1,311 @@
+/**
+ * The catalog and the endpoint beside a run of the real program: down, held, back again, lost (S11, S12, S26, S29, S35).
+ * The catalog here is the embedded one; outside.postgres.test.ts has PostgreSQL.
+ */
+import { spawn } from 'node:child_process';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type AuditServer, startAuditServer } from '../support/audit-endpoint.ts';
+import { said } from '../support/copier.ts';
+import { filesIn, readJson } from '../support/estate.ts';
+import { copyOf, sampleEra, sampleLake, sampleScene, takeAway } from '../support/lakes.ts';
+import { embeddedRows, expectDelivered, rowsOf } from '../support/outside.ts';
+import type { Scene, Settings } from '../support/program.ts';
+
+/** 2-9, 10-19, 20-25. */
+const ERA = sampleEra({ ledger_end: 25 });
+const PARTITIONS = 3;
+
+const catalogIn = (scene: Scene): string => join(scene.root, 'catalog', 'catalog.duckdb');
+const embedded = (scene: Scene, more: Settings = {}): Settings => ({
+  catalog: { backend: 'embedded', dir: join(scene.root, 'catalog'), ...more },
+});
+const leftOf = (run: { summary: Awaited<ReturnType<Scene['run']>>['summary'] }) =>
+  run.summary?.eras.map((era) => [era.pending_rows, era.undelivered_events]);
+
+/** Holds a DuckDB file open in a process of its own, as an analyst's shell does. */
+async function holdOpen(file: string, mode: 'READ_ONLY' | 'READ_WRITE'): Promise<() => Promise<void>> {
+  const api = createRequire(import.meta.url).resolve('@duckdb/node-api');
+  const script = `const { DuckDBInstance } = await import(${JSON.stringify(`file://${api}`)});
+    const held = await DuckDBInstance.create(${JSON.stringify(file)}, { access_mode: '${mode}' });
+    const session = await held.connect();
+    await session.run('SELECT count(*) FROM _meta_lineage');
+    console.log('open');
+    process.stdin.resume().on('end', () => process.exit(0));`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = new Promise<void>((resolve) => child.on('close', () => resolve()));
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.once('data', () => resolve());
+    child.once('close', (code) => reject(new Error(`the reader ended with ${code}`)));
+  });
+  return async () => {
+    child.stdin.end();
+    await ended;
+  };
+}
+
+/** Copied with neither catalog nor endpoint. */
+let plain: Scene;
+const servers: AuditServer[] = [];
+
+beforeAll(async () => {
+  plain = await sampleScene(ERA);
+  expect((await plain.run()).code).toBe(0);
+});
+
+afterAll(async () => {
+  for (const server of servers) await server.stop();
+});
+
+async function endpoint(): Promise<AuditServer> {
+  const server = await startAuditServer();
+  servers.push(server);
+  return server;
+}
+
+describe('the embedded catalog', () => {
+  it('is the default: one row a partition, and a second run changes nothing', async () => {
+    const scene = await sampleScene(ERA);
+    const { catalog: _, ...settings } = scene.settings;
+    scene.settings = settings;
+    const run = await scene.run();
+    expect(run.code, said(run)).toBe(0);
+    expect(leftOf(run)).toEqual([[0, 0]]);
+    // catalog.dir is relative to where the program was started.
+    const file = join(scene.root, 'state', 'catalog', 'catalog.duckdb');
+    const rows = await embeddedRows(file);
+    expect(rows).toEqual(rowsOf(scene));
+    expect(rows).toHaveLength(PARTITIONS);
+    const before = filesIn(scene.data);
+    expect((await scene.run()).code).toBe(0);
+    expect(filesIn(scene.data)).toEqual(before);
+    expect(await embeddedRows(file)).toEqual(rows);
+  });
+
+  it('is filled from Bronze where there is some already, also when it was thrown away (S26, S29)', async () => {
+    const scene = plain.copy();
+    const before = filesIn(scene.data);
+    expect(leftOf(await scene.run({ settings: embedded(scene) }))).toEqual([[0, 0]]);
+    expect(await embeddedRows(catalogIn(scene))).toEqual(rowsOf(scene));
+    rmSync(join(scene.root, 'catalog'), { recursive: true });
+    scene.lose('state', 'pas-backup');
+    const status = JSON.parse(
+      (await scene.start('status', { settings: embedded(scene), args: ['--json'] }).done).stdout,
+    );
+    expect(status.eras[0]).toMatchObject({ pending_catalog_rows: PARTITIONS, gaps: [], overlaps: [] });
+    expect(leftOf(await scene.run({ settings: embedded(scene) }))).toEqual([[0, 0]]);
+    expect(await embeddedRows(catalogIn(scene))).toEqual(rowsOf(scene));
+    expect(filesIn(scene.data)).toEqual(before);
+  });
+
+  it('without the audit stream rows come from manifests', async () => {
+    const scene = await sampleScene(ERA, { pas: { enabled: false } });
+    expect((await scene.run({ settings: embedded(scene) })).code).toBe(0);
+    const rows = await embeddedRows(catalogIn(scene));
+    expect(rows.map(({ start, event, passed }) => [start, event, passed])).toEqual([
+      [2, null, true],
+      [10, null, true],
+      [20, null, true],
+    ]);
+    rmSync(join(scene.root, 'catalog'), { recursive: true });
+    expect(leftOf(await scene.run({ settings: embedded(scene) }))).toEqual([[0, 0]]);
+    expect(await embeddedRows(catalogIn(scene))).toEqual(rows);
+    // Switched on late: the rows learn their events.
+    expect((await scene.run({ settings: { ...embedded(scene), pas: { enabled: true } } })).code).toBe(0);
+    expect(await embeddedRows(catalogIn(scene))).toEqual(rowsOf(scene));
+  });
+
+  it.each([
+    ['READ_ONLY', false],
+    ['READ_WRITE', true],
+  ] as const)(
+    'S35: open in a shell (%s, strict %s): rows are pending, copying goes on, written later',
+    async (mode, strict) => {
+      const scene = await sampleScene(sampleEra({ ledger_end: 9 }));
+      expect((await scene.run({ settings: embedded(scene) })).code).toBe(0);
+      const letGo = await holdOpen(catalogIn(scene), mode);
+      scene.change({ eras: [ERA] });
+      const held = await scene.run({ settings: embedded(scene, { strict }) });
+      expect(held.code, said(held)).toBe(0);
+      // Of a writer's shell not even the rows that are there can be seen.
+      expect(leftOf(held)).toEqual([[mode === 'READ_ONLY' ? 2 : 3, 0]]);
+      await letGo();
+      expect(leftOf(await scene.run({ settings: embedded(scene, { strict }) }))).toEqual([[0, 0]]);
+      expect(await embeddedRows(catalogIn(scene))).toEqual(rowsOf(scene));
+    },
+  );
+
+  it('a partition that is refused leaves its reason, and the mended one replaces it', async () => {
+    const lake = copyOf((await sampleLake()).path);
+    const mend = takeAway(lake, 15);
+    const scene = await sampleScene(ERA, { source: { local_path: lake } });
+    const run = await scene.run({ settings: embedded(scene) });
+    expect(run.code).toBe(1);
+    const quality = async () => {
+      const { DuckDBInstance } = await import('@duckdb/node-api');
+      const instance = await DuckDBInstance.create(catalogIn(scene), { access_mode: 'READ_ONLY' });
+      const session = await instance.connect();
+      const found = await session.runAndReadAll(
+        'SELECT ledger_start::INT AS start, passed, error_message AS why FROM _meta_quality ORDER BY ledger_start',
+      );
+      const rows = found.getRowObjects();
+      session.closeSync();
+      instance.closeSync();
+      return rows;
+    };
+    expect(await quality()).toMatchObject([
+      { start: 2, passed: true, why: null },
+      { start: 10, passed: false, why: expect.stringMatching(/LEDGER_MISSING.*15/) },
+    ]);
+    mend();
+    expect((await scene.run({ settings: embedded(scene) })).code).toBe(0);
+    expect((await quality()).map(({ passed, why }) => [passed, why])).toEqual(Array(PARTITIONS).fill([true, null]));
+  });
+
+  it('a file that is no database stops the era, in both modes, and says so', async () => {
+    const scene = plain.copy();
+    for (const strict of [false, true]) {
+      const settings = embedded(scene, { strict });
+      cpSync(join(import.meta.dirname, 'outside.test.ts'), catalogIn(scene), { recursive: true });
+      const run = await scene.run({ settings });
+      expect(run.code).toBe(1);
+      expect(run.summary?.eras[0]?.error).toMatchObject({ code: 'CATALOG_SCHEMA' });
+    }
+  });
+});
+
+describe('S11: the endpoint', () => {
+  const posting = (server: AuditServer, more: Settings = {}): Settings => ({ pas: { endpoint: server.url, ...more } });
+
+  it('gets every event in order; a second run posts none', async () => {
+    const server = await endpoint();
+    const scene = await sampleScene(ERA);
+    expect(leftOf(await scene.run({ settings: posting(server) }))).toEqual([[0, 0]]);
+    expectDelivered(scene, server);
+    expect((await scene.run({ settings: posting(server) })).code).toBe(0);
+    expect(server.seen).toHaveLength(PARTITIONS);
+    // The place of delivery is lost: all of them again, and the endpoint keeps one of each.
+    scene.lose('state');
+    expect((await scene.run({ settings: posting(server) })).code).toBe(0);
+    expect(server.seen).toHaveLength(2 * PARTITIONS);
+    expectDelivered(scene, server);
+  });
+
+  it('down for a whole run: counted, shown, and delivered by the next one', async () => {
+    const server = await endpoint();
+    await server.stop();
+    const scene = await sampleScene(ERA);
+    const run = await scene.run({ settings: posting(server) });
+    expect(run.code, said(run)).toBe(0);
+    expect(leftOf(run)).toEqual([[0, PARTITIONS]]);
+    expect(run.logs.some(({ code, level }) => code === 'DELIVERY_FAILED' && level === 'warn')).toBe(true);
+    const status = await scene.start('status', { settings: posting(server) }).done;
+    expect(status.stdout).toContain(`${PARTITIONS} events are not delivered yet`);
+    await server.start();
+    expect(leftOf(await scene.run({ settings: posting(server) }))).toEqual([[0, 0]]);
+    expectDelivered(scene, server);
+  });
+
+  it('`pas deliver` delivers what is left, and says what it could not', async () => {
+    const server = await endpoint();
+    const scene = plain.copy();
+    server.behave = (_, n) => (n === 1 ? { kind: 'answer', status: 503 } : null);
+    const first = await scene.start('pas', { settings: posting(server), args: ['deliver'] }).done;
+    expect(first.code, said(first)).toBe(1);
+    expect(first.stderr).toContain('DELIVERY_FAILED');
+    const second = await scene.start('pas', { settings: posting(server), args: ['deliver'] }).done;
+    expect(second.code, said(second)).toBe(0);
+    expectDelivered(scene, server);
+    // 0; 1 refused; 1, 2.
+    expect(server.seen).toHaveLength(PARTITIONS + 1);
+  });
+
+  it('strict: down, the commit waits; back, it goes on; nothing is committed meanwhile', async () => {
+    const server = await endpoint();
+    await server.stop();
+    const scene = await sampleScene(ERA);
+    const running = scene.start('run', { settings: posting(server, { strict: true }) });
+    await running.untilLogged(({ code }) => code === 'DELIVERY_FAILED', 'the endpoint was missed');
+    expect(running.logs.filter(({ msg }) => msg === 'partition committed')).toEqual([]);
+    await server.start();
+    const run = await running.done;
+    expect(run.code, said(run)).toBe(0);
+    expectDelivered(scene, server);
+  });
+
+  it('strict: a signal ends the wait; the next run goes on with the event that waited', async () => {
+    const server = await endpoint();
+    await server.stop();
+    const scene = await sampleScene(ERA);
+    const running = scene.start('run', { settings: posting(server, { strict: true }) });
+    await running.untilLogged(({ code }) => code === 'DELIVERY_FAILED', 'the endpoint was missed');
+    running.kill('SIGTERM');
+    const drained = await running.done;
+    expect(drained.code, said(drained)).toBe(1);
+    expect(drained.summary?.eras[0]?.error).toMatchObject({ code: 'DELIVERY_FAILED' });
+    await server.start();
+    expect((await scene.run({ settings: posting(server, { strict: true }) })).code).toBe(0);
+    expectDelivered(scene, server);
+  });
+
+  it('S8: every answer lost once: no event is there twice', async () => {
+    const server = await endpoint();
+    const met = new Set<string>();
+    server.behave = ({ eventId }) => {
+      if (met.has(eventId)) return null;
+      met.add(eventId);
+      return { kind: 'cut', keeps: true };
+    };
+    const scene = await sampleScene(ERA);
+    expect(leftOf(await scene.run({ settings: posting(server, { strict: true }) }))).toEqual([[0, 0]]);
+    expectDelivered(scene, server);
+  });
+
+  it('another event under the same id is a fork: the era fails, Bronze stays', async () => {
+    const server = await endpoint();
+    const scene = plain.copy();
+    const theirs = readJson(join(scene.chain('sample', 'whole'), '_audit', '0000000001.json'));
+    theirs.chain.event_hash = `sha256:${'0'.repeat(64)}`;
+    server.kept.set(theirs.event_id, Buffer.from(JSON.stringify(theirs)));
+    const before = filesIn(scene.data);
+    const run = await scene.run({ settings: posting(server) });
+    expect(run.code).toBe(1);
+    expect(run.summary?.eras[0]?.error).toMatchObject({ code: 'AUDIT_FORK' });
+    expect(filesIn(scene.data)).toEqual(before);
+  });
+
+  it('a web page with status 200 is no acknowledgement; no password is shown', async () => {
+    const server = await endpoint();
+    server.behave = () => ({ kind: 'answer', status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' });
+    const scene = plain.copy();
+    const url = server.url.replace('http://', 'http://copier:hunter2@');
+    const run = await scene.run({ settings: { pas: { endpoint: url } } });
+    expect(run.code).toBe(0);
+    expect(leftOf(run)).toEqual([[0, PARTITIONS]]);
+    const online = await scene.start('validate', { settings: { pas: { endpoint: url } }, args: ['--online'] }).done;
+    expect(online.code).toBe(1);
+    expect(online.stderr).toContain('DELIVERY_FAILED');
+    for (const { stdout, stderr } of [run, online]) expect(stdout + stderr).not.toContain('hunter2');
+  });
+});
+
+describe('S12: copies of events', () => {
+  it('lost, stale or ahead: written again from `_audit/`; no fork, no second event', async () => {
+    const scene = plain.copy();
+    const events = filesIn(scene.data);
+    const heads = join(scene.backup, 'pas-chain-heads.json');
+    const good = readFileSync(heads, 'utf8');
+    for (const spoil of [
+      () => rmSync(scene.backup, { recursive: true }),
+      () => rmSync(heads),
+      () => writeFileSync(heads, good.replace(/sha256:[0-9a-f]{64}/, `sha256:${'1'.repeat(64)}`)),
+    ]) {
+      spoil();
+      expect((await scene.run()).code).toBe(0);
+      expect(readFileSync(heads, 'utf8')).toBe(good);
+      expect(filesIn(scene.data)).toEqual(events);
+    }
+  });
+});

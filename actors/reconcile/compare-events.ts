@@ -1,6 +1,9 @@
-/** What is wrong with the audit chain itself. Pure; one difference per event, on the event that is wrong. */
+/**
+ * What is wrong with the audit chain itself, on the event that is wrong; what is missing side by side is said once. Pure.
+ * It must never let an event be written after one that is not there.
+ */
 import { rangeLabel } from '../../machines/partitions.ts';
-import type { AttestedEvent } from '../../machines/protocol.ts';
+import type { AttestedEvent, LedgerRange } from '../../machines/protocol.ts';
 import { eventKey, partitionPrefix } from '../paths.ts';
 import type { Difference } from './kinds.ts';
 import type { Slot } from './slots.ts';
@@ -55,26 +58,53 @@ function wrong(view: View, slot: Slot): Difference {
   });
 }
 
+const spanOf = (run: readonly AttestedEvent[]): LedgerRange => ({
+  start: (run[0] as AttestedEvent).range.start,
+  end: (run.at(-1) as AttestedEvent).range.end,
+});
+
 /** The last events, which nobody names; others have seen them. */
-function lost(view: View, event: AttestedEvent): Difference {
-  const { sequence, range } = event;
-  const object = eventKey(view.facts.chain, sequence);
-  const copy = view.copyOf.get(rangeLabel(range))?.event;
-  const agrees = copy == null || copy.eventHash === event.eventHash;
-  return view.difference({
-    kind: 'event.missing',
-    range,
-    sequence,
-    object,
-    what: `event ${sequence}, for partition ${rangeLabel(range)}, is not there, and was`,
-    cause: 'somebody or some disk removed it: its copy, the heads, the checkpoint, a row or the endpoint know it',
-    ...(agrees
-      ? mendTail(view, 'it is derived again once the rows of its partition were read')
-      : {
-          cure: `the manifest gives ${event.eventHash} and its copy has ${copy.eventHash}: find out which was changed (docs/runbook.md, "A partition is damaged")`,
-          repairable: 'copy' as const,
-        }),
+function lost(view: View): Difference[] {
+  const { chain } = view.facts;
+  const copyOf = ({ range }: AttestedEvent) => view.copyOf.get(rangeLabel(range))?.event;
+  const isOther = (event: AttestedEvent): boolean => (copyOf(event)?.eventHash ?? event.eventHash) !== event.eventHash;
+  const other = view.lost.find(isOther);
+  const runs = neighbours(view.lost, (_, after) => after !== other);
+  return runs.map((run) => {
+    const [first, last] = [run[0] as AttestedEvent, run.at(-1) as AttestedEvent];
+    return view.difference({
+      kind: 'event.missing',
+      range: spanOf(run),
+      sequence: first.sequence,
+      object: eventKey(chain, first.sequence),
+      what: `${several('event', first.sequence, last.sequence)}, at the end of the audit chain, ${run.length === 1 ? 'is not there, and was' : 'are not there, and were'}`,
+      cause: 'somebody or some disk removed it: its copy, the heads, the checkpoint, a row or the endpoint know it',
+      ...(first === other
+        ? {
+            cure: `the manifest gives ${first.eventHash} and its copy has ${copyOf(first)?.eventHash}: find out which was changed (docs/runbook.md, "A partition is damaged")`,
+            repairable: 'copy' as const,
+          }
+        : mendTail(view, 'it is derived again once the rows of its partition were read')),
+    });
   });
+}
+
+function unattested(view: View): Difference[] {
+  const [first] = view.unattested;
+  if (first === undefined) return [];
+  const { chain, table } = view.facts;
+  const range = spanOf(view.unattested);
+  const count = view.unattested.length;
+  return [
+    view.difference({
+      kind: 'partition.unattested',
+      range,
+      object: partitionPrefix(chain, table, first.range),
+      what: `${count === 1 ? 'a sealed partition has' : `${count} sealed partitions have`} no event: ledgers ${rangeLabel(range)}`,
+      cause: 'a run was interrupted after sealing, or is at work now; or the audit stream was switched on late',
+      ...mendTail(view, 'it is attested once its rows were read'),
+    }),
+  ];
 }
 
 function mendTail({ isWhole }: View, how: string): Pick<Difference, 'cure' | 'repairable'> {
@@ -86,13 +116,9 @@ function mendTail({ isWhole }: View, how: string): Pick<Difference, 'cure' | 're
 export function compareEvents(view: View): Difference[] {
   const { slots, facts } = view;
   const gone = slots.filter(({ state }) => state === 'missing');
-  const known = gone.filter(({ truth }) => truth !== null).map((slot) => [slot]);
-  const unknown = neighbours(
-    gone.filter(({ truth }) => truth === null),
-    (before, after) => before.sequence + 1 === after.sequence,
-  );
+  const runs = neighbours(gone, (a, b) => a.sequence + 1 === b.sequence && a.from === b.from);
   const found = [
-    ...[...known, ...unknown].map((run) => missing(view, run)),
+    ...runs.map((run) => missing(view, run)),
     ...slots.filter(({ state }) => state === 'altered' || state === 'fork').map((slot) => wrong(view, slot)),
   ].sort((a, b) => (a.sequence as number) - (b.sequence as number));
   for (const { sequence, problem } of view.beyond) {
@@ -109,18 +135,5 @@ export function compareEvents(view: View): Difference[] {
       }),
     );
   }
-  return [
-    ...found,
-    ...view.lost.map((event) => lost(view, event)),
-    ...view.unattested.map(({ range }) =>
-      view.difference({
-        kind: 'partition.unattested',
-        range,
-        object: partitionPrefix(facts.chain, facts.table, range),
-        what: `partition ${rangeLabel(range)} is sealed, and there is no event of it`,
-        cause: 'a run was interrupted after sealing, or is at work now',
-        ...mendTail(view, 'it is attested once its rows were read'),
-      }),
-    ),
-  ];
+  return [...found, ...lost(view), ...unattested(view)];
 }

@@ -88,9 +88,9 @@ class Repairs {
       case 'manifest.missing':
         return this.#manifest(difference.range as LedgerRange);
       case 'event.missing':
-        return this.#event(difference.sequence as number);
+        return this.#events(difference.range as LedgerRange);
       case 'partition.unattested':
-        return this.#attest(difference.range as LedgerRange);
+        return this.#attestAll(this.#view.unattested);
       case 'copy.missing':
       case 'copy.differs':
         return this.#copies(difference.range as LedgerRange);
@@ -160,18 +160,23 @@ class Repairs {
     return event;
   }
 
-  async #event(sequence: number): Promise<void> {
-    const fill = this.#facts.fills.get(sequence);
-    // Beyond the last event: nobody names it, so it is attested as a run does.
-    if (fill === undefined || this.#view.lost.some((event) => event.sequence === sequence)) {
-      const event = this.#view.lost.find((lost) => lost.sequence === sequence);
-      if (event === undefined) throw new BronzeError('AUDIT_HOLE', `event ${sequence} cannot be derived`);
-      return this.#attest(event.range);
+  /** Those of a stretch, in order: the first that cannot be brought back keeps the later ones from it. */
+  async #events({ start, end }: LedgerRange): Promise<void> {
+    const isWanted = ({ range }: AttestedEvent): boolean => range.start >= start && range.end <= end;
+    for (const { state, truth, sequence } of this.#view.slots) {
+      const fill = this.#facts.fills.get(sequence);
+      if (state !== 'missing' || truth === null || fill === undefined || !isWanted(truth)) continue;
+      if (fill.from === 'copy') await this.#fromCopy(fill);
+      else await this.#fromManifest(fill);
     }
-    if (fill.from === 'copy') return this.#fromCopy(fill);
-    const { event } = fill;
-    const head = { nextSequence: sequence, prevEventHash: event.prevEventHash };
-    await attestPartition(this.#place, { range: event.range, chain: head, expected: event }, this.#signal);
+    // Beyond the last event nobody names one: these are attested as a run does it.
+    await this.#attestAll(this.#view.lost.filter(isWanted));
+  }
+
+  async #fromManifest({ event }: Fill): Promise<void> {
+    const { range, sequence, prevEventHash } = event;
+    const chain = { nextSequence: sequence, prevEventHash };
+    await attestPartition(this.#place, { range, chain, expected: event }, this.#signal);
   }
 
   /** The hash is believed, which the event after it names; not the copy. */
@@ -196,14 +201,20 @@ class Repairs {
     throw new BronzeError('AUDIT_FORK', `another event stands under ${key}`, { details: { object: key } });
   }
 
-  /** As a run does it: the rows, the neighbours, then the event. */
-  async #attest(range: LedgerRange): Promise<void> {
+  async #attestAll(events: readonly AttestedEvent[]): Promise<void> {
+    for (const event of events) await this.#attest(event);
+  }
+
+  /** As a run does it: the rows, the neighbours, then the event; only right behind the one before it. */
+  async #attest(event: AttestedEvent): Promise<void> {
     const place = this.#place;
-    const before = this.#facts.tail.find((event) => event.range.end + 1 === range.start);
-    const last = this.#view.slots.at(-1)?.truth ?? null;
-    const event = this.#facts.tail.find((next) => rangeLabel(next.range) === rangeLabel(range));
-    if (event === undefined)
-      throw new BronzeError('AUDIT_HOLE', `partition ${rangeLabel(range)} does not adjoin the chain`);
+    const { range, sequence } = event;
+    const previous = sequence === 0 ? null : ((await readEvent(place, sequence - 1, this.#signal))?.attested ?? null);
+    if ((previous?.eventHash ?? null) !== event.prevEventHash) {
+      throw new BronzeError('AUDIT_HOLE', `event ${sequence} cannot be written: the one before it is not there`, {
+        details: { ...range, object: eventKey(place.chain, sequence) },
+      });
+    }
     const { data, rows } = await readPartition(place, range, 'rows', this.#signal);
     if (!sameData(data, event.data) || rows === null || !sameLedgers(rows.ledgers, event.ledgers)) {
       const object = dataKey(place.chain, place.table, range);
@@ -211,7 +222,6 @@ class Repairs {
         details: { ...range, object, expected: event.data.checksum, found: data.checksum },
       });
     }
-    const previous = before ?? last;
     if (previous !== null && previous.ledgers.lastHash !== event.ledgers.previousHash) {
       throw new BronzeError('LINK_BROKEN', `ledger ${range.start} does not follow ledger ${previous.range.end}`, {
         details: { ledger: range.start, expected: previous.ledgers.lastHash, found: event.ledgers.previousHash },

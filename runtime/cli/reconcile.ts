@@ -156,7 +156,7 @@ const repairLine = ({ difference: { kind, chain, object }, failure }: Repair): s
     : `${chain}: NOT repaired ${kind}: ${object}\n  ${failure.code}: ${failure.message}${failure.hint === undefined ? '' : `\n  what to do: ${failure.hint}`}`;
 
 /** For an operator at three in the morning: what was looked at, what is wrong, and what to do next. */
-export function textOf(results: Results, repairs: boolean): string {
+function textOf(results: Results, repairs: boolean): string {
   const { chains, failures } = results;
   const looked = chains.map(seen);
   const differences = chains.flatMap((chain) => chain.differences);
@@ -186,7 +186,7 @@ export function textOf(results: Results, repairs: boolean): string {
   return `${lines.join('\n')}\n`;
 }
 
-export function jsonOf(results: Results): string {
+function jsonOf(results: Results): string {
   const { chains, failures } = results;
   const all = chains.flatMap(({ differences }) => differences);
   const of = (weight: ReturnType<typeof weightOf>) => all.filter((difference) => weightOf(difference) === weight);

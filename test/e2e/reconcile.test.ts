@@ -83,6 +83,11 @@ const REPAIRABLE: readonly Case[] = [
     ],
   ),
   [
+    'all events are deleted',
+    () => estate.lose(`${estate.chain}/_audit`),
+    () => ({ kind: 'event.missing', sequence: 0 }),
+  ],
+  [
     '_bronze.json is deleted',
     () => estate.lose(`${estate.chain}/_bronze.json`),
     () => ({ kind: 'bronze_json.missing', object: 'sample/whole/v1/_bronze.json' }),

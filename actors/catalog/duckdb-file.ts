@@ -73,11 +73,11 @@ async function inTurn<T>(
   signal: AbortSignal | undefined,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
+  // The same file by another path is still the same file.
+  const key = await realpath(dirname(path)).catch(() => dirname(path));
   throwIfCancelled(signal);
   const late = AbortSignal.timeout(CALL_MS);
   const either = signal ? AbortSignal.any([signal, late]) : late;
-  // The same file by another path is still the same file.
-  const key = await realpath(dirname(path)).catch(() => dirname(path));
   const mine = (turns.get(key) ?? Promise.resolve()).then(() => {
     throwIfCancelled(either);
     return work(either);

@@ -1,5 +1,5 @@
 /**
- * One DuckDB file, held open only while a call lasts: open, one transaction, checkpoint, close. It must never open a file
+ * One DuckDB file, open only while a call lasts: attach, one transaction, checkpoint, detach. It must never open a file
  * that this process has open already (the system's locks do not tell one opening of a process from another, and two
  * of them destroy it), never wait for another process, and never leave a half-made file under the catalog's name.
  * Only the main thread may use it: the turns below are kept in memory.
@@ -46,7 +46,7 @@ export function readFile<T>(
 ): Promise<T | typeof HELD | typeof ABSENT> {
   return inTurn(path, signal, async (either) => {
     if (!(await isThere(path))) return ABSENT;
-    return transact(path, { access_mode: 'READ_ONLY' }, either, work);
+    return transact(path, 'READ_ONLY', either, work);
   });
 }
 
@@ -63,7 +63,7 @@ export function changeFile<T>(
   return inTurn(path, signal, async (either) => {
     await ensureFolder(files, dirname(path));
     if (!(await isThere(path))) await makeFile(path, either, create);
-    return transact(path, {}, either, work);
+    return transact(path, 'READ_WRITE', either, work);
   });
 }
 
@@ -73,11 +73,11 @@ async function inTurn<T>(
   signal: AbortSignal | undefined,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
+  // The same file by another path is still the same file.
+  const key = await realpath(dirname(path)).catch(() => dirname(path));
   throwIfCancelled(signal);
   const late = AbortSignal.timeout(CALL_MS);
   const either = signal ? AbortSignal.any([signal, late]) : late;
-  // The same file by another path is still the same file.
-  const key = await realpath(dirname(path)).catch(() => dirname(path));
   const mine = (turns.get(key) ?? Promise.resolve()).then(() => {
     throwIfCancelled(either);
     return work(either);
@@ -143,7 +143,7 @@ async function makeFile(path: string, signal: AbortSignal, create: (db: CatalogD
   }
   const temp = join(folder, `${prefix}${randomBytes(6).toString('hex')}`);
   try {
-    await transact(temp, {}, signal, create);
+    await transact(temp, 'READ_WRITE', signal, create);
     await files.link(temp, path);
   } catch (error) {
     // Somebody else made it meanwhile.
@@ -156,42 +156,86 @@ async function makeFile(path: string, signal: AbortSignal, create: (db: CatalogD
 
 async function transact<T>(
   path: string,
-  settings: { access_mode?: 'READ_ONLY' },
+  access: 'READ_ONLY' | 'READ_WRITE',
   signal: AbortSignal,
   work: (db: CatalogDb) => Promise<T>,
 ): Promise<T | typeof HELD> {
-  const { DuckDBInstance } = await loadDuckDb();
-  throwIfCancelled(signal);
-  let instance: DuckDBInstance;
+  const engine = await startEngine();
+  const connection = await engine.connect();
+  // Two catalogs may be in use in one process, each in its turn.
+  const name = `file_${++attached}`;
+  const run = async (sql: string, values?: Values): Promise<readonly Row[]> =>
+    (await connection.runAndReadAll(sql, values)).getRowObjects();
   try {
-    instance = await DuckDBInstance.create(path, { ...SETTINGS, ...settings });
-  } catch (error) {
-    if (isHeld(error)) return HELD;
-    throw error;
+    throwIfCancelled(signal);
+    try {
+      await run(`ATTACH '${path.replaceAll("'", "''")}' AS ${name} (TYPE duckdb, ${access})`);
+    } catch (error) {
+      if (isHeld(error)) return HELD;
+      throw error;
+    }
+    try {
+      return await inTransaction(connection, run, name, access, signal, work);
+    } finally {
+      await release(engine, run, name);
+    }
+  } finally {
+    connection.closeSync();
   }
-  let connection: DuckDBConnection | null = null;
-  const interrupt = (): void => connection?.interrupt();
+}
+
+async function inTransaction<T>(
+  connection: DuckDBConnection,
+  run: CatalogDb['query'],
+  name: string,
+  access: 'READ_ONLY' | 'READ_WRITE',
+  signal: AbortSignal,
+  work: (db: CatalogDb) => Promise<T>,
+): Promise<T> {
+  const interrupt = (): void => connection.interrupt();
   signal.addEventListener('abort', interrupt);
+  const query: CatalogDb['query'] = (sql, values) => {
+    // An interrupt between two statements stops neither of them.
+    throwIfCancelled(signal);
+    return run(sql, values);
+  };
   try {
-    const session = await instance.connect();
-    connection = session;
-    const query = async (sql: string, values?: Values): Promise<readonly Row[]> => {
-      // An interrupt between two statements stops neither of them.
-      throwIfCancelled(signal);
-      return (await session.runAndReadAll(sql, values)).getRowObjects();
-    };
+    await query(`USE ${name}`);
     await query('BEGIN');
     const answer = await work({ query });
     await query('COMMIT');
-    // From the log into the file: closing would do it as well, but in the main thread and without saying that it failed.
-    if (settings.access_mode === undefined) await query('CHECKPOINT');
+    // From the log into the file: detaching would do it as well, but without saying that it failed.
+    if (access === 'READ_WRITE') await query('CHECKPOINT');
     return answer;
   } finally {
     signal.removeEventListener('abort', interrupt);
-    // What was not committed is rolled back.
-    connection?.closeSync();
-    instance.closeSync();
   }
+}
+
+/** Lets go of the file; what was not committed is gone. */
+async function release(engine: DuckDBInstance, run: CatalogDb['query'], name: string): Promise<void> {
+  // Says that there is no transaction where there is none.
+  await run('ROLLBACK').catch(() => undefined);
+  try {
+    await run('USE memory');
+    await run(`DETACH ${name}`);
+  } catch {
+    // After an error that DuckDB calls fatal it takes no statement any more; the file goes with the engine.
+    if (started !== null && (await started) === engine) started = null;
+    engine.closeSync();
+  }
+}
+
+/** Starting one takes ten times as long as opening a file in it, so it stays; it holds no file. */
+let started: Promise<DuckDBInstance> | null = null;
+let attached = 0;
+
+function startEngine(): Promise<DuckDBInstance> {
+  started ??= loadDuckDb().then(({ DuckDBInstance }) => DuckDBInstance.create(':memory:', SETTINGS));
+  started.catch(() => {
+    started = null;
+  });
+  return started;
 }
 
 async function loadDuckDb(): Promise<typeof import('@duckdb/node-api')> {

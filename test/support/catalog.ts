@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { DuckDBInstance, DuckDBTimestampValue } from '@duckdb/node-api';
+import { type DuckDBConnection, DuckDBInstance, DuckDBTimestampValue } from '@duckdb/node-api';
 import { openEmbedded } from '../../actors/catalog/embedded.ts';
 import type { DatasetName, LineageRow, PartitionRecord } from '../../actors/ports.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
@@ -52,17 +52,29 @@ export const lineageOf = (record: PartitionRecord): LineageRow => ({
 
 export const catalogFile = (dir: string): string => join(dir, 'catalog.duckdb');
 
-/** What an analyst sees, who opens the file for a moment. */
-export async function queryCatalog(dir: string, sql: string): Promise<SeenRow[]> {
-  const instance = await DuckDBInstance.create(catalogFile(dir), { access_mode: 'READ_ONLY' });
-  const connection = await instance.connect();
+let analyst: Promise<DuckDBInstance> | null = null;
+
+/** Opens the file for a moment, while the program has not; by another name than the program does. */
+async function asAnalyst<T>(dir: string, mode: string, work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
+  analyst ??= DuckDBInstance.create(':memory:');
+  const connection = await (await analyst).connect();
   try {
+    await connection.run(`ATTACH '${catalogFile(dir)}' AS mine (${mode})`);
+    await connection.run('USE mine');
+    return await work(connection);
+  } finally {
+    await connection.run('USE memory');
+    await connection.run('DETACH DATABASE IF EXISTS mine');
+    connection.closeSync();
+  }
+}
+
+/** What an analyst sees. */
+export function queryCatalog(dir: string, sql: string): Promise<SeenRow[]> {
+  return asAnalyst(dir, 'READ_ONLY', async (connection) => {
     const rows = (await connection.runAndReadAll(sql)).getRowObjects();
     return rows.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, plain(value)])));
-  } finally {
-    connection.closeSync();
-    instance.closeSync();
-  }
+  });
 }
 
 function plain(value: unknown): unknown {
@@ -71,15 +83,10 @@ function plain(value: unknown): unknown {
 }
 
 /** Changes the file behind the program's back. */
-export async function changeCatalog(dir: string, ...statements: readonly string[]): Promise<void> {
-  const instance = await DuckDBInstance.create(catalogFile(dir));
-  const connection = await instance.connect();
-  try {
+export function changeCatalog(dir: string, ...statements: readonly string[]): Promise<void> {
+  return asAnalyst(dir, 'READ_WRITE', async (connection) => {
     for (const sql of statements) await connection.run(sql);
-  } finally {
-    connection.closeSync();
-    instance.closeSync();
-  }
+  });
 }
 
 /** Another process has the file open until the answer is called. */

@@ -4,7 +4,7 @@
  *
  *   BRONZE_TEST_POSTGRES=postgres://postgres:testpassword@127.0.0.1:15432/postgres
  *
- * It must never use the program's own code for a catalog: it is the other witness.
+ * But for the suite of catalogs it must never use the program's own code for one: it is the other witness.
  */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -15,6 +15,8 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterAll, describe, it } from 'vitest';
+import { openPostgres } from '../../actors/catalog/postgres.ts';
+import type { Catalog } from '../../actors/ports.ts';
 
 const VARIABLE = 'BRONZE_TEST_POSTGRES';
 const SCRIPT = resolve('test/servers/postgres.sh');
@@ -72,6 +74,19 @@ export async function sql<R extends pg.QueryResultRow = pg.QueryResultRow>(
   values?: unknown[],
 ): Promise<R[]> {
   return inSession(dsn, async (client) => (await client.query<R>(text, values)).rows);
+}
+
+/** One empty database for the suite of catalogs, and a look at its tables with numbers as numbers. */
+export async function postgresUnderTest(server: string) {
+  const dsn = await freshDatabase(server);
+  return {
+    open: (): Catalog => openPostgres({ backend: 'postgres', dsn }),
+    query: (text: string) =>
+      inSession(dsn, async (client) => {
+        for (const oid of [pg.types.builtins.INT8, pg.types.builtins.NUMERIC]) client.setTypeParser(oid, Number);
+        return (await client.query<Record<string, unknown>>(text)).rows;
+      }),
+  };
 }
 
 /** A session of its own, as long as `body` runs. */

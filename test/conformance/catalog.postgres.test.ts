@@ -6,7 +6,7 @@ import { LIMITS } from '../../actors/catalog/postgres-session.ts';
 import { CATALOG_VERSION, TABLES } from '../../actors/catalog/rows.ts';
 import type { Catalog, DatasetName, PartitionRecord } from '../../actors/ports.ts';
 import { OLD_CATALOG, OLD_ROWS } from '../support/old-catalog.ts';
-import { describePostgres, dsnWith, freshDatabase, inSession, sql } from '../support/postgres.ts';
+import { describePostgres, dsnWith, freshDatabase, freshSchema, inSession, sql } from '../support/postgres.ts';
 
 const dataset = (versionLabel = 'v1'): DatasetName => ({
   domain: 'mainnet',
@@ -70,17 +70,18 @@ afterEach(async () => {
 
 /** Everything that a migration could have touched. */
 const everything = (dsn: string): Promise<unknown[]> =>
-  Promise.all(
-    Object.keys(TABLES).map(async (table) =>
-      (await sql(dsn, `SELECT to_regclass('${table}') AS there`))[0]?.there === null
-        ? null
-        : sql(dsn, `SELECT * FROM ${table} ORDER BY 1`),
-    ),
-  );
+  inSession(dsn, async (client) => {
+    const found: unknown[] = [];
+    for (const table of Object.keys(TABLES)) {
+      const [there] = (await client.query('SELECT to_regclass($1) AS name', [table])).rows;
+      found.push(there.name === null ? null : (await client.query(`SELECT * FROM ${table} ORDER BY 1`)).rows);
+    }
+    return found;
+  });
 
 describePostgres('migrations', (server) => {
   it('makes the tables of rows.ts in an empty database, and is content when asked again', async () => {
-    const dsn = await freshDatabase(server);
+    const dsn = await freshSchema(server);
     const catalog = catalogAt(dsn);
     await expect(catalog.probe()).resolves.toBeUndefined();
     expect(await everything(dsn)).toEqual([null, null, null, null, null]);
@@ -106,7 +107,7 @@ describePostgres('migrations', (server) => {
   });
 
   it('takes over the old program’s database: rows stay, what is missing is added, its readers may still read', async () => {
-    const dsn = await freshDatabase(server);
+    const dsn = await freshSchema(server);
     const reader = `reader_${Date.now()}`;
     await sql(dsn, `${OLD_CATALOG}; ${OLD_ROWS}; CREATE ROLE ${reader}; GRANT SELECT ON _meta_coverage TO ${reader}`);
     const before = await sql(dsn, 'SELECT * FROM _meta_lineage ORDER BY id');
@@ -127,7 +128,7 @@ describePostgres('migrations', (server) => {
   });
 
   it('fills in what the old program left out of equal rows, and nothing else', async () => {
-    const dsn = await freshDatabase(server);
+    const dsn = await freshSchema(server);
     await sql(dsn, `${OLD_CATALOG}; ${OLD_ROWS}`);
     const catalog = catalogAt(dsn);
     await catalog.prepare();
@@ -166,7 +167,7 @@ describePostgres('migrations', (server) => {
 
   it('is made once where five processes start at once', async () => {
     for (const old of ['', `${OLD_CATALOG}; ${OLD_ROWS}`]) {
-      const dsn = await freshDatabase(server);
+      const dsn = await freshSchema(server);
       if (old !== '') await sql(dsn, old);
       const outcomes = await Promise.all([1, 2, 3, 4, 5].map(() => catalogAt(dsn).prepare()));
       expect(outcomes).toEqual(Array(5).fill('ready'));
@@ -175,13 +176,11 @@ describePostgres('migrations', (server) => {
   });
 
   it('refuses tables of a newer release, and what is not whole', async () => {
-    const dsn = await freshDatabase(server);
+    const dsn = await freshSchema(server);
     const catalog = catalogAt(dsn);
     await catalog.prepare();
     const broken = async (statement: string, ...said: string[]): Promise<void> => {
-      await inSession(dsn, async (client) => {
-        await client.query(statement);
-      });
+      await sql(dsn, statement);
       await expect(catalog.prepare()).rejects.toEqual(refused('CATALOG_SCHEMA', ...said));
       await expect(catalog.probe()).rejects.toEqual(refused('CATALOG_SCHEMA', ...said));
     };
@@ -203,7 +202,7 @@ describePostgres('migrations', (server) => {
       ['CREATE VIEW _meta_datasets AS SELECT 1 AS id', '_meta_datasets is no table'],
     ];
     for (const [statement, said] of cases) {
-      const dsn = await freshDatabase(server);
+      const dsn = await freshSchema(server);
       await sql(dsn, statement);
       const relations = 'SELECT relname FROM pg_class WHERE relname LIKE $1 ORDER BY 1';
       const before = await sql(dsn, relations, ['%meta_%']);
@@ -214,7 +213,7 @@ describePostgres('migrations', (server) => {
   });
 
   it('refuses rows of the old program that overlap, naming them, and changes nothing', async () => {
-    const dsn = await freshDatabase(server);
+    const dsn = await freshSchema(server);
     await sql(
       dsn,
       `${OLD_CATALOG}; ${OLD_ROWS}; INSERT INTO _meta_lineage (dataset_id, ledger_start, ledger_end,
@@ -230,7 +229,7 @@ describePostgres('migrations', (server) => {
   });
 
   it('names what stands in the way of a migration, and leaves the rest as it was', async () => {
-    const dsn = await freshDatabase(server);
+    const dsn = await freshSchema(server);
     await sql(dsn, `${OLD_CATALOG}; CREATE VIEW mine AS SELECT * FROM _meta_coverage`);
     await expect(catalogAt(dsn).prepare()).rejects.toEqual(refused('CATALOG_SCHEMA', 'view mine depends on'));
     expect(await sql(dsn, "SELECT to_regclass('_meta_schema') AS there")).toEqual([{ there: null }]);
@@ -312,7 +311,7 @@ describePostgres('what the database itself refuses', (server) => {
     storage_path, producer_version) VALUES (1, $1, $2, 1, 1, 'sha256:ee', '', '')`;
 
   it('refuses ranges that share a ledger, whoever inserts them', async () => {
-    const dsn = await freshDatabase(server);
+    const dsn = await freshSchema(server);
     const catalog = catalogAt(dsn);
     await catalog.prepare();
     await catalog.record(dataset(), [partition(2, 9), partition(10, 19)]);
@@ -329,7 +328,7 @@ describePostgres('what the database itself refuses', (server) => {
   });
 
   it('names both where somebody inserts past the program while it records', async () => {
-    const dsn = await freshDatabase(server);
+    const dsn = await freshSchema(server);
     const catalog = catalogAt(dsn);
     await catalog.prepare();
     await catalog.record(dataset(), [partition(2, 9)]);
@@ -351,7 +350,7 @@ describePostgres('what the database itself refuses', (server) => {
   });
 
   it('ends a wait for somebody’s lock, and a call whose signal fires', async () => {
-    const dsn = await freshDatabase(server);
+    const dsn = await freshSchema(server);
     const catalog = catalogAt(dsn, { ...LIMITS, lockMs: 200 });
     await catalog.prepare();
     await inSession(dsn, async (client) => {
@@ -411,7 +410,7 @@ describePostgres('what the database itself refuses', (server) => {
 
 describePostgres('views', (server) => {
   it('tell what is covered and what is missing in between', async () => {
-    const dsn = await freshDatabase(server);
+    const dsn = await freshSchema(server);
     const catalog = catalogAt(dsn);
     await catalog.prepare();
     await catalog.record(dataset(), [partition(2, 9), partition(10, 19), partition(30, 39), partition(41, 50)]);

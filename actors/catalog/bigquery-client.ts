@@ -41,8 +41,12 @@ export class BigQueryRefusal extends Error {
   }
 }
 
-export const isRefusal = (error: unknown, status: number): boolean =>
-  error instanceof BigQueryRefusal && error.status === status;
+/** Said by BigQuery itself: a 404 of anything between must never make a catalog look empty. */
+export const isMissing = (error: unknown): boolean =>
+  error instanceof BigQueryRefusal && error.status === 404 && error.reason === 'notFound';
+
+export const isDuplicate = (error: unknown): boolean =>
+  error instanceof BigQueryRefusal && error.status === 409 && error.reason === 'duplicate';
 
 /** A transaction that met another one. BigQuery has no reason of its own for it. */
 export const isCollision = (error: unknown): boolean =>

@@ -7,7 +7,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BronzeError } from '../../machines/errors.ts';
 import { throwIfCancelled } from '../bounded.ts';
-import { type BigQueryApi, BigQueryRefusal, isRefusal, type Json } from './bigquery-client.ts';
+import { type BigQueryApi, BigQueryRefusal, isDuplicate, isMissing, type Json } from './bigquery-client.ts';
 
 /** How long BigQuery keeps a read waiting before it says that it is not done, ms. */
 const READ_WAIT_MS = 10_000;
@@ -163,7 +163,7 @@ async function runOnce(
       const jobReference = { projectId: api.project, jobId, location };
       await api.request({ method: 'POST', path: '/jobs', body: { jobReference, configuration } }, signal);
     } catch (error) {
-      if (!isRefusal(error, 409)) throw error;
+      if (!isDuplicate(error)) throw error;
       found = true;
     }
     const job = await finished(place, jobId, signal);
@@ -184,7 +184,7 @@ async function finished({ api, location }: JobPlace, jobId: string, signal: Abor
       const job: Job = await api.request({ method: 'GET', path: `/jobs/${jobId}`, query: { location } }, signal);
       if (job.status?.state === 'DONE') return job;
     } catch (error) {
-      if (isRefusal(error, 404)) return null;
+      if (isMissing(error)) return null;
       throw error;
     }
     await sleep(pause, undefined, { signal }).catch(() => throwIfCancelled(signal));

@@ -6,7 +6,7 @@
 import { BronzeError } from '../../machines/errors.ts';
 import { mapBounded } from '../bounded.ts';
 import type { DatasetName, PartitionRecord } from '../ports.ts';
-import { isRefusal } from './bigquery-client.ts';
+import { isMissing } from './bigquery-client.ts';
 import { type JobPlace, read, runLoad } from './bigquery-jobs.ts';
 import type { CatalogSql } from './bigquery-sql.ts';
 import { LOAD_TABLE, plainName } from './bigquery-table.ts';
@@ -84,7 +84,7 @@ async function missingOf(
 ): Promise<PartitionRecord[]> {
   const ranges = partitions.map(({ range }) => range);
   const counts = await read(place, place.sql.loaded(dataset, ranges), signal).catch((error: unknown) => {
-    if (isRefusal(error, 404)) return [];
+    if (isMissing(error)) return [];
     throw error;
   });
   const held = new Map(counts.map((row) => [Number(row.ledger_start), Number(row.n)]));

@@ -3,7 +3,7 @@
  * It must never change a table that is there.
  */
 import { BronzeError } from '../../machines/errors.ts';
-import { type BigQueryApi, isRefusal, type Json } from './bigquery-client.ts';
+import { type BigQueryApi, isDuplicate, isMissing, type Json } from './bigquery-client.ts';
 import { type JobPlace, read, runScript } from './bigquery-jobs.ts';
 import { type CatalogSql, DEFINITIONS, type TableDefinition, WRITES } from './bigquery-sql.ts';
 import { CATALOG_VERSION } from './rows.ts';
@@ -33,7 +33,7 @@ async function orNull(asked: Promise<Json>): Promise<Json | null> {
   try {
     return await asked;
   } catch (error) {
-    if (isRefusal(error, 404)) return null;
+    if (isMissing(error)) return null;
     throw error;
   }
 }
@@ -110,7 +110,7 @@ export async function createTables(place: Place, signal: AbortSignal): Promise<J
     const tableReference = { projectId: api.project, datasetId: dataset, tableId };
     const path = `/datasets/${dataset}/tables`;
     await api.request({ method: 'POST', path, body: { tableReference, ...what } }, signal).catch((error: unknown) => {
-      if (!isRefusal(error, 409)) throw error;
+      if (!isDuplicate(error)) throw error;
     });
   };
   await Promise.all(DEFINITIONS.map(({ name, fields }) => make(name, { schema: { fields } })));
@@ -139,7 +139,7 @@ async function createDataset(place: Place, signal: AbortSignal): Promise<Found> 
   try {
     await api.request({ method: 'POST', path: '/datasets', body }, signal);
   } catch (error) {
-    if (!isRefusal(error, 409)) throw error;
+    if (!isDuplicate(error)) throw error;
   }
   const found = await inspect(place, signal);
   if (found === null) throw new BronzeError('CATALOG_UNAVAILABLE', `${place.uri} was made and is not there yet`);

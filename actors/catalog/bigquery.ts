@@ -8,7 +8,7 @@ import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { orAborted, throwIfCancelled } from '../bounded.ts';
 import type { Catalog, CatalogSpec, DatasetName, LineageRow, PartitionRecord } from '../ports.ts';
-import { BigQueryApi, BigQueryRefusal, catalogError, isCollision, isRefusal } from './bigquery-client.ts';
+import { BigQueryApi, BigQueryRefusal, catalogError, isCollision, isMissing } from './bigquery-client.ts';
 import { dryRun, type JobPlace, type Row, read, runScript } from './bigquery-jobs.ts';
 import { loadPartitions } from './bigquery-load.ts';
 import { CatalogSql, FILLABLE, OVERTAKEN, type Part } from './bigquery-sql.ts';
@@ -145,7 +145,7 @@ class BigQueryCatalog implements Catalog {
         ]);
         return lineage.map(lineageOf);
       } catch (error) {
-        if (isRefusal(error, 404)) return [];
+        if (isMissing(error)) return [];
         throw error;
       }
     });
@@ -244,7 +244,7 @@ class BigQueryCatalog implements Catalog {
       const what = `${action} (${this.uri})`;
       if (!late.aborted) {
         // What was there is gone: the next call looks again.
-        if (isRefusal(error, 404)) this.#ready = null;
+        if (isMissing(error)) this.#ready = null;
         throw catalogError(what, error);
       }
       const seconds = CALL_MS / 1000;

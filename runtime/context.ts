@@ -101,7 +101,7 @@ export interface Context {
 }
 
 /** The eras named by `--eras a,b`; null = not given. */
-function namedEras(answer: Answer): string[] | null {
+export function namedEras(answer: Answer): string[] | null {
   const text = textOption(answer, 'eras');
   if (text === undefined) return null;
   const names = text.split(',').map((name) => name.trim());

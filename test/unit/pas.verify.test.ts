@@ -137,7 +137,7 @@ describe('a folder', () => {
     expect(await verify(backup)).toMatchObject({ code: 0, chains: [whole({ heads: null })] });
   });
 
-  it('S9: whose last copies are cut off is found out by its heads', async () => {
+  it('S12: whose last copies are cut off is found out by its heads', async () => {
     rmSync(copyFile(3));
     expect(await verify(backup)).toMatchObject({ code: 3, chains: [broken(2, { reason: /not here/ })].map(loose) });
     for (const n of [0, 1, 2]) rmSync(copyFile(n));
@@ -276,7 +276,7 @@ describe('the configured Bronze', () => {
     expect(await verify(undefined, { config })).toMatchObject({ code: 0, chains: [whole()] });
   });
 
-  it('S9: may lack nothing that its copies hold', async () => {
+  it('S12: may lack nothing that its copies hold', async () => {
     rmSync(eventFile(3));
     expect(await verify(undefined, { config })).toMatchObject({
       code: 3,

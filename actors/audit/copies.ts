@@ -13,7 +13,7 @@ import { killPoint } from '../kill-points.ts';
 import { backupFile, type ChainName, chainKey, eventKey } from '../paths.ts';
 import type { BronzeStore } from '../ports.ts';
 
-const HEADS_FILE = 'pas-chain-heads.json';
+export const HEADS_FILE = 'pas-chain-heads.json';
 const LIMIT = 16 * 1024 * 1024;
 /** Between two looks at a heads file that another copier is writing, ms. */
 const HEADS_POLL_MS = 50;

@@ -104,10 +104,14 @@ export const COMMANDS: readonly CommandFacts[] = [
     load: () => import('./machines.ts'),
   },
   {
-    usage: 'pas <action> [dir]',
-    help: 'pas verify [dir]: check an audit chain from files',
-    options: [json],
-    examples: ['bronze-copier pas verify ./pas-backup'],
+    usage: 'pas <action> [path]',
+    help: 'pas verify [path]: check audit chains from files or an export; pas deliver: deliver what is undelivered',
+    options: [eras, json],
+    examples: [
+      'bronze-copier pas verify ./pas-backup',
+      'bronze-copier pas verify export.jsonl',
+      'bronze-copier pas deliver --config x.yaml --eras pre_p23',
+    ],
     load: () => import('./pas.ts'),
   },
   {

@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { gatherFolder } from '../../actors/audit/gather.ts';
 import { chainKey } from '../../actors/paths.ts';
 import { openStore } from '../../actors/store/index.ts';
 import { ThreadPool } from '../../actors/threads/pool.ts';
@@ -12,7 +13,6 @@ import { rangeLabel } from '../../machines/partitions.ts';
 import { chainOf, openContext } from '../context.ts';
 import { onSignals } from '../signals.ts';
 import { type Answer, ledgerOption, switchOption, textOption, usage } from './answer.ts';
-import { readEventFiles } from './pas.ts';
 
 /** Another part at every call, so that on a schedule everything is read in time. */
 function sampleOf(answer: Answer): { take: number; of: number; offset: number } {
@@ -80,7 +80,7 @@ export async function execute(answer: Answer): Promise<number> {
   const threads = threadsOf(answer);
   const range = { from: ledgerOption(answer, 'from'), to: ledgerOption(answer, 'to') };
   const events = textOption(answer, 'events');
-  const copied = events === undefined ? null : await readEventFiles(resolve(events));
+  const copied = events === undefined ? null : await gatherFolder(resolve(events));
   const chains = await chainsOf(answer);
 
   const pool = new ThreadPool(threads);
@@ -95,7 +95,7 @@ export async function execute(answer: Answer): Promise<number> {
       const copies = copied
         ? new Map(
             copied.events
-              .filter((event) => chainKey(event.chain) === chainKey(chain))
+              .filter((event) => event.version === '1.2' && chainKey(event.chain) === chainKey(chain))
               .map((event) => [rangeLabel(event.range), event]),
           )
         : null;

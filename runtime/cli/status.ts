@@ -3,7 +3,7 @@ import { chainKey } from '../../actors/paths.ts';
 import { toFailure } from '../../machines/errors.ts';
 import { eraEnd, MAX_LEDGER } from '../../machines/partitions.ts';
 import { type Context, openContext } from '../context.ts';
-import { type EraLook, lookAt } from '../look.ts';
+import { adoptionLines, type EraLook, lookAt, partitionsToMend } from '../look.ts';
 import { type Answer, switchOption } from './answer.ts';
 
 interface EraStatus {
@@ -23,6 +23,8 @@ interface EraStatus {
   readonly undelivered_events: number | null;
   readonly pending_catalog_rows: number | null;
   readonly to_mend: number;
+  /** Partitions of the old program that the next run adopts. */
+  readonly to_adopt: number;
   readonly lock: { readonly holder: string; readonly liveness: string } | null;
   readonly error: Record<string, unknown> | null;
 }
@@ -49,7 +51,8 @@ async function statusOf(context: Context, look: EraLook, head: number | null): P
     // Neither an endpoint nor a catalog can be configured in this release.
     undelivered_events: null,
     pending_catalog_rows: null,
-    to_mend: recovered?.agenda.filter((item) => item.kind !== 'attested').length ?? 0,
+    to_mend: partitionsToMend(look),
+    to_adopt: look.adoption?.ranges.length ?? 0,
     lock: lock ? { holder: lock.description, liveness: lock.liveness } : null,
     error: failure ? { ...failure } : null,
   };
@@ -66,7 +69,7 @@ async function headOf(context: Context, from: number): Promise<number | null> {
   }
 }
 
-function text(status: EraStatus): string {
+function text(status: EraStatus, look: EraLook): string {
   const lines = [`${status.era_id} (${status.chain})`];
   const wanted = `${status.ledger_start} to ${status.ledger_end ?? 'the head'}`;
   lines.push(`  wanted: ledgers ${wanted}${status.complete ? '; complete' : ''}`);
@@ -79,6 +82,7 @@ function text(status: EraStatus): string {
     `  audit: ${status.last_event ? `event ${status.last_event.sequence}, ${status.last_event.event_hash}` : 'no events'}` +
       (status.not_attested > 0 ? `; ${status.not_attested} partitions not attested yet` : ''),
   );
+  lines.push(...adoptionLines(look));
   if (status.to_mend > 0) lines.push(`  the next run mends ${status.to_mend} partitions first`);
   lines.push(`  lock: ${status.lock ? `${status.lock.holder} (${status.lock.liveness})` : 'free'}`);
   if (status.error) lines.push(`  ${String(status.error.code)}: ${String(status.error.message)}`);
@@ -88,12 +92,15 @@ function text(status: EraStatus): string {
 export async function execute(answer: Answer): Promise<number> {
   const context = openContext(answer);
   const all: EraStatus[] = [];
+  const texts: string[] = [];
   for (const era of context.eras) {
     const look = await lookAt(context, era);
     const head = await headOf(context, look.recovered?.frontier ?? era.ledger_start);
-    all.push(await statusOf(context, look, head));
+    const status = await statusOf(context, look, head);
+    all.push(status);
+    texts.push(text(status, look));
   }
   if (switchOption(answer, 'json')) process.stdout.write(`${JSON.stringify({ eras: all }, null, 2)}\n`);
-  else process.stdout.write(`${all.map(text).join('\n')}\n`);
+  else process.stdout.write(`${texts.join('\n')}\n`);
   return all.some((status) => status.error !== null) ? 1 : 0;
 }

@@ -7,8 +7,8 @@ import { courierMachine } from '../machines/courier.ts';
 import { backoffMs, type EffectInput, type EffectName, type EffectOutput } from '../machines/effects.ts';
 import { eraMachine } from '../machines/era.ts';
 import { BronzeError } from '../machines/errors.ts';
-import { sequencerActorId } from '../machines/peers.ts';
-import type { SequencerEvent, WorkerEvent } from '../machines/protocol.ts';
+import { SUPERVISOR_ID, sequencerActorId } from '../machines/peers.ts';
+import type { SequencerEvent, SupervisorEvent, WorkerEvent } from '../machines/protocol.ts';
 import { sequencerMachine } from '../machines/sequencer.ts';
 import { supervisorMachine } from '../machines/supervisor.ts';
 import { workerMachine } from '../machines/worker.ts';
@@ -25,7 +25,7 @@ export interface Tuning {
 interface Tools {
   readonly signal: AbortSignal;
   /** Sends to an actor of the system, if it is still there. */
-  readonly tell: (id: string, event: WorkerEvent | SequencerEvent) => void;
+  readonly tell: (id: string, event: WorkerEvent | SequencerEvent | SupervisorEvent) => void;
 }
 
 /** Between half and the whole of the back-off, so that workers which failed together do not come back together. */
@@ -120,7 +120,10 @@ export function assemble(
       sequencer,
       courier,
       openChain: perform('openChain', (session, _, { signal }) => session.openChain(signal)),
-      surveyChain: perform('surveyChain', (session, _, { signal }) => session.surveyChain(signal)),
+      // The era hears nothing before it ends, and what the old program left may take longer than a stall.
+      surveyChain: perform('surveyChain', (session, { eraId }, { signal, tell }) =>
+        session.surveyChain(signal, () => tell(SUPERVISOR_ID, { type: 'era.progressed', eraId, waiting: false })),
+      ),
       openLake: perform('openLake', (session, _, { signal }) => session.openLake(signal)),
       findHead: perform('findHead', (session, input, { signal }) => session.findHead(input, signal)),
       closeChain: perform('closeChain', (session, _, { signal }) => session.closeChain(signal)),

@@ -12,9 +12,9 @@ import { decodeUtf8, parseJson } from '../json.ts';
 import { auditPrefix, type ChainName, chainKey } from '../paths.ts';
 import type { BronzeStore } from '../ports.ts';
 import { entriesOf } from '../verify/chains.ts';
-import { HEADS_FILE } from './copies.ts';
 import { cutEvents } from './cut-events.ts';
 import { type ChainEvent, parseEvent } from './event.ts';
+import { HEADS_FILE } from './heads.ts';
 
 /** Files read at a time. */
 const PARALLEL = 16;

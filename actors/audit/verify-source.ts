@@ -4,9 +4,9 @@
  */
 import { BronzeError, type Failure, toFailure } from '../../machines/errors.ts';
 import { chainKey } from '../paths.ts';
-import { HEADS_FILE } from './copies.ts';
 import type { ChainEvent } from './event.ts';
 import type { EventSource } from './gather.ts';
+import { HEADS_FILE } from './heads.ts';
 import { type ChainVerdict, inOrder, verifyChain } from './verify-chain.ts';
 
 /** What is said of one chain of one source. */

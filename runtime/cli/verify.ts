@@ -52,13 +52,17 @@ const GUARANTEES = [
 
 const counted = (findings: number): string => `${findings} finding${findings === 1 ? '' : 's'}`;
 
+/** Said only where partitions of the old program are among them. */
+const definitions = (columns: ChainReport['columns']): string =>
+  columns.includes(1) ? `column definition${columns.length > 1 ? 's' : ''} ${columns.join(' and ')}; ` : '';
+
 function text(reports: readonly ChainReport[], findings: readonly Finding[]): string {
   const lines = reports.map(
     (report) =>
       `${report.chain}: ${report.partitions} partitions, ledgers ${report.first ?? '-'} to ${report.last ?? '-'}; ` +
       `${report.read} read (${(report.bytes_read / 1e6).toFixed(1)} MB), ${report.not_read} not read` +
       (report.not_looked_at > 0 ? `, ${report.not_looked_at} not looked at; ` : '; ') +
-      `${report.attested} attested; ${report.findings.length === 0 ? 'nothing wrong found' : counted(report.findings.length)}`,
+      `${report.attested} attested; ${definitions(report.columns)}${report.findings.length === 0 ? 'nothing wrong found' : counted(report.findings.length)}`,
   );
   for (const finding of findings) {
     lines.push(`${finding.chain}: ${finding.code}: ${finding.message}`);

@@ -4,7 +4,14 @@
  */
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type EventSource, gatherBelow, gatherChain, gatherExport, gatherFolder, kindOf } from '../../actors/audit/gather.ts';
+import {
+  type EventSource,
+  gatherBelow,
+  gatherChain,
+  gatherExport,
+  gatherFolder,
+  kindOf,
+} from '../../actors/audit/gather.ts';
 import { type ChainFinding, groupKey, verifySource } from '../../actors/audit/verify-source.ts';
 import { chainKey } from '../../actors/paths.ts';
 import { BronzeError, type Failure } from '../../machines/errors.ts';

@@ -77,14 +77,22 @@ export function assemble(
     delays: { retryBackoff: ({ context }) => retry(context), headPatience: tuning.headPatience },
   });
 
-  // Of the courier, and of the sequencer where a mode is strict.
-  const recordPending = perform('recordPending', (session, input, { signal }) => session.recordPending(input, signal));
-  const deliverPending = perform('deliverPending', (session, input, { signal }) =>
-    session.deliverPending(input, signal),
-  );
+  // Of the courier, and of the sequencer where a mode is strict: an era waits for that one, so it says that it is alive.
+  const catchUp = (isAwaited: boolean) => {
+    const alive = ({ eraId }: { eraId: string }, tell: Tools['tell']) =>
+      isAwaited ? () => tell(sequencerActorId(eraId), { type: 'effect.progressed' }) : undefined;
+    return {
+      recordPending: perform('recordPending', (session, input, { signal, tell }) =>
+        session.recordPending(input, signal, alive(input, tell)),
+      ),
+      deliverPending: perform('deliverPending', (session, input, { signal, tell }) =>
+        session.deliverPending(input, signal, alive(input, tell)),
+      ),
+    };
+  };
 
   const courier = courierMachine.provide({
-    actors: { recordPending, deliverPending },
+    actors: catchUp(false),
     delays: { retryBackoff: ({ context }) => retry(context) },
   });
 
@@ -106,8 +114,7 @@ export function assemble(
       recordPartition: perform('recordPartition', (session, input, { signal }) =>
         session.recordPartition(input, signal),
       ),
-      recordPending,
-      deliverPending,
+      ...catchUp(true),
       writeCheckpoint: perform('writeCheckpoint', (session, input) => session.writeCheckpoint(input)),
       discardStaged: perform('discardStaged', (session, input, { signal }) => session.discardStaged(input, signal)),
     },

@@ -342,15 +342,25 @@ export class EraSession {
     return recorder.record(range, signal);
   }
 
-  async recordPending(_: Input<'recordPending'>, signal: AbortSignal): Output<'recordPending'> {
-    return this.#catalogRecorder().recordMissing(signal);
+  /** `onProgress` after every transaction, and below after every event: there may be thousands of them. */
+  async recordPending(
+    _: Input<'recordPending'>,
+    signal: AbortSignal,
+    onProgress?: () => void,
+  ): Output<'recordPending'> {
+    return this.#catalogRecorder().recordMissing(signal, onProgress);
   }
 
-  async deliverPending(_: Input<'deliverPending'>, signal: AbortSignal): Output<'deliverPending'> {
+  async deliverPending(
+    _: Input<'deliverPending'>,
+    signal: AbortSignal,
+    onProgress?: () => void,
+  ): Output<'deliverPending'> {
     const { delivery, store, chain, table } = this.#setup;
     if (delivery === null) throw new BronzeError('INTERNAL', 'events are to be delivered, and there is no endpoint');
     const onProblem = (problem: string): void => this.#log.warn({ component: 'audit' }, problem);
-    await deliverEvents({ store, chain, table, ...delivery, onProblem }, signal);
+    const onDelivered = onProgress ? { onDelivered: onProgress } : {};
+    await deliverEvents({ store, chain, table, ...delivery, onProblem, ...onDelivered }, signal);
     return null;
   }
 
@@ -402,13 +412,18 @@ export class EraSession {
     return pending;
   }
 
-  async #pending(): Promise<Pending> {
+  /** Null where it cannot be told. Never throws: the lock has to be given back. */
+  async #pending(): Promise<Pending | null> {
     const { delivery, store, chain, table } = this.#setup;
     const patience = AbortSignal.timeout(COUNT_PATIENCE_MS);
-    return {
-      rows: (await this.#recorder?.pending(patience)) ?? 0,
-      events: delivery === null ? 0 : await countUndelivered({ store, chain, table, ...delivery }, patience),
-    };
+    try {
+      const rows = (await this.#recorder?.pending(patience)) ?? 0;
+      const events = delivery && (await countUndelivered({ store, chain, table, ...delivery }, patience));
+      return { rows, events: events ?? 0 };
+    } catch (error) {
+      this.#log.warn({ component: 'audit', error: toFailure(error).message }, 'what is undelivered cannot be counted');
+      return null;
+    }
   }
 
   /** A nonce for a new copier of this process. */

@@ -376,7 +376,9 @@ export async function startBigQueryDouble(): Promise<BigQueryDouble> {
     makeDataset: (name, location) => void state.makeDataset(name, location),
     async sql(statement) {
       const { fields, rows } = await state.sql.run(statement);
-      return rows.map((row) => Object.fromEntries(fields.map(({ name, type }, n) => [name, plain(type, row[n] ?? null)])));
+      return rows.map((row) =>
+        Object.fromEntries(fields.map(({ name, type }, n) => [name, plain(type, row[n] ?? null)])),
+      );
     },
     table: (dataset, name) => state.tables.get(`${dataset}.${name}`) ?? null,
     count: (operation) => counts.get(operation) ?? 0,

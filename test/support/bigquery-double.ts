@@ -100,7 +100,10 @@ const errorBody = ({ status, reason, message }: Pick<BigQueryError, 'status' | '
 class Double {
   readonly datasets = new Map<string, Resource>();
   readonly tables = new Map<string, Resource>();
+  /** By project and id. */
   readonly jobs = new Map<string, Job>();
+  /** Tables that are being made. */
+  readonly making = new Map<string, Promise<unknown>>();
   readonly sql: GoogleSql;
   readonly folder = mkdtempSync(join(tmpdir(), 'bigquery-double-'));
   readonly settings: Pick<BigQueryDouble, 'jobFaults' | 'jobMs' | 'pageRows' | 'objects'>;
@@ -140,7 +143,7 @@ class Double {
       case 'jobs.insert':
         return ok(await this.insertJob(project, body));
       case 'jobs.get':
-        return ok(jobResource(this.job(request.name, query.get('location'))));
+        return ok(jobResource(this.job(project, request.name, query.get('location'))));
       case 'queries.post': {
         const location = body.location ?? 'US';
         const job = this.newJob(project, `job_${this.jobs.size}`, location, { query: body });
@@ -149,7 +152,7 @@ class Double {
         return ok(this.page(job, 0, body.formatOptions?.useInt64Timestamp === true));
       }
       case 'queries.get': {
-        const job = this.job(request.name, query.get('location'));
+        const job = this.job(project, request.name, query.get('location'));
         while (job.state !== 'DONE') await sleep(5);
         if (job.error !== null) throw new BigQueryError(400, job.error.reason, job.error.message);
         const from = Number(query.get('pageToken') ?? '0');
@@ -179,13 +182,15 @@ class Double {
     const resource = { ...what, creationTime: String(1_760_000_000_000 + ++this.made) };
     this.tables.set(key, resource);
     const { schema, view } = what as { schema?: { fields: Field[] }; view?: { query: string } };
-    try {
-      if (view !== undefined) await this.sql.run(`CREATE VIEW \`${project}.${key}\` AS ${view.query}`);
-      else await this.sql.createTable(dataset, table, schema?.fields ?? []);
-    } catch (error) {
+    const made =
+      view === undefined
+        ? this.sql.createTable(dataset, table, schema?.fields ?? [])
+        : this.sql.run(`CREATE VIEW \`${project}.${key}\` AS ${view.query}`);
+    this.making.set(key, made);
+    await made.catch((error: unknown) => {
       this.tables.delete(key);
       throw error;
-    }
+    });
     return resource;
   }
 
@@ -204,7 +209,7 @@ class Double {
       return { status: { state: 'DONE' }, configuration };
     }
     if (!/^[A-Za-z0-9_-]{1,1024}$/.test(jobId)) throw new BigQueryError(400, 'invalid', `Invalid job ID "${jobId}"`);
-    if (this.jobs.has(jobId)) throw duplicate(`Job ${project}:${location}.${jobId}`);
+    if (this.jobs.has(`${project}:${jobId}`)) throw duplicate(`Job ${project}:${location}.${jobId}`);
     const job = this.newJob(project, jobId, location, configuration);
     void this.run(job, true);
     return jobResource(job);
@@ -213,12 +218,12 @@ class Double {
   newJob(project: string, jobId: string, location: string, configuration: Resource): Job {
     const jobReference = { projectId: project, jobId, location };
     const job: Job = { jobReference, configuration, state: 'RUNNING', error: null, result: { fields: [], rows: [] } };
-    this.jobs.set(jobId, job);
+    this.jobs.set(`${project}:${jobId}`, job);
     return job;
   }
 
-  job(jobId: string, location: string | null): Job {
-    const job = this.jobs.get(jobId);
+  job(project: string, jobId: string, location: string | null): Job {
+    const job = this.jobs.get(`${project}:${jobId}`);
     if (
       job === undefined ||
       (location !== null && location.toLowerCase() !== job.jobReference.location.toLowerCase())
@@ -267,7 +272,9 @@ class Double {
       writeFileSync(file, bytes);
       return `'${file}'`;
     });
-    if (!this.tables.has(`${datasetId}.${tableId}`)) await this.makeTable(project, datasetId, tableId, { ...load });
+    const key = `${datasetId}.${tableId}`;
+    if (!this.tables.has(key)) await this.makeTable(project, datasetId, tableId, { ...load });
+    await this.making.get(key);
     const columns = (schema?.fields ?? []).map(({ name }) => `"${name}"`).join(', ');
     await this.sql.run(
       `INSERT INTO "${datasetId}"."${tableId}" (${columns}) SELECT ${columns} FROM read_parquet([${files.join(', ')}])`,
@@ -376,11 +383,13 @@ export async function startBigQueryDouble(): Promise<BigQueryDouble> {
     makeDataset: (name, location) => void state.makeDataset(name, location),
     async sql(statement) {
       const { fields, rows } = await state.sql.run(statement);
-      return rows.map((row) => Object.fromEntries(fields.map(({ name, type }, n) => [name, plain(type, row[n] ?? null)])));
+      return rows.map((row) =>
+        Object.fromEntries(fields.map(({ name, type }, n) => [name, plain(type, row[n] ?? null)])),
+      );
     },
     table: (dataset, name) => state.tables.get(`${dataset}.${name}`) ?? null,
     count: (operation) => counts.get(operation) ?? 0,
-    jobs: () => [...state.jobs.keys()].filter((id) => !/^job_\d+$/.test(id)),
+    jobs: () => [...state.jobs.values()].map((job) => job.jobReference.jobId).filter((id) => !/^job_\d+$/.test(id)),
     close: () =>
       new Promise((resolve, reject) => {
         server.close((error) => {

@@ -11,6 +11,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BigQueryError, type Field, GoogleSql, type QueryParameter, type ResultSet } from './googlesql-double.ts';
 
@@ -87,6 +88,7 @@ interface Job {
 }
 
 type Resource = Record<string, unknown>;
+type Settings = Pick<BigQueryDouble, 'jobFaults' | 'jobMs' | 'pageRows' | 'objects'>;
 
 const notFound = (what: string): BigQueryError => new BigQueryError(404, 'notFound', `Not found: ${what}`);
 const duplicate = (what: string): BigQueryError => new BigQueryError(409, 'duplicate', `Already Exists: ${what}`);
@@ -106,10 +108,10 @@ class Double {
   readonly making = new Map<string, Promise<unknown>>();
   readonly sql: GoogleSql;
   readonly folder = mkdtempSync(join(tmpdir(), 'bigquery-double-'));
-  readonly settings: Pick<BigQueryDouble, 'jobFaults' | 'jobMs' | 'pageRows' | 'objects'>;
+  readonly settings: Settings;
   made = 0;
 
-  constructor(sql: GoogleSql, settings: Pick<BigQueryDouble, 'jobFaults' | 'jobMs' | 'pageRows' | 'objects'>) {
+  constructor(sql: GoogleSql, settings: Settings) {
     this.sql = sql;
     this.settings = settings;
   }
@@ -315,16 +317,8 @@ function operationOf(method: string, [kind = '', name, below]: readonly string[]
   return `${below === undefined || name === undefined ? kind : below}.${verb}`;
 }
 
-async function received(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString();
-}
-
-function send(response: ServerResponse, status: number, type: string, text: string): void {
-  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) });
-  response.end(text);
-}
+const send = (response: ServerResponse, status: number, type: string, text: string): void =>
+  void response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) }).end(text);
 
 const sendJson = (response: ServerResponse, { status, body }: Answer): void =>
   send(response, status, 'application/json; charset=UTF-8', JSON.stringify(body));
@@ -336,7 +330,7 @@ export async function startBigQueryDouble(): Promise<BigQueryDouble> {
     const url = new URL(request.url ?? '', 'http://double');
     const [, project = '', path = ''] = /^\/projects\/([^/]+)\/(.*)$/.exec(url.pathname) ?? [];
     const segments = path.split('/').map(decodeURIComponent);
-    const text = await received(request);
+    const text = await textOf(request);
     const operation = operationOf(request.method ?? '', segments, segments.length % 2 === 0);
     const n = (counts.get(operation) ?? 0) + 1;
     counts.set(operation, n);

@@ -23,7 +23,7 @@ export interface LoadPlace extends JobPlace {
 }
 
 /** `bronze_pubnet_pre_p23_v1_10000_19999_` and the first 16 digits of the checksum, which tells look-alike labels apart. */
-export function loadJobId({ chain }: DatasetName, { range, checksum }: PartitionRecord): string {
+function loadJobId({ chain }: DatasetName, { range, checksum }: PartitionRecord): string {
   const { network, eraId, versionLabel } = chain;
   const digits = checksum.replace('sha256:', '').slice(0, 16);
   return ['bronze', plainName(network), plainName(eraId), plainName(versionLabel), range.start, range.end, digits].join(

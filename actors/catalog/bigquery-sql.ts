@@ -54,7 +54,7 @@ export const DEFINITIONS: readonly TableDefinition[] = [
 const hash = (...parts: readonly (string | number)[]): string =>
   createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32);
 
-export const datasetId = ({ domain, dataset, chain }: DatasetName): string =>
+const datasetId = ({ domain, dataset, chain }: DatasetName): string =>
   hash(domain, dataset, chain.versionLabel, chain.eraId, chain.network);
 
 /** Raised by a script whose plan is too old. */

@@ -322,6 +322,7 @@ async function insertQuality(ask: Ask, id: number, partitions: readonly Partitio
   );
 }
 
+/** Where they are not there yet. One without a range is only ever written of a data set that this transaction made. */
 async function insertChanges(ask: Ask, id: number, changes: readonly ChangeRow[]): Promise<void> {
   const { sql, values } = unnested(
     changes.map(({ changeType, description, oldVersion, newVersion, range, createdAt }) => [
@@ -342,7 +343,7 @@ async function insertChanges(ask: Ask, id: number, changes: readonly ChangeRow[]
        AS u (change_type, description, old_version, new_version, ledger_start, ledger_end, created_at)
      WHERE NOT EXISTS (
        SELECT 1 FROM _meta_changes c WHERE c.dataset_id = $1 AND c.change_type = u.change_type
-         AND c.ledger_start IS NOT DISTINCT FROM u.ledger_start AND c.ledger_end IS NOT DISTINCT FROM u.ledger_end)`,
+         AND c.ledger_start = u.ledger_start AND c.ledger_end = u.ledger_end)`,
     [id, ...values],
   );
 }

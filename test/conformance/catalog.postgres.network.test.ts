@@ -3,46 +3,20 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { openPostgres } from '../../actors/catalog/postgres.ts';
 import { LIMITS } from '../../actors/catalog/postgres-session.ts';
-import type { Catalog, DatasetName, PartitionRecord } from '../../actors/ports.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { describePostgres, dsnWith, freePort, type OwnPostgres, ownPostgres, sql } from '../support/postgres.ts';
+import { catalogAt, closeCatalogs, dataset, partition } from '../support/postgres-catalog.ts';
 
-const DATASET: DatasetName = {
-  domain: 'mainnet',
-  dataset: 'ledgers_lcm_raw',
-  chain: { network: 'pubnet', eraId: 'pre_p23', versionLabel: 'v1' },
-};
+const DATASET = dataset();
 
-const partition = (start: number, end: number): PartitionRecord => ({
-  range: { start, end },
-  rowCount: end - start + 1,
-  byteSize: 1000,
-  checksum: `sha256:${'cc'.repeat(32)}`,
-  prevHash: null,
-  storagePath: 'bronze/part',
-  storageUri: 'file:///bronze/part',
-  pasEventId: null,
-  producerVersion: '2.0.0',
-  producerGitSha: 'unknown',
-  sourceType: 'local',
-  sourceLocation: 'file:///lake',
-  createdAt: '2026-11-24T03:04:02Z',
-  checks: { xdr: true },
-  columns: 2,
-});
+closeCatalogs();
 
 describePostgres('addresses, TLS and a server that goes away', () => {
   let own: OwnPostgres;
   let folder: string;
-  const closing: (() => unknown)[] = [];
-  const catalogAt = (dsn: string, limits = LIMITS): Catalog => {
-    const catalog = openPostgres({ backend: 'postgres', dsn }, limits);
-    closing.push(() => catalog.close());
-    return catalog;
-  };
   /** What a call failed with, in full: nothing of it may hold a password. */
   const failure = async (dsn: string, secret = 'testpassword', limits = LIMITS): Promise<BronzeError> => {
     let error: unknown = null;
@@ -62,9 +36,6 @@ describePostgres('addresses, TLS and a server that goes away', () => {
     own = await ownPostgres();
     folder = dirname(own.authority);
     await catalogAt(own.dsn).prepare();
-  });
-  afterEach(async () => {
-    for (const close of closing.splice(0)) await close();
   });
   afterAll(() => own.down());
 
@@ -244,7 +215,7 @@ describePostgres('addresses, TLS and a server that goes away', () => {
 
   it('calls a commit whose answer is lost unavailable, and finds its row when it asks again', async () => {
     const through = await startProxy(own.port);
-    closing.push(() => through.close());
+    onTestFinished(() => through.close());
     const plain = dsnWith(own.dsn, { port: through.port, parameters: { sslmode: 'disable' } });
     const catalog = catalogAt(plain);
     await catalog.probe();

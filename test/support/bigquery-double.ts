@@ -11,6 +11,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BigQueryError, type Field, GoogleSql, type QueryParameter, type ResultSet } from './googlesql-double.ts';
 
@@ -87,6 +88,7 @@ interface Job {
 }
 
 type Resource = Record<string, unknown>;
+type Settings = Pick<BigQueryDouble, 'jobFaults' | 'jobMs' | 'pageRows' | 'objects'>;
 
 const notFound = (what: string): BigQueryError => new BigQueryError(404, 'notFound', `Not found: ${what}`);
 const duplicate = (what: string): BigQueryError => new BigQueryError(409, 'duplicate', `Already Exists: ${what}`);
@@ -100,13 +102,16 @@ const errorBody = ({ status, reason, message }: Pick<BigQueryError, 'status' | '
 class Double {
   readonly datasets = new Map<string, Resource>();
   readonly tables = new Map<string, Resource>();
+  /** By project and id. */
   readonly jobs = new Map<string, Job>();
+  /** Tables that are being made. */
+  readonly making = new Map<string, Promise<unknown>>();
   readonly sql: GoogleSql;
   readonly folder = mkdtempSync(join(tmpdir(), 'bigquery-double-'));
-  readonly settings: Pick<BigQueryDouble, 'jobFaults' | 'jobMs' | 'pageRows' | 'objects'>;
+  readonly settings: Settings;
   made = 0;
 
-  constructor(sql: GoogleSql, settings: Pick<BigQueryDouble, 'jobFaults' | 'jobMs' | 'pageRows' | 'objects'>) {
+  constructor(sql: GoogleSql, settings: Settings) {
     this.sql = sql;
     this.settings = settings;
   }
@@ -140,7 +145,7 @@ class Double {
       case 'jobs.insert':
         return ok(await this.insertJob(project, body));
       case 'jobs.get':
-        return ok(jobResource(this.job(request.name, query.get('location'))));
+        return ok(jobResource(this.job(project, request.name, query.get('location'))));
       case 'queries.post': {
         const location = body.location ?? 'US';
         const job = this.newJob(project, `job_${this.jobs.size}`, location, { query: body });
@@ -149,7 +154,7 @@ class Double {
         return ok(this.page(job, 0, body.formatOptions?.useInt64Timestamp === true));
       }
       case 'queries.get': {
-        const job = this.job(request.name, query.get('location'));
+        const job = this.job(project, request.name, query.get('location'));
         while (job.state !== 'DONE') await sleep(5);
         if (job.error !== null) throw new BigQueryError(400, job.error.reason, job.error.message);
         const from = Number(query.get('pageToken') ?? '0');
@@ -179,13 +184,15 @@ class Double {
     const resource = { ...what, creationTime: String(1_760_000_000_000 + ++this.made) };
     this.tables.set(key, resource);
     const { schema, view } = what as { schema?: { fields: Field[] }; view?: { query: string } };
-    try {
-      if (view !== undefined) await this.sql.run(`CREATE VIEW \`${project}.${key}\` AS ${view.query}`);
-      else await this.sql.createTable(dataset, table, schema?.fields ?? []);
-    } catch (error) {
+    const made =
+      view === undefined
+        ? this.sql.createTable(dataset, table, schema?.fields ?? [])
+        : this.sql.run(`CREATE VIEW \`${project}.${key}\` AS ${view.query}`);
+    this.making.set(key, made);
+    await made.catch((error: unknown) => {
       this.tables.delete(key);
       throw error;
-    }
+    });
     return resource;
   }
 
@@ -204,7 +211,7 @@ class Double {
       return { status: { state: 'DONE' }, configuration };
     }
     if (!/^[A-Za-z0-9_-]{1,1024}$/.test(jobId)) throw new BigQueryError(400, 'invalid', `Invalid job ID "${jobId}"`);
-    if (this.jobs.has(jobId)) throw duplicate(`Job ${project}:${location}.${jobId}`);
+    if (this.jobs.has(`${project}:${jobId}`)) throw duplicate(`Job ${project}:${location}.${jobId}`);
     const job = this.newJob(project, jobId, location, configuration);
     void this.run(job, true);
     return jobResource(job);
@@ -213,12 +220,12 @@ class Double {
   newJob(project: string, jobId: string, location: string, configuration: Resource): Job {
     const jobReference = { projectId: project, jobId, location };
     const job: Job = { jobReference, configuration, state: 'RUNNING', error: null, result: { fields: [], rows: [] } };
-    this.jobs.set(jobId, job);
+    this.jobs.set(`${project}:${jobId}`, job);
     return job;
   }
 
-  job(jobId: string, location: string | null): Job {
-    const job = this.jobs.get(jobId);
+  job(project: string, jobId: string, location: string | null): Job {
+    const job = this.jobs.get(`${project}:${jobId}`);
     if (
       job === undefined ||
       (location !== null && location.toLowerCase() !== job.jobReference.location.toLowerCase())
@@ -267,7 +274,9 @@ class Double {
       writeFileSync(file, bytes);
       return `'${file}'`;
     });
-    if (!this.tables.has(`${datasetId}.${tableId}`)) await this.makeTable(project, datasetId, tableId, { ...load });
+    const key = `${datasetId}.${tableId}`;
+    if (!this.tables.has(key)) await this.makeTable(project, datasetId, tableId, { ...load });
+    await this.making.get(key);
     const columns = (schema?.fields ?? []).map(({ name }) => `"${name}"`).join(', ');
     await this.sql.run(
       `INSERT INTO "${datasetId}"."${tableId}" (${columns}) SELECT ${columns} FROM read_parquet([${files.join(', ')}])`,
@@ -308,16 +317,8 @@ function operationOf(method: string, [kind = '', name, below]: readonly string[]
   return `${below === undefined || name === undefined ? kind : below}.${verb}`;
 }
 
-async function received(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString();
-}
-
-function send(response: ServerResponse, status: number, type: string, text: string): void {
-  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) });
-  response.end(text);
-}
+const send = (response: ServerResponse, status: number, type: string, text: string): void =>
+  void response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) }).end(text);
 
 const sendJson = (response: ServerResponse, { status, body }: Answer): void =>
   send(response, status, 'application/json; charset=UTF-8', JSON.stringify(body));
@@ -329,7 +330,7 @@ export async function startBigQueryDouble(): Promise<BigQueryDouble> {
     const url = new URL(request.url ?? '', 'http://double');
     const [, project = '', path = ''] = /^\/projects\/([^/]+)\/(.*)$/.exec(url.pathname) ?? [];
     const segments = path.split('/').map(decodeURIComponent);
-    const text = await received(request);
+    const text = await textOf(request);
     const operation = operationOf(request.method ?? '', segments, segments.length % 2 === 0);
     const n = (counts.get(operation) ?? 0) + 1;
     counts.set(operation, n);
@@ -382,7 +383,7 @@ export async function startBigQueryDouble(): Promise<BigQueryDouble> {
     },
     table: (dataset, name) => state.tables.get(`${dataset}.${name}`) ?? null,
     count: (operation) => counts.get(operation) ?? 0,
-    jobs: () => [...state.jobs.keys()].filter((id) => !/^job_\d+$/.test(id)),
+    jobs: () => [...state.jobs.values()].map((job) => job.jobReference.jobId).filter((id) => !/^job_\d+$/.test(id)),
     close: () =>
       new Promise((resolve, reject) => {
         server.close((error) => {

@@ -237,9 +237,11 @@ export function assertOnGrid(
     );
   }
   const found = rangeLabel(misfit);
+  // With other partitions among them it was adopted before, and what is missing is what was written then.
+  const isNew = adoption !== null && adoption.ranges.length === ranges.length;
   throw mismatch(
-    `${adoption === null ? `${key} is missing, and ` : ''}partition ${found} does not fit the configured grid (${configured})`,
-    adoption === null
+    `${!isNew ? `${key} is missing, and ` : ''}partition ${found} does not fit the configured grid (${configured})`,
+    !isNew
       ? `bring ${key} back from a copy, or configure the layout that the partitions have`
       : 'configure what the old program had: its ledger_start, its partition_size, and as partition_origin its ledger_start modulo partition_size; nothing was written',
     { found },

@@ -182,7 +182,7 @@ describeShared('S28: an estate of the old program whose grid is the configured o
       ledgers: { previous_hash: last },
     });
     expect(await expectVerified(scene, '--events', scene.backup)).toEqual([1, 2]);
-    // A lost `_bronze.json` would be written without what only the old folder tells; so verify says that it is missing.
+    // Lost from among both definitions, it is a finding.
     rmSync(join(chainOf(scene), '_bronze.json'));
     expect((await scene.verify()).stdout).toContain('_bronze.json is missing');
   });

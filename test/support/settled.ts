@@ -50,7 +50,7 @@ export async function expectVerified(scene: Scene): Promise<void> {
 }
 
 /** One more run has nothing to do and does nothing. */
-export async function expectLeftAlone(scene: Scene): Promise<void> {
+async function expectLeftAlone(scene: Scene): Promise<void> {
   const before = everything(scene);
   const summary = await runInProcess(scene);
   expect(summary.eras.map(({ failure }) => failure)).toEqual(summary.eras.map(() => null));

@@ -8,6 +8,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  */
 const LONGEST = [
   'test/crash/random-kills.test.ts',
+  'test/crash/random-kills.outside.test.ts',
   'test/crash/kill-points.test.ts',
   'test/crash/kill-points.gcs.test.ts',
   'test/crash/kill-points.s3.test.ts',
@@ -18,6 +19,9 @@ const LONGEST = [
   'test/e2e/remote-source.test.ts',
   'test/conformance/answers.test.ts',
   'test/e2e/real.test.ts',
+  'test/e2e/outside.test.ts',
+  'test/e2e/outside.postgres.test.ts',
+  'test/e2e/adoption.test.ts',
   'test/e2e/settings.test.ts',
   'test/e2e/buckets.problems.test.ts',
   'test/e2e/together.test.ts',

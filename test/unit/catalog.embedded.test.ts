@@ -64,7 +64,7 @@ describe('the file', () => {
       () => {
         const end = catalog.record(
           DATASET,
-          rangesOf(100, 10, 2000).map((range) => recordOf(range)),
+          rangesOf(100, 10, 800).map((range) => recordOf(range)),
           stop.signal,
         );
         setTimeout(() => stop.abort(), 30);
@@ -87,7 +87,7 @@ describe('the file', () => {
     expect(await catalog.forget(DATASET, [A.range])).toBe('held');
     await catalog.probe();
     expect(await catalog.rows(DATASET)).toEqual([lineageOf(A)]);
-    expect(readFileSync(catalogFile(dir))).toEqual(before);
+    expect(readFileSync(catalogFile(dir)).equals(before)).toBe(true);
     expect(readdirSync(dir)).toEqual(['catalog.duckdb']);
     await release();
     expect(await catalog.record(DATASET, [B])).toBe('recorded');
@@ -106,11 +106,20 @@ describe('the file', () => {
     expect(await openIn(dir).rows(DATASET)).toEqual([A, ...records].map(lineageOf));
   });
 
+  it('is one of two that are used at once', async () => {
+    const catalogs = [openIn(tempFolder()), openIn(tempFolder())];
+    const each = catalogs.map(async (catalog) => {
+      for (const record of [A, B, A]) expect(await catalog.record(DATASET, [record])).toBe('recorded');
+      expect(await catalog.rows(DATASET)).toEqual([A, B].map(lineageOf));
+    });
+    await Promise.all(each);
+  });
+
   it('that another call has open does not keep a call from being stopped', async () => {
     const { dir, catalog } = await withA();
     const long = catalog.record(
       DATASET,
-      rangesOf(12, 10, 3000).map((range) => recordOf(range)),
+      rangesOf(12, 10, 1500).map((range) => recordOf(range)),
     );
     let ended = false;
     long.then(() => {

@@ -41,6 +41,7 @@ export function checkSemantics(draft: Draft, eraPaths: readonly string[]): void 
     const chosen = draft.text(chooser);
     for (const key of chosen === undefined ? [] : (needs[chosen] ?? [])) checkNeeded(draft, key, chooser, chosen ?? '');
   }
+  checkBigQueryLoad(draft);
   checkCompressionLevel(draft);
   checkPassphrase(draft, eraPaths);
 }
@@ -53,6 +54,18 @@ function checkNeeded(draft: Draft, key: string, chooser: string, chosen: string)
     message: `required by ${chooser} ${chosen} and not given`,
     expected: `${facts?.expected ?? 'a value'}${variable}`,
     found: 'nothing',
+  });
+}
+
+/** BigQuery loads from Google Cloud Storage alone. */
+function checkBigQueryLoad(draft: Draft): void {
+  const backend = draft.text('storage.backend');
+  if (draft.text('catalog.backend') !== 'bigquery' || draft.given('catalog.bigquery.load') !== true) return;
+  if (backend === undefined || backend === 'gcs') return;
+  draft.complain('catalog.bigquery.load', {
+    message: `BigQuery cannot load from storage.backend ${backend}`,
+    expected: 'load: false, or storage.backend gcs',
+    found: 'true',
   });
 }
 

@@ -59,7 +59,7 @@ export const CODES = {
   MANIFEST_CONFLICT: data('another manifest stands under the name of a partition'),
   BRONZE_MISMATCH: data('the configuration differs from what _bronze.json has fixed'),
   BRONZE_INVALID: data('_bronze.json cannot be read'),
-  ESTATE_FOREIGN: data('the estate was written by the old program and is not adopted yet'),
+  ESTATE_FOREIGN: data('the old program wrote partitions of this chain into another table'),
   // the audit chain
   AUDIT_INVALID: data('an event of the audit chain cannot be read or has another hash than it says'),
   AUDIT_HOLE: data('an event of the audit chain is missing and cannot be re-derived'),

@@ -252,7 +252,7 @@ export type SequencerEvent =
   | { readonly type: 'partition.staged'; readonly staged: StagedPartition }
   /** Commit what is contiguous, discard the rest, answer `sequencer.drained`. */
   | { readonly type: 'sequencer.drain' }
-  /** A long effect of the sequencer (reading a partition back) waits for a thread, has one, is alive. */
+  /** A long effect of the sequencer (reading back, catching up) waits for a thread, has one, is alive. */
   | { readonly type: 'effect.queued' }
   | { readonly type: 'effect.started' }
   | { readonly type: 'effect.progressed' };

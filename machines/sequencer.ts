@@ -169,12 +169,12 @@ export const sequencerMachine = setup({
       failure: null,
     })),
     announceStep: enqueueActions(({ context, enqueue }, params: { step: string }) => {
-      const { current } = context;
-      if (!current) return;
+      // Without a partition in hand it catches up on what earlier runs left, before the next one.
+      const { current, next } = context;
       enqueue.sendTo(({ system }) => peer(system, eraActorId(context.eraId)), {
         type: 'sequencer.progressed',
         step: params.step,
-        range: current.range,
+        range: current?.range ?? { start: next, end: next },
       });
     }),
     announceCommit: sendTo(
@@ -235,7 +235,7 @@ export const sequencerMachine = setup({
     'era.lost': '.orphaned',
     'effect.queued': { actions: 'declareThreadWait' },
     'effect.started': { actions: 'endWait' },
-    'effect.progressed': { actions: { type: 'announceStep', params: { step: 'reading back' } } },
+    'effect.progressed': { actions: { type: 'announceStep', params: { step: 'still at it' } } },
   },
   states: {
     waiting: {

@@ -7,8 +7,8 @@ import { courierMachine } from '../machines/courier.ts';
 import { backoffMs, type EffectInput, type EffectName, type EffectOutput } from '../machines/effects.ts';
 import { eraMachine } from '../machines/era.ts';
 import { BronzeError } from '../machines/errors.ts';
-import { sequencerActorId } from '../machines/peers.ts';
-import type { SequencerEvent, WorkerEvent } from '../machines/protocol.ts';
+import { SUPERVISOR_ID, sequencerActorId } from '../machines/peers.ts';
+import type { SequencerEvent, SupervisorEvent, WorkerEvent } from '../machines/protocol.ts';
 import { sequencerMachine } from '../machines/sequencer.ts';
 import { supervisorMachine } from '../machines/supervisor.ts';
 import { workerMachine } from '../machines/worker.ts';
@@ -25,7 +25,7 @@ export interface Tuning {
 interface Tools {
   readonly signal: AbortSignal;
   /** Sends to an actor of the system, if it is still there. */
-  readonly tell: (id: string, event: WorkerEvent | SequencerEvent) => void;
+  readonly tell: (id: string, event: WorkerEvent | SequencerEvent | SupervisorEvent) => void;
 }
 
 /** Between half and the whole of the back-off, so that workers which failed together do not come back together. */
@@ -77,14 +77,22 @@ export function assemble(
     delays: { retryBackoff: ({ context }) => retry(context), headPatience: tuning.headPatience },
   });
 
-  // Of the courier, and of the sequencer where a mode is strict.
-  const recordPending = perform('recordPending', (session, input, { signal }) => session.recordPending(input, signal));
-  const deliverPending = perform('deliverPending', (session, input, { signal }) =>
-    session.deliverPending(input, signal),
-  );
+  // Of the courier, and of the sequencer where a mode is strict: an era waits for that one, so it says that it is alive.
+  const catchUp = (isAwaited: boolean) => {
+    const alive = ({ eraId }: { eraId: string }, tell: Tools['tell']) =>
+      isAwaited ? () => tell(sequencerActorId(eraId), { type: 'effect.progressed' }) : undefined;
+    return {
+      recordPending: perform('recordPending', (session, input, { signal, tell }) =>
+        session.recordPending(input, signal, alive(input, tell)),
+      ),
+      deliverPending: perform('deliverPending', (session, input, { signal, tell }) =>
+        session.deliverPending(input, signal, alive(input, tell)),
+      ),
+    };
+  };
 
   const courier = courierMachine.provide({
-    actors: { recordPending, deliverPending },
+    actors: catchUp(false),
     delays: { retryBackoff: ({ context }) => retry(context) },
   });
 
@@ -106,8 +114,7 @@ export function assemble(
       recordPartition: perform('recordPartition', (session, input, { signal }) =>
         session.recordPartition(input, signal),
       ),
-      recordPending,
-      deliverPending,
+      ...catchUp(true),
       writeCheckpoint: perform('writeCheckpoint', (session, input) => session.writeCheckpoint(input)),
       discardStaged: perform('discardStaged', (session, input, { signal }) => session.discardStaged(input, signal)),
     },
@@ -120,7 +127,10 @@ export function assemble(
       sequencer,
       courier,
       openChain: perform('openChain', (session, _, { signal }) => session.openChain(signal)),
-      surveyChain: perform('surveyChain', (session, _, { signal }) => session.surveyChain(signal)),
+      // The era hears nothing before it ends, and what the old program left may take longer than a stall.
+      surveyChain: perform('surveyChain', (session, { eraId }, { signal, tell }) =>
+        session.surveyChain(signal, () => tell(SUPERVISOR_ID, { type: 'era.progressed', eraId, waiting: false })),
+      ),
       openLake: perform('openLake', (session, _, { signal }) => session.openLake(signal)),
       findHead: perform('findHead', (session, input, { signal }) => session.findHead(input, signal)),
       closeChain: perform('closeChain', (session, _, { signal }) => session.closeChain(signal)),

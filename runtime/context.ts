@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { openEndpoint } from '../actors/audit/endpoint.ts';
+import type { BackupFolder } from '../actors/audit/old-chain.ts';
 import { openCatalog } from '../actors/catalog/index.ts';
 import type { Neighbour } from '../actors/commit/neighbours.ts';
 import type { ChainName } from '../actors/paths.ts';
@@ -88,6 +89,12 @@ export const chainOf = (era: EraConfig): ChainName => ({
   versionLabel: era.version_label,
 });
 
+/** Where copies of a chain's events are, and where the old program wrote its events. */
+export const copiesOf = (config: Config, chain: ChainName): BackupFolder => ({
+  dir: resolve(config.pas.backup_dir),
+  chain,
+});
+
 export interface Context {
   readonly config: Config;
   readonly eras: readonly EraConfig[];
@@ -101,7 +108,7 @@ export interface Context {
 }
 
 /** The eras named by `--eras a,b`; null = not given. */
-function namedEras(answer: Answer): string[] | null {
+export function namedEras(answer: Answer): string[] | null {
   const text = textOption(answer, 'eras');
   if (text === undefined) return null;
   const names = text.split(',').map((name) => name.trim());
@@ -170,6 +177,7 @@ export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'
       ledgerEnd: other.ledger_end,
     }));
   const stateDir = resolve(config.checkpoint.dir);
+  const copies = copiesOf(config, chain);
   return {
     chain,
     table,
@@ -190,7 +198,8 @@ export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'
     ledgersAhead: once ? Number.POSITIVE_INFINITY : PARTITIONS_AHEAD * era.partition_size,
     compression: { codec: config.bronze.compression, level: config.bronze.compression_level },
     checks: { results: config.checks.results, protocolMin: era.protocol_min, protocolMax: era.protocol_max },
-    backup: config.pas.enabled ? { dir: resolve(config.pas.backup_dir), chain } : null,
+    backup: config.pas.enabled ? copies : null,
+    oldEvents: copies,
     checkpoint: config.checkpoint.enabled ? openCheckpoint({ dir: stateDir, chain, copierId: config.copier_id }) : null,
     catalog: context.catalog && {
       catalog: context.catalog,

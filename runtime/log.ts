@@ -2,10 +2,14 @@
  * Logs: pino, one JSON object a line, or text for people. Field names are the contract's (section 11).
  * A log line never carries a secret: what is logged is named field by field, never a configuration as a whole.
  */
+import { createRequire } from 'node:module';
 import { type DestinationStream, destination, type Logger, pino } from 'pino';
-import pretty from 'pino-pretty';
+import type { PinoPretty } from 'pino-pretty';
 
 export type { Logger };
+
+/** Loaded only where people read the logs: it would be a good part of every start. */
+const loadPretty = () => createRequire(import.meta.url)('pino-pretty') as typeof PinoPretty;
 
 export interface LogSettings {
   readonly format: 'json' | 'text';
@@ -27,7 +31,7 @@ export function makeLogger(settings: LogSettings): Logger {
   const stream: DestinationStream =
     settings.format === 'json'
       ? out
-      : pretty({
+      : loadPretty()({
           destination: out,
           sync: true,
           colorize: process.env.NO_COLOR === undefined && (fd === 1 ? process.stdout : process.stderr).isTTY === true,

@@ -3,7 +3,8 @@
  * would decide, where the lake ends, who holds the lock.
  */
 import { resolve } from 'node:path';
-import { compareBronze, expectBronze } from '../actors/commit/bronze-json.ts';
+import { type Adoption, adoptionText, findAdoption } from '../actors/commit/adoption.ts';
+import { assertOnGrid, compareBronze, expectBronze, rangesFound } from '../actors/commit/bronze-json.ts';
 import { surveyChain } from '../actors/commit/survey.ts';
 import type { ChainName } from '../actors/paths.ts';
 import { openCheckpoint } from '../actors/state/checkpoint.ts';
@@ -11,9 +12,10 @@ import { inspectLock, type LockSight } from '../actors/state/lock.ts';
 import { networkPassphrase } from '../config/networks.ts';
 import type { EraConfig } from '../config/schema.ts';
 import { BronzeError, type Failure, fromFailure, toFailure } from '../machines/errors.ts';
+import { rangeLabel } from '../machines/partitions.ts';
 import type { EraFacts, Grid, Recovered } from '../machines/protocol.ts';
 import { assess } from '../machines/recovery.ts';
-import { type Context, chainOf } from './context.ts';
+import { type Context, chainOf, copiesOf } from './context.ts';
 
 export interface EraLook {
   readonly era: EraConfig;
@@ -27,6 +29,8 @@ export interface EraLook {
   readonly lock: LockSight | null;
   /** Whether `_bronze.json` is there already. */
   readonly begun: boolean;
+  /** What the next run will adopt of the old program; null where there is nothing, or it was done. */
+  readonly adoption: Adoption | null;
 }
 
 const gridOf = (era: EraConfig): Grid => ({
@@ -47,16 +51,34 @@ export async function lookAt(context: Context, era: EraConfig): Promise<EraLook>
   const lock = await inspectLock(dir, chain);
   let begun = false;
   let facts: EraFacts | null = null;
+  let adoption: Adoption | null = null;
   try {
     begun = (await compareBronze(place, terms)) !== null;
     await expectBronze(place, terms);
     const checkpoint = config.checkpoint.enabled ? openCheckpoint({ dir, chain, copierId: config.copier_id }) : null;
     facts = await surveyChain({ ...place, checkpoint });
+    if (!begun) {
+      adoption = await findAdoption(place, copiesOf(config, chain));
+      assertOnGrid(chain, terms, rangesFound(facts), adoption);
+    }
     const judged = assess(facts, grid, config.pas.enabled);
     if ('failure' in judged) throw fromFailure(judged.failure);
-    return { era, chain, grid, facts, recovered: judged.recovered, failure: null, lock, begun };
+    return { era, chain, grid, facts, recovered: judged.recovered, failure: null, lock, begun, adoption };
   } catch (error) {
     if (!(error instanceof BronzeError)) throw error;
-    return { era, chain, grid, facts, recovered: null, failure: toFailure(error), lock, begun };
+    return { era, chain, grid, facts, recovered: null, failure: toFailure(error), lock, begun, adoption };
   }
 }
+
+/** Partitions that the next run mends before it copies; those that it adopts are not among them. */
+export function partitionsToMend({ recovered, adoption }: EraLook): number {
+  const adopted = new Set(adoption?.ranges.map(rangeLabel));
+  const agenda = recovered?.agenda ?? [];
+  return agenda.filter((item) => item.kind !== 'attested' && !adopted.has(rangeLabel(item.range))).length;
+}
+
+/** What `plan` and `status` say of partitions of the old program. */
+export const adoptionLines = ({ adoption, failure }: EraLook): string[] =>
+  adoption === null || failure !== null
+    ? []
+    : [`  the next run adopts ${adoptionText(adoption)}`, ...adoption.warnings.map((warning) => `  note: ${warning}`)];

@@ -5,11 +5,13 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { attestPartition, type ChainPlace } from '../actors/audit/chain.ts';
-import { type BackupFolder, restoreCopies } from '../actors/audit/copies.ts';
+import { restoreCopies } from '../actors/audit/copies.ts';
 import { countUndelivered, deliverEvents } from '../actors/audit/deliver.ts';
 import { eventId } from '../actors/audit/event.ts';
+import { type BackupFolder, OLD_EVENTS } from '../actors/audit/old-chain.ts';
 import type { BuildAnswer, BuildTask, CheckSpec, CompressionSpec, Progress } from '../actors/build/spec.ts';
 import { CatalogRecorder } from '../actors/catalog/recorder.ts';
+import { adoptionText, findAdoption } from '../actors/commit/adoption.ts';
 import { type BronzeFacts, expectBronze, openBronze, restoreBronze } from '../actors/commit/bronze-json.ts';
 import { checkNeighbours, type Neighbour } from '../actors/commit/neighbours.ts';
 import { refuseOverlap } from '../actors/commit/overlaps.ts';
@@ -70,6 +72,8 @@ export interface EraSetup {
   readonly checks: CheckSpec;
   /** Null where no copies of events are written. */
   readonly backup: BackupFolder | null;
+  /** Where the old program's events are, if it wrote any: they are read when an estate of it is adopted. */
+  readonly oldEvents: BackupFolder;
   /** Null where checkpoints are switched off. */
   readonly checkpoint: CheckpointStore | null;
   /** Null where no catalog is configured. */
@@ -167,19 +171,16 @@ export class EraSession {
     }
   }
 
-  async surveyChain(signal: AbortSignal): Output<'surveyChain'> {
+  /** `onProgress` tells that it is alive: of an estate of the old program something of every file is read. */
+  async surveyChain(signal: AbortSignal, onProgress: () => void = () => undefined): Output<'surveyChain'> {
     const { backup, store, checkpoint } = this.#setup;
-    const facts = await surveyChain(
-      { ...this.#place, checkpoint, onProblem: (problem) => this.#log.warn({ component: 'checkpoint' }, problem) },
-      signal,
-    );
-    if (!this.#termsAreFixed) {
-      // Lost, and there is Bronze that only it protects from another grid.
-      this.#termsAreFixed = await restoreBronze(this.#place, this.#setup.terms, facts, signal);
-      if (this.#termsAreFixed) this.#log.warn({ component: 'store' }, '_bronze.json was missing and is written again');
-    }
+    const onProblem = (problem: string): void => this.#log.warn({ component: 'checkpoint' }, problem);
+    const facts = await surveyChain({ ...this.#place, checkpoint, onProblem, onProgress }, signal);
+    if (!this.#termsAreFixed) await this.#restoreTerms(facts, signal);
     if (backup !== null) {
-      const written = await restoreCopies(backup, store, facts.events, signal);
+      const { written, old } = await restoreCopies(backup, store, facts.events, signal);
+      if (old > 0)
+        this.#log.info({ component: 'audit', events: old }, `events of version 1.1 are kept in ${OLD_EVENTS}/`);
       if (written > 0) this.#log.info({ component: 'audit', written }, 'wrote copies of events that were missing');
     }
     this.#noteCommitted(facts);
@@ -198,6 +199,17 @@ export class EraSession {
       if (manifest === null || range.start <= attestedTo || range.end > (checkpoint?.range.end ?? -1)) continue;
       this.#recorder?.note({ range, checksum: manifest.data.checksum, eventId: null });
     }
+  }
+
+  /** Lost, and there is Bronze that only it protects from another grid; or the partitions are the old program's. */
+  async #restoreTerms(facts: EraFacts, signal: AbortSignal): Promise<void> {
+    const { terms, oldEvents } = this.#setup;
+    const adoption = await findAdoption(this.#place, oldEvents, signal);
+    this.#termsAreFixed = await restoreBronze(this.#place, terms, facts, adoption, signal);
+    if (!this.#termsAreFixed) return;
+    if (adoption === null) this.#log.warn({ component: 'store' }, '_bronze.json was missing and is written again');
+    else this.#log.info({ component: 'store', ...adoption.record }, `adopting ${adoptionText(adoption)}`);
+    for (const warning of adoption?.warnings ?? []) this.#log.warn({ component: 'audit' }, warning);
   }
 
   async openLake(signal: AbortSignal): Output<'openLake'> {
@@ -330,15 +342,25 @@ export class EraSession {
     return recorder.record(range, signal);
   }
 
-  async recordPending(_: Input<'recordPending'>, signal: AbortSignal): Output<'recordPending'> {
-    return this.#catalogRecorder().recordMissing(signal);
+  /** `onProgress` after every transaction, and below after every event: there may be thousands of them. */
+  async recordPending(
+    _: Input<'recordPending'>,
+    signal: AbortSignal,
+    onProgress?: () => void,
+  ): Output<'recordPending'> {
+    return this.#catalogRecorder().recordMissing(signal, onProgress);
   }
 
-  async deliverPending(_: Input<'deliverPending'>, signal: AbortSignal): Output<'deliverPending'> {
+  async deliverPending(
+    _: Input<'deliverPending'>,
+    signal: AbortSignal,
+    onProgress?: () => void,
+  ): Output<'deliverPending'> {
     const { delivery, store, chain, table } = this.#setup;
     if (delivery === null) throw new BronzeError('INTERNAL', 'events are to be delivered, and there is no endpoint');
     const onProblem = (problem: string): void => this.#log.warn({ component: 'audit' }, problem);
-    await deliverEvents({ store, chain, table, ...delivery, onProblem }, signal);
+    const onDelivered = onProgress ? { onDelivered: onProgress } : {};
+    await deliverEvents({ store, chain, table, ...delivery, onProblem, ...onDelivered }, signal);
     return null;
   }
 
@@ -390,13 +412,18 @@ export class EraSession {
     return pending;
   }
 
-  async #pending(): Promise<Pending> {
+  /** Null where it cannot be told. Never throws: the lock has to be given back. */
+  async #pending(): Promise<Pending | null> {
     const { delivery, store, chain, table } = this.#setup;
     const patience = AbortSignal.timeout(COUNT_PATIENCE_MS);
-    return {
-      rows: (await this.#recorder?.pending(patience)) ?? 0,
-      events: delivery === null ? 0 : await countUndelivered({ store, chain, table, ...delivery }, patience),
-    };
+    try {
+      const rows = (await this.#recorder?.pending(patience)) ?? 0;
+      const events = delivery && (await countUndelivered({ store, chain, table, ...delivery }, patience));
+      return { rows, events: events ?? 0 };
+    } catch (error) {
+      this.#log.warn({ component: 'audit', error: toFailure(error).message }, 'what is undelivered cannot be counted');
+      return null;
+    }
   }
 
   /** A nonce for a new copier of this process. */

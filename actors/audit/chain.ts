@@ -6,12 +6,13 @@ import { BronzeError } from '../../machines/errors.ts';
 import { rangeLabel, sameRange } from '../../machines/partitions.ts';
 import type { AttestedEvent, ChainHead, LedgerRange } from '../../machines/protocol.ts';
 import { mapBounded } from '../bounded.ts';
-import { parseManifest } from '../commit/manifest.ts';
+import { storedPartition } from '../commit/stored-partition.ts';
 import { killPoint } from '../kill-points.ts';
 import { auditPrefix, type ChainName, chainKey, eventKey, manifestKey } from '../paths.ts';
 import type { BronzeStore } from '../ports.ts';
-import { type BackupFolder, writeCopies } from './copies.ts';
+import { writeCopies } from './copies.ts';
 import { attestedEvent, buildEvent, type ChainEvent, eventBytes, parseEvent } from './event.ts';
+import type { BackupFolder } from './old-chain.ts';
 
 /** Events read at a time: small objects, so that a store far away is not waited for one by one. */
 const PARALLEL = 16;
@@ -134,23 +135,26 @@ export async function readChain(place: ChainPlace, signal?: AbortSignal): Promis
   return { events, holes };
 }
 
-/** The event that the stored manifest of a partition gives at a place in the chain. Throws PARTITION_DAMAGED where there is none. */
+/**
+ * The event that a partition gives at a place in the chain, from its stored manifest; of one of the old program, also
+ * from its stored data. Throws PARTITION_DAMAGED where there is none.
+ */
 export async function deriveEvent(place: ChainPlace, range: LedgerRange, head: ChainHead, signal?: AbortSignal) {
   const { store, chain, table } = place;
   const object = manifestKey(chain, table, range);
-  const manifestBytes = await store.get(object, signal);
-  if (manifestBytes === null) {
+  const bytes = await store.get(object, signal);
+  if (bytes === null) {
     throw new BronzeError('PARTITION_DAMAGED', `the manifest of a sealed partition is not there any more: ${object}`, {
       details: { ...range, object },
     });
   }
-  const manifest = parseManifest(manifestBytes, { chain, table, range, object });
+  const { sealed, manifest } = await storedPartition(place, range, bytes, null, signal);
   return buildEvent({
     chain,
     table,
     storagePrefix: store.prefix,
-    manifest,
-    manifestBytes,
+    sealed,
+    producer: manifest.producer,
     sequence: head.nextSequence,
     prevEventHash: head.prevEventHash,
   });

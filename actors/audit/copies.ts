@@ -1,92 +1,33 @@
 /**
  * Copies of events in the backup folder, for the users of the old program: one file per partition and the heads of all
  * chains. They must never be read for a decision; that they cannot be written is an error all the same (STATE_IO),
- * because somebody reads them.
+ * because somebody reads them. An event of the old program is never replaced before it is kept elsewhere.
  */
 import { join } from 'node:path';
 import { BronzeError } from '../../machines/errors.ts';
 import type { AttestedEvent } from '../../machines/protocol.ts';
-import { ensureFolder, fsyncFolder, readSmall, replaceFile, unlinkIfThere, writeSynced } from '../durable.ts';
-import { errnoOf, type FileOps, fileError, OPEN, realFiles } from '../files.ts';
-import { parseJson, prettyJson } from '../json.ts';
+import { ensureFolder, readSmall, replaceFile } from '../durable.ts';
+import { type FileOps, fileError, realFiles } from '../files.ts';
 import { killPoint } from '../kill-points.ts';
-import { backupFile, type ChainName, chainKey, eventKey } from '../paths.ts';
+import { backupFile, chainKey, eventKey } from '../paths.ts';
 import type { BronzeStore } from '../ports.ts';
+import { readHeads, writeHead } from './heads.ts';
+import { type BackupFolder, isOldEvent, keepOldEvent, keepOldEvents } from './old-chain.ts';
 
-export const HEADS_FILE = 'pas-chain-heads.json';
-/** Of a copy or the heads, bytes. */
+/** Of a copy, bytes. */
 export const LIMIT = 16 * 1024 * 1024;
-/** Between two looks at a heads file that another copier is writing, ms. */
-const HEADS_POLL_MS = 50;
-/** A temporary file that does not change for this long was left behind by a dead process, ms. */
-const HEADS_PATIENCE_MS = 1_000;
 
-/** Where copies go. Several copiers and eras may share the folder: chains have files of their own, but for the heads. */
-export interface BackupFolder {
-  readonly dir: string;
-  readonly chain: ChainName;
-  readonly files?: FileOps;
-}
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-/**
- * Creates the temporary file of the heads, which is also the lock on them: whoever created it reads, changes and
- * renames. Two eras that finish together would lose one of two heads otherwise.
- */
-async function holdHeads(files: FileOps, temp: string): Promise<void> {
-  let waited = 0;
-  let stamp = 0;
-  for (;;) {
-    try {
-      await writeSynced(files, temp, OPEN.create, new Uint8Array(0));
-      return;
-    } catch (error) {
-      if (errnoOf(error) !== 'EEXIST') throw error;
-    }
-    await sleep(HEADS_POLL_MS);
-    waited += HEADS_POLL_MS;
-    try {
-      const { mtimeMs } = await files.lstat(temp);
-      if (mtimeMs !== stamp) waited = 0;
-      stamp = mtimeMs;
-      if (waited >= HEADS_PATIENCE_MS) await unlinkIfThere(files, temp);
-    } catch (error) {
-      if (errnoOf(error) !== 'ENOENT') throw error;
-    }
-  }
-}
-
-/** The heads as they stand; what cannot be read is treated as not there. */
-export async function readHeads(files: FileOps, path: string): Promise<Record<string, string>> {
-  const bytes = await readSmall(files, path, LIMIT);
-  if (bytes === null) return {};
-  try {
-    const json = parseJson(bytes);
-    if (typeof json !== 'object' || json === null || Array.isArray(json)) return {};
-    return Object.fromEntries(Object.entries(json).filter(([, hash]) => typeof hash === 'string'));
-  } catch {
-    return {};
-  }
-}
-
-async function writeHead(files: FileOps, dir: string, chain: ChainName, eventHash: string): Promise<void> {
-  const path = join(dir, HEADS_FILE);
-  if ((await readHeads(files, path))[chainKey(chain)] === eventHash) return;
-  const temp = `${path}.tmp`;
-  await holdHeads(files, temp);
-  try {
-    const heads = { ...(await readHeads(files, path)), [chainKey(chain)]: eventHash };
-    const inOrder = Object.fromEntries(Object.entries(heads).sort(([a], [b]) => (a < b ? -1 : 1)));
-    await writeSynced(files, temp, OPEN.overwrite, prettyJson(inOrder));
-    killPoint('copies:before-rename');
-    await files.rename(temp, path);
-  } catch (error) {
-    await unlinkIfThere(files, temp).catch(() => false);
-    throw error;
-  }
-  await fsyncFolder(files, dir);
-  killPoint('copies:after-rename');
+/** Replaces a copy; an event of the old program that stands under its name is kept first. */
+async function replaceCopy(
+  files: FileOps,
+  dir: string,
+  name: string,
+  bytes: Uint8Array,
+  hook?: Parameters<typeof replaceFile>[4],
+): Promise<void> {
+  const there = await readSmall(files, join(dir, name), LIMIT);
+  if (there !== null && isOldEvent(there)) await keepOldEvent(files, dir, name, there);
+  await replaceFile(files, dir, name, bytes, hook);
 }
 
 /** Writes the copy of one event, as stored, and makes it the chain's head. Throws STATE_IO. */
@@ -100,7 +41,7 @@ export async function writeCopies(
   const name = backupFile(to.chain, event.range);
   try {
     await ensureFolder(files, to.dir);
-    await replaceFile(files, to.dir, name, bytes, (at) => killPoint(`copies:${at}`));
+    await replaceCopy(files, to.dir, name, bytes, (at) => killPoint(`copies:${at}`));
     if (isHead) await writeHead(files, to.dir, to.chain, event.eventHash);
   } catch (error) {
     throw fileError('state', 'write the copy of an event in', join(to.dir, name), error);
@@ -109,40 +50,43 @@ export async function writeCopies(
 
 /**
  * Writes what is missing or behind in the backup folder, from the chain: for a folder that was lost, or a copier that
- * died between an event and its copy. Of copies that are there only the last one's content is compared. Returns the
- * number of files written. Throws STATE_IO, and STORE_* or AUDIT_HOLE where an event cannot be read again.
+ * died between an event and its copy. Of copies that are there only the last one's content is compared, and that of all
+ * where the folder is not known to be ours: the old program's events are kept, all of them, before the first of ours is
+ * written. Answers how many files were written, and how many old events stood in their place or will have to give way.
+ * Throws STATE_IO, AUDIT_INVALID (two different old events), and STORE_* or AUDIT_HOLE where an event cannot be read again.
  */
 export async function restoreCopies(
   to: BackupFolder,
   store: BronzeStore,
   events: readonly AttestedEvent[],
   signal?: AbortSignal,
-): Promise<number> {
+): Promise<{ written: number; old: number }> {
   const files = to.files ?? realFiles;
+  const old = await keepOldEvents(to, new Set(events.map((event) => event.eventHash)));
   const last = events.at(-1);
-  if (last === undefined) return 0;
+  if (last === undefined) return { written: 0, old: old.size };
   let written = 0;
   try {
     await ensureFolder(files, to.dir);
     const present = new Set((await files.readdir(to.dir)).map((entry) => entry.name));
     for (const event of events) {
       const name = backupFile(to.chain, event.range);
-      if (present.has(name) && event !== last) continue;
+      if (present.has(name) && !old.has(name) && event !== last) continue;
       const key = eventKey(to.chain, event.sequence);
       const bytes = await store.get(key, signal);
       if (bytes === null)
         throw new BronzeError('AUDIT_HOLE', `the event ${key} vanished`, { details: { object: key } });
       const copy = present.has(name) ? await readSmall(files, join(to.dir, name), LIMIT) : null;
       if (copy !== null && Buffer.compare(copy, bytes) === 0) continue;
-      await replaceFile(files, to.dir, name, bytes);
+      await replaceCopy(files, to.dir, name, bytes);
       written += 1;
     }
-    const heads = await readHeads(files, join(to.dir, HEADS_FILE));
+    const heads = await readHeads(files, to.dir);
     if (heads[chainKey(to.chain)] !== last.eventHash) {
       await writeHead(files, to.dir, to.chain, last.eventHash);
       written += 1;
     }
-    return written;
+    return { written, old: old.size };
   } catch (error) {
     throw fileError('state', 'restore the copies of events in', to.dir, error);
   }

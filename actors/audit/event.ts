@@ -7,17 +7,15 @@ import { createHash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import * as z from 'zod';
 import { BronzeError } from '../../machines/errors.ts';
-import type { AttestedEvent, DataFile, LedgerEnds, LedgerRange } from '../../machines/protocol.ts';
+import type { AttestedEvent, DataFile, LedgerEnds, LedgerRange, SealedPartition } from '../../machines/protocol.ts';
 import {
   checksumText,
   endsSchema,
   fromEnds,
   hashHex,
   ledgerNumber,
-  type Manifest,
   type Producer,
   producerSchema,
-  sealedFacts,
   timestampText,
   toEnds,
 } from '../commit/manifest.ts';
@@ -111,25 +109,25 @@ export function eventHash(event: { readonly chain: Readonly<Record<string, unkno
   return `sha256:${sha256(text)}`;
 }
 
-/** The event of a stored manifest at its place in the chain. `manifestBytes` exactly as stored. */
+/** The event of a sealed partition at its place in the chain; `sealed` and `producer` as the stored manifest has them. */
 export function buildEvent(of: {
   readonly chain: ChainName;
   readonly table: string;
   /** What `storage_path` starts with: the store's prefix, `''` or ending in `/`. */
   readonly storagePrefix: string;
-  readonly manifest: Manifest;
-  readonly manifestBytes: Uint8Array;
+  readonly sealed: SealedPartition;
+  readonly producer: Producer;
   readonly sequence: number;
   readonly prevEventHash: string | null;
 }): AuditEvent {
-  const { chain, table, manifest } = of;
-  const { range, data, ledgers, manifestSha256 } = sealedFacts(manifest, of.manifestBytes, table);
-  const { name, version, git_sha } = manifest.producer;
+  const { chain, table } = of;
+  const { range, data, ledgers, manifestSha256, createdAt } = of.sealed;
+  const { name, version, git_sha } = of.producer;
   const event = {
     version: '1.2' as const,
     event_type: 'bronze_partition' as const,
     event_id: eventId(chain, of.sequence),
-    timestamp: manifest.created_at,
+    timestamp: createdAt,
     partition: {
       network: chain.network,
       era_id: chain.eraId,

@@ -18,7 +18,8 @@ export type ChainVerdict =
       readonly end: number;
     };
 
-const inOrder = (a: ChainEvent, b: ChainEvent): number =>
+/** By sequence; those of the old program by their ledgers. */
+export const inOrder = (a: ChainEvent, b: ChainEvent): number =>
   a.sequence !== null && b.sequence !== null ? a.sequence - b.sequence : a.range.start - b.range.start;
 
 /** Why `event` cannot come after `before` (null: it is the first); null where it can. */

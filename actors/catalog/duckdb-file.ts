@@ -5,7 +5,6 @@
  * Only the main thread may use it: the turns below are kept in memory.
  */
 import { randomBytes } from 'node:crypto';
-import { realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { DuckDBConnection, DuckDBInstance, DuckDBValue } from '@duckdb/node-api';
 import { BronzeError, type ErrorCode } from '../../machines/errors.ts';
@@ -35,8 +34,11 @@ export const HELD = 'held';
 /** `absent`: there is no such file; only reading says so. */
 export const ABSENT = 'absent';
 
-/** Ends of the last call of each file in this process. */
-const turns = new Map<string, Promise<unknown>>();
+/**
+ * End of the last call. One at a time, whichever file it is for: DuckDB's own tables show every file that is attached,
+ * so that a call would keep another one's file from being let go.
+ */
+let lastTurn: Promise<void> = Promise.resolve();
 
 /** Reads the file, with whoever else reads it. Writes nothing, not even what a killed writer left to be replayed. */
 export function readFile<T>(
@@ -67,7 +69,7 @@ export function changeFile<T>(
   });
 }
 
-/** One after the other for each file, within CALL_MS; every error comes out coded. */
+/** One after the other, within CALL_MS; every error comes out coded. */
 async function inTurn<T>(
   path: string,
   signal: AbortSignal | undefined,
@@ -76,20 +78,14 @@ async function inTurn<T>(
   throwIfCancelled(signal);
   const late = AbortSignal.timeout(CALL_MS);
   const either = signal ? AbortSignal.any([signal, late]) : late;
-  // The same file by another path is still the same file.
-  const key = await realpath(dirname(path)).catch(() => dirname(path));
-  const mine = (turns.get(key) ?? Promise.resolve()).then(() => {
+  const mine = lastTurn.then(() => {
     throwIfCancelled(either);
     return work(either);
   });
-  const ended = mine.then(
+  lastTurn = mine.then(
     () => undefined,
     () => undefined,
   );
-  turns.set(key, ended);
-  ended.then(() => {
-    if (turns.get(key) === ended) turns.delete(key);
-  });
   try {
     return await orAborted(mine, either);
   } catch (error) {
@@ -104,10 +100,8 @@ async function inTurn<T>(
   }
 }
 
-/** Ends when no call of this process has the file open. */
-export async function settled(path: string): Promise<void> {
-  await turns.get(await realpath(dirname(path)).catch(() => dirname(path)));
-}
+/** Ends when no call of this process has a file open. */
+export const settled = (): Promise<void> => lastTurn;
 
 /**
  * Whether there is a DuckDB database. Throws CATALOG_SCHEMA for anything else: DuckDB itself would try to read, say, an
@@ -162,22 +156,20 @@ async function transact<T>(
 ): Promise<T | typeof HELD> {
   const engine = await startEngine();
   const connection = await engine.connect();
-  // Two catalogs may be in use in one process, each in its turn.
-  const name = `file_${++attached}`;
   const run = async (sql: string, values?: Values): Promise<readonly Row[]> =>
     (await connection.runAndReadAll(sql, values)).getRowObjects();
   try {
     throwIfCancelled(signal);
     try {
-      await run(`ATTACH '${path.replaceAll("'", "''")}' AS ${name} (TYPE duckdb, ${access})`);
+      await run(`ATTACH '${path.replaceAll("'", "''")}' AS ${NAME} (TYPE duckdb, ${access})`);
     } catch (error) {
       if (isHeld(error)) return HELD;
       throw error;
     }
     try {
-      return await inTransaction(connection, run, name, access, signal, work);
+      return await inTransaction(connection, run, access, signal, work);
     } finally {
-      await release(engine, run, name);
+      await release(engine, run);
     }
   } finally {
     connection.closeSync();
@@ -187,7 +179,6 @@ async function transact<T>(
 async function inTransaction<T>(
   connection: DuckDBConnection,
   run: CatalogDb['query'],
-  name: string,
   access: 'READ_ONLY' | 'READ_WRITE',
   signal: AbortSignal,
   work: (db: CatalogDb) => Promise<T>,
@@ -200,7 +191,7 @@ async function inTransaction<T>(
     return run(sql, values);
   };
   try {
-    await query(`USE ${name}`);
+    await query(`USE ${NAME}`);
     await query('BEGIN');
     const answer = await work({ query });
     await query('COMMIT');
@@ -213,12 +204,12 @@ async function inTransaction<T>(
 }
 
 /** Lets go of the file; what was not committed is gone. */
-async function release(engine: DuckDBInstance, run: CatalogDb['query'], name: string): Promise<void> {
+async function release(engine: DuckDBInstance, run: CatalogDb['query']): Promise<void> {
   // Says that there is no transaction where there is none.
   await run('ROLLBACK').catch(() => undefined);
   try {
     await run('USE memory');
-    await run(`DETACH ${name}`);
+    await run(`DETACH ${NAME}`);
   } catch {
     // After an error that DuckDB calls fatal it takes no statement any more; the file goes with the engine.
     if (started !== null && (await started) === engine) started = null;
@@ -228,7 +219,8 @@ async function release(engine: DuckDBInstance, run: CatalogDb['query'], name: st
 
 /** Starting one takes ten times as long as opening a file in it, so it stays; it holds no file. */
 let started: Promise<DuckDBInstance> | null = null;
-let attached = 0;
+/** What a file is called while it is attached. */
+const NAME = 'file';
 
 function startEngine(): Promise<DuckDBInstance> {
   started ??= loadDuckDb().then(({ DuckDBInstance }) => DuckDBInstance.create(':memory:', SETTINGS));

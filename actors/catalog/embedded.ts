@@ -21,6 +21,8 @@ import {
 import { failureRow, forgetRows, lineageRows, recordRows } from './duckdb-rows.ts';
 import { createTables, createViews, inspectTables } from './duckdb-tables.ts';
 
+const FOLDER = constants.W_OK | constants.X_OK;
+
 /** Opens nothing yet. `dir` is made by `prepare`. */
 export function openEmbedded(spec: Extract<CatalogSpec, { backend: 'embedded' }>): Catalog {
   return new EmbeddedCatalog(join(spec.dir, 'catalog.duckdb'));
@@ -36,16 +38,15 @@ class EmbeddedCatalog implements Catalog {
   }
 
   async prepare(signal?: AbortSignal): Promise<'ready' | 'held'> {
-    return this.#change(signal, async () => 'ready' as const);
+    const answer = await this.#change(signal, async () => 'ready' as const);
+    // Where nothing was missing nothing was written.
+    if (answer !== HELD) await this.#mayWrite();
+    return answer;
   }
 
   async probe(signal?: AbortSignal): Promise<void> {
     await this.#read(signal, async () => undefined);
-    try {
-      await mayWrite(this.#path);
-    } catch (error) {
-      throw catalogError(this.#path, error);
-    }
+    await this.#mayWrite();
   }
 
   async record(
@@ -90,7 +91,7 @@ class EmbeddedCatalog implements Catalog {
   }
 
   close(): Promise<void> {
-    return settled(this.#path);
+    return settled();
   }
 
   /** Every change makes what is missing first, so that a file that was taken away is there again. */
@@ -114,18 +115,19 @@ class EmbeddedCatalog implements Catalog {
     if (tables.found === 'foreign') throw schemaError(this.#path, tables.why);
     return tables.found === 'whole';
   }
-}
 
-/** Throws an errno error where `changeFile` would not be allowed to write; what is missing, it would make. */
-async function mayWrite(path: string): Promise<void> {
-  for (let place = path; ; place = dirname(place)) {
-    try {
-      await access(place, place === path ? constants.W_OK : constants.W_OK | constants.X_OK);
-      // DuckDB's log lies beside the file.
-      if (place === path) await access(dirname(path), constants.W_OK | constants.X_OK);
-      return;
-    } catch (error) {
-      if (errnoOf(error) !== 'ENOENT' || dirname(place) === place) throw error;
+  /** Throws where a change would not be allowed to write; what is missing, it would make. */
+  async #mayWrite(): Promise<void> {
+    for (let place = this.#path; ; place = dirname(place)) {
+      try {
+        const isFile = place === this.#path;
+        await access(place, isFile ? constants.W_OK : FOLDER);
+        // DuckDB's log lies beside the file.
+        if (isFile) await access(dirname(place), FOLDER);
+        return;
+      } catch (error) {
+        if (errnoOf(error) !== 'ENOENT' || dirname(place) === place) throw catalogError(this.#path, error);
+      }
     }
   }
 }

@@ -36,7 +36,7 @@ const LOST_RACE = new Set(['40001', '40P01', '23505', '23P01']);
 export type Ask = <R extends QueryResultRow>(text: string, values?: readonly unknown[]) => Promise<R[]>;
 
 /** `read`: also on a standby. */
-export type TransactionKind = 'read' | 'write';
+type TransactionKind = 'read' | 'write';
 
 export class PostgresSessions {
   readonly #address: PostgresAddress;

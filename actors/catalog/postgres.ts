@@ -58,15 +58,11 @@ class PostgresCatalog implements Catalog {
     if (partitions.length === 0) return 'recorded';
     await this.#sessions.transaction('record partitions in', 'write', signal, async (ask) => {
       const id = await datasetRow(ask, dataset, partitions);
-      const first = await ask('SELECT 1 FROM _meta_lineage WHERE dataset_id = $1 LIMIT 1', [id]);
-      const stored = await storedRows(ask, id, spanOf(partitions));
-      const plan = planRecord(dataset, partitions, stored);
-      const changes = [...plan.changes];
-      if (first.length === 0) changes.unshift(...(await correction(ask, dataset, id, plan.added)));
+      const plan = planRecord(dataset, partitions, await storedRows(ask, id, spanOf(partitions)));
       if (plan.added.length > 0) await insertLineage(ask, id, plan.added);
       if (plan.known.length > 0) await fillLineage(ask, id, plan.known);
       await insertQuality(ask, id, partitions);
-      await insertChanges(ask, id, changes);
+      await insertChanges(ask, id, plan.changes);
     });
     return 'recorded';
   }
@@ -157,7 +153,7 @@ async function lockDataset(ask: Ask, dataset: DatasetName): Promise<number | nul
   return row?.id ?? null;
 }
 
-/** Its key, locked; made where there is none, and brought up to the newest of `partitions`. */
+/** Its key, locked; made where there is none, and brought up to what `partitions` say, in whatever order they come. */
 async function datasetRow(ask: Ask, dataset: DatasetName, partitions: readonly PartitionRecord[]): Promise<number> {
   const times = partitions.map(({ createdAt }) => microseconds(createdAt)).sort();
   const columns = partitions.some((partition) => partition.columns === 2) ? 2 : 1;
@@ -166,41 +162,35 @@ async function datasetRow(ask: Ask, dataset: DatasetName, partitions: readonly P
   if (id !== null) {
     if (hash === null) return id;
     await ask(
-      `UPDATE _meta_datasets SET updated_at = greatest(updated_at, $2::timestamptz),
-         schema_hash = CASE WHEN $4 = 2 THEN $3 ELSE coalesce(schema_hash, $3) END
-       WHERE id = $1 AND (coalesce(updated_at < $2::timestamptz, true) OR schema_hash IS NULL
-                          OR ($4 = 2 AND schema_hash <> $3))`,
-      [id, times.at(-1), hash, columns],
+      `UPDATE _meta_datasets SET created_at = least(created_at, $2::timestamptz),
+         updated_at = greatest(updated_at, $3::timestamptz),
+         schema_hash = CASE WHEN $5 = 2 THEN $4 ELSE coalesce(schema_hash, $4) END
+       WHERE id = $1 AND (created_at <= $2::timestamptz AND updated_at >= $3::timestamptz AND schema_hash IS NOT NULL
+                          AND ($5 = 1 OR schema_hash = $4)) IS NOT TRUE`,
+      [id, times[0], times.at(-1), hash, columns],
     );
     return id;
   }
-  await ask(
+  const [created] = await ask<{ id: number }>(
     `INSERT INTO _meta_datasets (domain, dataset, version, era_id, network, schema_hash, description,
                                  created_at, updated_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, coalesce($8::timestamptz, now()), coalesce($9::timestamptz, now()))
-     ON CONFLICT DO NOTHING`,
+     ON CONFLICT DO NOTHING RETURNING id`,
     [...nameValues(dataset), hash, descriptionOf(dataset), times[0], times.at(-1)],
   );
-  // Perhaps somebody else's, made in this moment.
-  return datasetRow(ask, dataset, partitions);
-}
-
-/** For a data set without rows: beside the latest other version of it. */
-async function correction(
-  ask: Ask,
-  dataset: DatasetName,
-  id: number,
-  added: readonly PartitionRecord[],
-): Promise<ChangeRow[]> {
+  // Somebody else's, made in this moment.
+  if (created === undefined) return datasetRow(ask, dataset, partitions);
   const [older] = await ask<{ version: string }>(
-    `SELECT o.version FROM _meta_datasets d
-     JOIN _meta_datasets o USING (domain, dataset, era_id, network)
+    `SELECT o.version FROM _meta_datasets d JOIN _meta_datasets o USING (domain, dataset, era_id, network)
      WHERE d.id = $1 AND o.id <> d.id ORDER BY o.created_at DESC, o.id DESC LIMIT 1`,
-    [id],
+    [created.id],
   );
-  return older === undefined || added[0] === undefined
-    ? []
-    : [correctionOf(older.version, dataset, added[0].createdAt)];
+  if (older !== undefined) {
+    // A refusal has no time of a manifest.
+    const at = times[0] ?? new Date().toISOString();
+    await insertChanges(ask, created.id, [correctionOf(older.version, dataset, at)]);
+  }
+  return created.id;
 }
 
 // ── lineage ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -332,6 +322,7 @@ async function insertQuality(ask: Ask, id: number, partitions: readonly Partitio
   );
 }
 
+/** Where they are not there yet. One without a range is only ever written of a data set that this transaction made. */
 async function insertChanges(ask: Ask, id: number, changes: readonly ChangeRow[]): Promise<void> {
   const { sql, values } = unnested(
     changes.map(({ changeType, description, oldVersion, newVersion, range, createdAt }) => [
@@ -352,7 +343,7 @@ async function insertChanges(ask: Ask, id: number, changes: readonly ChangeRow[]
        AS u (change_type, description, old_version, new_version, ledger_start, ledger_end, created_at)
      WHERE NOT EXISTS (
        SELECT 1 FROM _meta_changes c WHERE c.dataset_id = $1 AND c.change_type = u.change_type
-         AND c.ledger_start IS NOT DISTINCT FROM u.ledger_start AND c.ledger_end IS NOT DISTINCT FROM u.ledger_end)`,
+         AND c.ledger_start = u.ledger_start AND c.ledger_end = u.ledger_end)`,
     [id, ...values],
   );
 }

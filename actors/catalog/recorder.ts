@@ -44,7 +44,7 @@ export function missingRows(committed: readonly Committed[], rows: readonly Line
 }
 
 /** Checksum of the partition that ends where the `i`th begins; null where there is none. `committed` in ledger order. */
-export function precedingChecksum(committed: readonly Committed[], i: number): string | null {
+function precedingChecksum(committed: readonly Committed[], i: number): string | null {
   const before = committed[i - 1];
   return before !== undefined && before.range.end + 1 === committed[i]?.range.start ? before.checksum : null;
 }
@@ -85,13 +85,14 @@ export class CatalogRecorder {
     return { pending: !(await this.#write([this.#committed[at] as Committed], signal)) };
   }
 
-  /** Records all that is missing. `left`: how many have to wait for a reader. Throws as `record`. */
-  async recordMissing(signal?: AbortSignal): Promise<{ left: number }> {
+  /** Records all that is missing. `left`: how many have to wait for a reader. `onProgress` after every transaction. Throws as `record`. */
+  async recordMissing(signal?: AbortSignal, onProgress?: () => void): Promise<{ left: number }> {
     const missing = await this.#missing(signal);
     if (missing === null) return { left: this.#unknown() };
     for (let at = 0; at < missing.length; at += BATCH) {
       const batch = missing.slice(at, at + BATCH);
       if (!(await this.#write(batch, signal))) return { left: missing.length - at };
+      onProgress?.();
     }
     return { left: 0 };
   }

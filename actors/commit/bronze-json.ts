@@ -1,15 +1,17 @@
 /**
  * `_bronze.json`: what may not change under a version (contract, section 4). Created by whoever comes first, compared
- * by everybody else. It must never be changed, and never be created over an estate of the old program.
+ * by everybody else. It must never be changed, and never be created over partitions of the old program that it does not
+ * say were adopted.
  */
 import * as z from 'zod';
-import { BronzeError } from '../../machines/errors.ts';
+import { BronzeError, type Details } from '../../machines/errors.ts';
 import { cellEnd, rangeLabel } from '../../machines/partitions.ts';
-import type { EraFacts, Grid } from '../../machines/protocol.ts';
+import type { EraFacts, Grid, LedgerRange } from '../../machines/protocol.ts';
 import { parseJson, prettyJson } from '../json.ts';
 import { bronzeJsonKey, type ChainName, chainKey, chainPrefix, parsePartitionKey } from '../paths.ts';
 import type { BronzeStore } from '../ports.ts';
-import { ledgerNumber, parseAnyManifest } from './manifest.ts';
+import type { AdoptedRecord, Adoption } from './adoption.ts';
+import { checksumText, ledgerNumber, parseAnyManifest } from './manifest.ts';
 
 const schema = z.looseObject({
   chain_key: z.string(),
@@ -20,6 +22,18 @@ const schema = z.looseObject({
   partition_size: z.int().positive(),
   partition_origin: z.int().min(0),
   columns: z.int().positive(),
+  /** Only where partitions of the old program were adopted: what was there then. */
+  adopted: z
+    .looseObject({
+      columns: z.literal(1),
+      program: z.string(),
+      ledger_start: ledgerNumber,
+      ledger_end: ledgerNumber,
+      partitions: z.int().positive(),
+      chain_head: checksumText.nullable(),
+      events: z.int().min(0),
+    })
+    .optional(),
 });
 
 type Fixed = Readonly<z.infer<typeof schema>>;
@@ -31,7 +45,15 @@ export interface BronzeFacts {
   readonly networkPassphrase: string | null;
 }
 
-const configuredFor = (chain: ChainName, table: string, facts: BronzeFacts): Fixed => ({
+/** The chain that `_bronze.json` is of, and where it lies. */
+interface BronzePlace {
+  readonly store: BronzeStore;
+  readonly chain: ChainName;
+  readonly table: string;
+}
+
+/** `adopted` is told by nobody's configuration, and so it is not compared. */
+const configuredFor = (chain: ChainName, table: string, facts: BronzeFacts): Omit<Fixed, 'adopted'> => ({
   chain_key: chainKey(chain),
   primary_table: table,
   network_passphrase: facts.networkPassphrase,
@@ -58,7 +80,7 @@ function parse(bytes: Uint8Array, object: string): Fixed {
 }
 
 /** The differences that matter, as `key: stored …, configured …`. */
-function differences(stored: Fixed, configured: Fixed): string[] {
+function differences(stored: Fixed, configured: Omit<Fixed, 'adopted'>): string[] {
   const keys = Object.keys(configured).filter((key) => {
     const unknown = stored[key] === null || configured[key] === null;
     return stored[key] !== configured[key] && !(key === 'network_passphrase' && unknown);
@@ -67,7 +89,7 @@ function differences(stored: Fixed, configured: Fixed): string[] {
   return keys.map((key) => `${key}: stored ${show(stored[key])}, configured ${show(configured[key])}`);
 }
 
-function compare(stored: Fixed, configured: Fixed, object: string): void {
+function compare(stored: Fixed, configured: Omit<Fixed, 'adopted'>, object: string): void {
   const found = differences(stored, configured);
   if (found.length === 0) return;
   const hint = 'configure what is stored, or choose a new version_label for another layout';
@@ -76,32 +98,36 @@ function compare(stored: Fixed, configured: Fixed, object: string): void {
   });
 }
 
-/** Throws ESTATE_FOREIGN where the partitions below the chain's prefix are the old program's. */
-async function refuseForeign(store: BronzeStore, chain: ChainName, signal?: AbortSignal): Promise<void> {
+/** Throws ESTATE_FOREIGN where the old program wrote partitions of this chain into another table. */
+async function refuseOtherTable(place: BronzePlace, signal?: AbortSignal): Promise<void> {
+  const { store, chain } = place;
   const prefix = chainPrefix(chain);
   for (const { key } of await store.list(prefix, signal)) {
     const [table = '', ...rest] = key.slice(prefix.length).split('/');
     const found = parsePartitionKey(rest.join('/'));
-    if (found?.name !== '_manifest.json') continue;
+    if (table === place.table || found?.name !== '_manifest.json') continue;
     const bytes = await store.get(key, signal);
     if (bytes === null) continue;
-    const { columns } = parseAnyManifest(bytes, { chain, table, range: found.range, object: key });
-    if (columns === 2) return;
-    const hint = `this release does not adopt such an estate yet; choose a new version_label (not ${chain.versionLabel}) and copy beside it`;
-    throw new BronzeError('ESTATE_FOREIGN', `${store.uri}${prefix} was written by the old program (${key}): ${hint}`, {
-      details: { object: key, hint },
-    });
+    if (parseAnyManifest(bytes, { chain, table, range: found.range, object: key }).columns === 2) continue;
+    const hint = `set bronze.primary_table to ${table} to go on with them, or choose a new version_label (not ${chain.versionLabel}) and copy beside them`;
+    throw new BronzeError(
+      'ESTATE_FOREIGN',
+      `the old program wrote partitions of ${store.uri}${prefix} into the table ${table} (${key}), not ${place.table}: ${hint}`,
+      { details: { object: key, check: 'primary_table', expected: place.table, found: table, hint } },
+    );
   }
 }
 
 /**
- * Creates `_bronze.json` if there is none, or compares it. Throws BRONZE_MISMATCH listing every difference,
- * BRONZE_INVALID, ESTATE_FOREIGN, MANIFEST_INVALID, STORE_*.
+ * Creates `_bronze.json` if there is none, or compares it. `adopted`: what it is to record, where it is created, of
+ * partitions of the old program. Throws BRONZE_MISMATCH listing every difference, BRONZE_INVALID, ESTATE_FOREIGN,
+ * MANIFEST_INVALID, STORE_*.
  */
 export async function openBronze(
-  place: { readonly store: BronzeStore; readonly chain: ChainName; readonly table: string },
+  place: BronzePlace,
   facts: BronzeFacts,
   signal?: AbortSignal,
+  adopted: AdoptedRecord | null = null,
 ): Promise<{ created: boolean }> {
   const { store, chain, table } = place;
   const key = bronzeJsonKey(chain);
@@ -109,8 +135,9 @@ export async function openBronze(
   let created = false;
   let bytes = await store.get(key, signal);
   if (bytes === null) {
-    await refuseForeign(store, chain, signal);
-    created = (await store.create(key, prettyJson(configured), signal)) === 'created';
+    await refuseOtherTable(place, signal);
+    const ours = adopted === null ? configured : { ...configured, adopted };
+    created = (await store.create(key, prettyJson(ours), signal)) === 'created';
     bytes = await store.get(key, signal);
   }
   if (bytes === null) {
@@ -122,7 +149,7 @@ export async function openBronze(
 
 /** The differences that `openBronze` would refuse, without writing anything; null where there is no `_bronze.json` yet. */
 export async function compareBronze(
-  place: { readonly store: BronzeStore; readonly chain: ChainName; readonly table: string },
+  place: BronzePlace,
   facts: BronzeFacts,
   signal?: AbortSignal,
 ): Promise<readonly string[] | null> {
@@ -137,16 +164,12 @@ export async function compareBronze(
  * partition that it publishes, so that a first try with a wrong configuration fixes nothing.
  * Throws what `openBronze` throws.
  */
-export async function expectBronze(
-  place: { readonly store: BronzeStore; readonly chain: ChainName; readonly table: string },
-  facts: BronzeFacts,
-  signal?: AbortSignal,
-): Promise<boolean> {
+export async function expectBronze(place: BronzePlace, facts: BronzeFacts, signal?: AbortSignal): Promise<boolean> {
   const { store, chain, table } = place;
   const key = bronzeJsonKey(chain);
   const bytes = await store.get(key, signal);
   if (bytes === null) {
-    await refuseForeign(store, chain, signal);
+    await refuseOtherTable(place, signal);
     return false;
   }
   compare(parse(bytes, key), configuredFor(chain, table, facts), key);
@@ -158,7 +181,7 @@ export async function readBronze(
   store: BronzeStore,
   chain: ChainName,
   signal?: AbortSignal,
-): Promise<{ columns: number; table: string; ledgerStart: number } | null> {
+): Promise<{ columns: number; table: string; ledgerStart: number; adopted: Fixed['adopted'] | null } | null> {
   const key = bronzeJsonKey(chain);
   const bytes = await store.get(key, signal);
   if (bytes === null) return null;
@@ -168,38 +191,85 @@ export async function readBronze(
       details: { object: key, expected: chainKey(chain), found: fixed.chain_key },
     });
   }
-  return { columns: fixed.columns, table: fixed.primary_table, ledgerStart: fixed.ledger_start };
+  return {
+    columns: fixed.columns,
+    table: fixed.primary_table,
+    ledgerStart: fixed.ledger_start,
+    adopted: fixed.adopted ?? null,
+  };
+}
+
+/** The first range that does not lie on a grid: every one but the last fills its cell. `ranges` in order. */
+function misfitOn(grid: Omit<Grid, 'ledgerEnd'>, ranges: readonly LedgerRange[]): LedgerRange | null {
+  const last = ranges.at(-1);
+  const misfit = ranges.find(({ start, end }) => {
+    const cell = cellEnd({ ...grid, ledgerEnd: null }, start);
+    return start < grid.ledgerStart || end > cell || (end < cell && start !== last?.start);
+  });
+  return misfit ?? null;
 }
 
 /**
- * Writes a lost `_bronze.json` again, where the partitions that are there fit the configuration: every one but the last
- * fills its cell. Whether it is there afterwards: false for an empty era. Throws BRONZE_MISMATCH where they do not fit,
- * since nothing then tells which layout was meant; STORE_*.
+ * Throws BRONZE_MISMATCH where there are partitions and no `_bronze.json`, and they do not lie on the configured grid.
+ * The old program began its grid at `ledger_start`; where that is the reason, the message proposes the right origin.
  */
-export async function restoreBronze(
-  place: { readonly store: BronzeStore; readonly chain: ChainName; readonly table: string },
-  facts: BronzeFacts,
-  found: Pick<EraFacts, 'partitions' | 'events'>,
-  signal?: AbortSignal,
-): Promise<boolean> {
-  const sealed = found.partitions.filter((partition) => partition.hasManifest && partition.dataBytes !== null);
-  const ranges = [...sealed, ...found.events].map(({ range }) => range).sort((a, b) => a.start - b.start);
-  const last = ranges.at(-1);
-  if (last === undefined) return false;
-  const grid = { ...facts.grid, ledgerEnd: null };
-  const misfit = ranges.find(({ start, end }) => {
-    const cell = cellEnd(grid, start);
-    return start < grid.ledgerStart || end > cell || (end < cell && start !== last.start);
-  });
-  if (misfit) {
-    const key = bronzeJsonKey(place.chain);
-    const hint = `bring ${key} back from a copy, or configure the layout that the partitions have`;
-    throw new BronzeError(
-      'BRONZE_MISMATCH',
-      `${key} is missing, and partition ${rangeLabel(misfit)} does not fit the configured grid (size ${grid.size}, origin ${grid.origin}, from ledger ${grid.ledgerStart}); ${hint}`,
-      { details: { ...misfit, object: key, found: rangeLabel(misfit), hint } },
+export function assertOnGrid(
+  chain: ChainName,
+  { grid }: BronzeFacts,
+  ranges: readonly LedgerRange[],
+  adoption: Adoption | null,
+): void {
+  const misfit = misfitOn(grid, ranges);
+  if (misfit === null) return;
+  const key = bronzeJsonKey(chain);
+  const mismatch = (message: string, hint: string, details: Details): BronzeError =>
+    new BronzeError('BRONZE_MISMATCH', `${message}; ${hint}`, {
+      details: { ...misfit, object: key, ...details, hint },
+    });
+  const configured = `size ${grid.size}, origin ${grid.origin}, from ledger ${grid.ledgerStart}`;
+  const start = adoption?.ranges[0]?.start ?? grid.origin;
+  const origin = start % grid.size;
+  if (adoption !== null && origin !== grid.origin && misfitOn({ ...grid, origin }, ranges) === null) {
+    throw mismatch(
+      `the partitions of the old program do not lie on the configured grid (${configured}): its grid began at its ledger_start, ${start}`,
+      `set partition_origin: ${origin} in this era and run again; nothing was written`,
+      { check: 'partition_origin', expected: String(origin), found: String(grid.origin) },
     );
   }
-  await openBronze(place, facts, signal);
+  const found = rangeLabel(misfit);
+  // With other partitions among them it was adopted before, and what is missing is what was written then.
+  const isNew = adoption !== null && adoption.ranges.length === ranges.length;
+  throw mismatch(
+    `${!isNew ? `${key} is missing, and ` : ''}partition ${found} does not fit the configured grid (${configured})`,
+    !isNew
+      ? `bring ${key} back from a copy, or configure the layout that the partitions have`
+      : 'configure what the old program had: its ledger_start, its partition_size, and as partition_origin its ledger_start modulo partition_size; nothing was written',
+    { found },
+  );
+}
+
+/** What stands in Bronze of an era: sealed, or attested. In order. */
+export function rangesFound({ partitions, events }: Pick<EraFacts, 'partitions' | 'events'>): LedgerRange[] {
+  const sealed = partitions.filter((partition) => partition.hasManifest && partition.dataBytes !== null);
+  return [...sealed, ...events].map(({ range }) => range).sort((a, b) => a.start - b.start);
+}
+
+/**
+ * Writes a `_bronze.json` that is missing, where the partitions that are there lie on the configured grid: one that was
+ * lost, or the first one of an estate that is adopted from the old program. Whether it is there afterwards: false for an
+ * empty era. Throws BRONZE_MISMATCH where they do not fit, since nothing then tells which layout was meant;
+ * ESTATE_FOREIGN, STORE_*.
+ */
+export async function restoreBronze(
+  place: BronzePlace,
+  facts: BronzeFacts,
+  found: Pick<EraFacts, 'partitions' | 'events'>,
+  adoption: Adoption | null = null,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const ranges = rangesFound(found);
+  if (ranges.length === 0) return false;
+  assertOnGrid(place.chain, facts, ranges, adoption);
+  await openBronze(place, facts, signal, adoption?.record ?? null);
   return true;
 }

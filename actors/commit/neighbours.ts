@@ -8,7 +8,7 @@ import { MAX_LEDGER, rangeLabel } from '../../machines/partitions.ts';
 import type { LedgerEnds, LedgerRange } from '../../machines/protocol.ts';
 import { type ChainName, chainKey, manifestKey, parsePartitionKey, tablePrefix } from '../paths.ts';
 import type { BronzeStore } from '../ports.ts';
-import { parseAnyManifest, toEnds } from './manifest.ts';
+import { storedPartition } from './stored-partition.ts';
 
 /** Another era of the configuration, on the same network. */
 export interface Neighbour {
@@ -43,9 +43,9 @@ function mayAdjoin(era: Neighbour, range: LedgerRange): boolean {
 }
 
 /**
- * Compares a partition's ends with those of every sealed partition of `others` that adjoins it. Manifests of the old
- * program hold no ledger hashes and cannot be compared. Throws ERA_LINK_BROKEN naming both eras, the ledgers and the
- * hashes; MANIFEST_INVALID, STORE_*.
+ * Compares a partition's ends with those of every sealed partition of `others` that adjoins it; of one of the old
+ * program, with what its file says. Throws ERA_LINK_BROKEN naming both eras, the ledgers and the hashes;
+ * MANIFEST_INVALID, PARTITION_DAMAGED, STORE_*.
  */
 export async function checkNeighbours(
   place: { readonly store: BronzeStore; readonly chain: ChainName; readonly others: readonly Neighbour[] },
@@ -60,14 +60,9 @@ export async function checkNeighbours(
       const object = manifestKey(era.chain, era.table, other);
       const bytes = await place.store.get(object, signal);
       if (bytes === null) continue;
-      const { columns, manifest } = parseAnyManifest(bytes, {
-        chain: era.chain,
-        table: era.table,
-        range: other,
-        object,
-      });
-      if (columns === 1) continue;
-      const theirs = toEnds(manifest.ledgers);
+      const { chain, table } = era;
+      const { sealed } = await storedPartition({ store: place.store, chain, table }, other, bytes, null, signal);
+      const theirs = sealed.ledgers;
       const isBefore = other.end === range.start - 1;
       const [parent, child] = isBefore ? [theirs, ledgers] : [ledgers, theirs];
       if (parent.lastHash === child.previousHash) continue;

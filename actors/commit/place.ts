@@ -35,13 +35,14 @@ export function condemnsContent(error: unknown): error is BronzeError {
   return !SURROUNDINGS.includes(error.code);
 }
 
-/** The read-back of a partition's data object, at a depth, by this program's column definition. */
+/** The read-back of a partition's data object, at a depth, by the column definition that it was written with. */
 export function readPartition(
   place: CommitPlace,
   range: LedgerRange,
   depth: 'bytes' | 'rows',
   signal?: AbortSignal,
+  columns: 1 | 2 = 2,
 ): Promise<ReadBackAnswer> {
   const { chain, table, checks } = place;
-  return place.readBack({ depth, chain, range, key: dataKey(chain, table, range), columns: 2, checks }, signal);
+  return place.readBack({ depth, chain, range, key: dataKey(chain, table, range), columns, checks }, signal);
 }

@@ -8,12 +8,15 @@ import type { AttestedEvent, DataFile, PublishedPartition, StagedPartition } fro
 import type { ReadBackAnswer } from '../build/spec.ts';
 import { killPoint } from '../kill-points.ts';
 import { dataKey, manifestKey } from '../paths.ts';
-import { manifestData, parseManifest, sameLedgers, toEnds } from './manifest.ts';
+import { type Manifest, manifestData, parseAnyManifest, sameLedgers, toEnds } from './manifest.ts';
 import { refuseOverlap } from './overlaps.ts';
 import { type CommitPlace, condemnsContent, readPartition } from './place.ts';
 
 const WAY_OUT =
   'nothing was overwritten; see docs/runbook.md, "A partition conflicts": copy under a new version_label, or find out which of the two is wrong';
+
+const RESTORE_HINT =
+  'bring it back from a copy, or build it with the release and compression that wrote it; what the old program wrote only a copy brings back (docs/runbook.md, "A partition cannot be restored")';
 
 const ofData = (data: DataFile): string => `${data.checksum}, ${data.rowCount} rows, ${data.byteSize} bytes`;
 
@@ -38,7 +41,7 @@ function orphan(place: CommitPlace, event: AttestedEvent, found: string): Bronze
         object,
         expected: event.data.checksum,
         found,
-        hint: 'bring the object back from a copy, or build it with the release and compression that wrote it (docs/runbook.md, "A partition cannot be restored")',
+        hint: RESTORE_HINT,
       },
     },
   );
@@ -54,6 +57,20 @@ function partsOf(place: CommitPlace, staged: StagedPartition): Pick<PublishedPar
 const sameBytes = (answer: ReadBackAnswer, data: DataFile): boolean =>
   answer.data.checksum === data.checksum && answer.data.byteSize === data.byteSize;
 
+type Told = Pick<PublishedPartition, 'ledgers' | 'writer' | 'checks' | 'source'>;
+
+const factsOfManifest = ({ ledgers, writer, checks, source }: Manifest): Told => ({
+  ledgers: toEnds(ledgers),
+  writer,
+  checks,
+  source,
+});
+
+function factsOfRows({ rows }: ReadBackAnswer, { source }: StagedPartition): Told {
+  if (rows === null) throw new BronzeError('INTERNAL', 'a read-back of rows answered without rows');
+  return { ...rows, source };
+}
+
 /** What is published under a manifest: the stored facts win, if they are about the same ledgers and the bytes are whole. */
 async function sealedThere(
   place: CommitPlace,
@@ -63,13 +80,20 @@ async function sealedThere(
 ): Promise<PublishedPartition> {
   const { range } = staged;
   const object = manifestKey(place.chain, place.table, range);
-  const manifest = parseManifest(bytes, { chain: place.chain, table: place.table, range, object });
+  const { columns, manifest } = parseAnyManifest(bytes, {
+    chain: place.chain,
+    table: place.table,
+    range,
+    object,
+  });
   const data = manifestData(manifest, place.table);
-  const ledgers = toEnds(manifest.ledgers);
-  if (!sameLedgers(ledgers, staged.ledgers)) {
-    throw conflict(place, staged, `${ofData(data)}, content_root ${ledgers.contentRoot}, sealed`);
+  // The old program's manifests say nothing about ledgers: its file has to prove them, row by row.
+  const rows = columns === 1 ? await readPartition(place, range, 'rows', signal, columns) : null;
+  const told = rows === null ? factsOfManifest(manifest as Manifest) : factsOfRows(rows, staged);
+  if (!sameLedgers(told.ledgers, staged.ledgers)) {
+    throw conflict(place, staged, `${ofData(data)}, content_root ${told.ledgers.contentRoot}, sealed`);
   }
-  const answer = await readPartition(place, range, 'bytes', signal);
+  const answer = rows ?? (await readPartition(place, range, 'bytes', signal));
   if (!sameBytes(answer, data)) {
     throw new BronzeError(
       'PARTITION_DAMAGED',
@@ -77,39 +101,38 @@ async function sealedThere(
       { details: { ...range, object, expected: data.checksum, found: answer.data.checksum } },
     );
   }
-  return {
-    range,
-    data,
-    ledgers,
-    writer: manifest.writer,
-    checks: manifest.checks,
-    source: manifest.source,
-    found: true,
-  };
+  return { range, data, ...told, found: true };
 }
 
 /** What is published without a manifest: the same bytes, or, row by row, the same ledgers by another writer (S30). */
 async function unsealedThere(
   place: CommitPlace,
   staged: StagedPartition,
+  attested: AttestedEvent | null,
   signal?: AbortSignal,
 ): Promise<PublishedPartition> {
   const { range, ledgers, writer, checks, source } = staged;
   let found = 'a file that cannot be read';
+  let isAttested = false;
   try {
     const whole = await readPartition(place, range, 'bytes', signal);
     if (sameBytes(whole, staged.data)) {
       return { range, data: staged.data, ledgers, writer, checks, source, ...partsOf(place, staged), found: true };
     }
     found = `${whole.data.checksum}, ${whole.data.byteSize} bytes`;
-    const { data, rows } = await readPartition(place, range, 'rows', signal);
-    if (rows === null) throw new BronzeError('INTERNAL', 'a read-back of rows answered without rows');
-    found = `${ofData(data)}, content_root ${rows.ledgers.contentRoot}`;
-    if (sameLedgers(rows.ledgers, ledgers) && data.rowCount === staged.data.rowCount) {
-      return { range, data, ledgers: rows.ledgers, writer: rows.writer, checks: rows.checks, source, found: true };
+    isAttested = attested !== null && sameBytes(whole, attested.data);
+    const answer = await readPartition(place, range, 'rows', signal);
+    const told = factsOfRows(answer, staged);
+    found = `${ofData(answer.data)}, content_root ${told.ledgers.contentRoot}`;
+    if (sameLedgers(told.ledgers, ledgers) && answer.data.rowCount === staged.data.rowCount) {
+      return { range, data: answer.data, ...told, found: true };
     }
   } catch (error) {
     if (!condemnsContent(error)) throw error;
+    // Whole, and not of this program's columns: its manifest, which nobody can write again, is what is lost.
+    if (isAttested && attested !== null) {
+      throw orphan(place, attested, `its file is whole, and its manifest is lost (${error.message})`);
+    }
     throw conflict(place, staged, `${found} (${error.message})`, error);
   }
   throw conflict(place, staged, found);
@@ -118,11 +141,14 @@ async function unsealedThere(
 async function lookAtStored(
   place: CommitPlace,
   staged: StagedPartition,
+  attested: AttestedEvent | null,
   signal?: AbortSignal,
 ): Promise<PublishedPartition> {
   const key = manifestKey(place.chain, place.table, staged.range);
   const manifest = await place.store.get(key, signal);
-  return manifest === null ? unsealedThere(place, staged, signal) : sealedThere(place, staged, manifest, signal);
+  return manifest === null
+    ? unsealedThere(place, staged, attested, signal)
+    : sealedThere(place, staged, manifest, signal);
 }
 
 async function isThere(place: CommitPlace, key: string, signal?: AbortSignal): Promise<boolean> {
@@ -139,7 +165,7 @@ function refuseOtherThanSealed(place: CommitPlace, staged: StagedPartition, byte
   const { chain, table } = place;
   const { range } = staged;
   const object = manifestKey(chain, table, range);
-  const manifest = parseManifest(bytes, { chain, table, range, object });
+  const { manifest } = parseAnyManifest(bytes, { chain, table, range, object });
   const data = manifestData(manifest, table);
   if (data.checksum === staged.data.checksum) return;
   throw new BronzeError(
@@ -152,7 +178,7 @@ function refuseOtherThanSealed(place: CommitPlace, staged: StagedPartition, byte
         check: 'checksum',
         expected: data.checksum,
         found: staged.data.checksum,
-        hint: 'bring the object back from a copy, or run with the release and compression that wrote it (docs/runbook.md, "A partition cannot be restored")',
+        hint: RESTORE_HINT,
       },
     },
   );
@@ -204,7 +230,7 @@ export async function publishPartition(
     const { range, data, ledgers, writer, checks, source } = staged;
     return { range, data, ledgers, writer, checks, source, ...partsOf(place, staged), found: false };
   }
-  const published = await lookAtStored(place, staged, signal);
+  const published = await lookAtStored(place, staged, attested, signal);
   if (attested !== null && published.data.checksum !== attested.data.checksum) {
     throw orphan(place, attested, `what stands there has ${published.data.checksum}`);
   }

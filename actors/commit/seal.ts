@@ -8,15 +8,8 @@ import type { AttestedEvent, PublishedPartition, SealedPartition } from '../../m
 import { type ChainPlace, readEvent } from '../audit/chain.ts';
 import { killPoint } from '../kill-points.ts';
 import { eventKey, manifestKey } from '../paths.ts';
-import {
-  buildManifest,
-  manifestBytes,
-  type Producer,
-  parseManifest,
-  sameManifest,
-  sealedFacts,
-  sha256Hex,
-} from './manifest.ts';
+import { buildManifest, manifestBytes, type Producer, sameData, sameManifest, sha256Hex } from './manifest.ts';
+import { storedPartition } from './stored-partition.ts';
 
 /** Who seals, and the clock, which only a manifest that is new gets its time from (RFC 3339, UTC). */
 export interface Sealer {
@@ -44,7 +37,7 @@ function orphan(attested: AttestedEvent, object: string, found: string): BronzeE
         object,
         expected: attested.manifestSha256,
         found,
-        hint: 'a manifest also holds the source URI, the checks and the writer: run with the lake, settings and release that it was written with, or bring it back from a copy (docs/runbook.md, "A partition cannot be restored")',
+        hint: 'a manifest also holds the source URI, the checks and the writer: run with the lake, settings and release that it was written with, or bring it back from a copy; one of the old program only a copy brings back (docs/runbook.md, "A partition cannot be restored")',
       },
     },
   );
@@ -86,24 +79,28 @@ export async function sealPartition(
       details: { ...range, object },
     });
   }
-  const theirs = parseManifest(stored, { chain, table, range, object });
-  if (!sameManifest(ours, theirs)) {
-    const sealed = sealedFacts(theirs, stored, table);
+  const theirs = await storedPartition(place, range, stored, published.ledgers, signal);
+  const facts = theirs.sealed;
+  // One of the old program says nothing about ledgers; its file was proved when it was found published.
+  const isSame =
+    theirs.columns === 2
+      ? sameManifest(ours, theirs.manifest)
+      : published.found && sameData(facts.data, published.data);
+  if (!isSame) {
     throw new BronzeError(
       'MANIFEST_CONFLICT',
-      `another manifest stands under ${store.uri}${object}: stored ${sealed.data.checksum}, content_root ${sealed.ledgers.contentRoot}; ours ${published.data.checksum}, content_root ${published.ledgers.contentRoot}`,
+      `another manifest stands under ${store.uri}${object}: stored ${facts.data.checksum}, content_root ${facts.ledgers.contentRoot}; ours ${published.data.checksum}, content_root ${published.ledgers.contentRoot}`,
       {
         details: {
           ...range,
           object,
           expected: published.data.checksum,
-          found: sealed.data.checksum,
+          found: facts.data.checksum,
           hint: 'nothing was overwritten; see docs/runbook.md, "A partition conflicts"',
         },
       },
     );
   }
-  const facts = sealedFacts(theirs, stored, table);
   if (attested !== null && facts.manifestSha256 !== attested.manifestSha256) {
     throw orphan(attested, object, facts.manifestSha256);
   }

@@ -18,7 +18,8 @@ import { attestedEvent, eventBytes, parseEvent } from '../audit/event.ts';
 import { mapBounded } from '../bounded.ts';
 import { dataFileName, dataKey, eventKey, manifestKey, parsePartitionKey, tablePrefix } from '../paths.ts';
 import type { CheckpointStore } from '../ports.ts';
-import { parseManifest, sealedFacts } from './manifest.ts';
+import { parseAnyManifest } from './manifest.ts';
+import { storedPartition } from './stored-partition.ts';
 
 /** Manifests read at a time. */
 const PARALLEL = 16;
@@ -28,16 +29,19 @@ export interface SurveyPlace extends ChainPlace {
   readonly checkpoint: CheckpointStore | null;
   /** Told why a checkpoint is not used; it is only a hint. */
   readonly onProblem?: (problem: string) => void;
+  /** Told after each manifest: of an estate of the old program a little of every file is read, which takes a while. */
+  readonly onProgress?: () => void;
 }
 
-interface Listed {
+/** A partition as its folder shows it. */
+export interface Listed {
   readonly range: LedgerRange;
   dataBytes: number | null;
   hasManifest: boolean;
 }
 
 /** The partitions of a table as listed, by range; folders that hold neither of the two objects are none. */
-async function listPartitions(place: ChainPlace, signal?: AbortSignal): Promise<Listed[]> {
+export async function listPartitions(place: ChainPlace, signal?: AbortSignal): Promise<Listed[]> {
   const prefix = tablePrefix(place.chain, place.table);
   const byLabel = new Map<string, Listed>();
   for (const { key, size } of await place.store.list(prefix, signal)) {
@@ -83,13 +87,18 @@ function assertSizes(
 
 async function readManifest(
   place: ChainPlace,
-  range: LedgerRange,
+  { range, dataBytes }: Listed,
+  event: AttestedEvent | undefined,
   signal?: AbortSignal,
 ): Promise<SealedPartition | null> {
   const { store, chain, table } = place;
   const object = manifestKey(chain, table, range);
   const bytes = await store.get(object, signal);
-  return bytes === null ? null : sealedFacts(parseManifest(bytes, { chain, table, range, object }), bytes, table);
+  if (bytes === null) return null;
+  // A manifest of the old program whose file is lost tells nothing about ledgers.
+  const told = event !== undefined || dataBytes !== null;
+  if (!told && parseAnyManifest(bytes, { chain, table, range, object }).columns === 1) return null;
+  return (await storedPartition(place, range, bytes, event?.ledgers ?? null, signal)).sealed;
 }
 
 /** A manifest that was read must be the one that its event names. */
@@ -190,7 +199,8 @@ function contradiction(
 }
 
 /**
- * Everything durable about a chain. Costs one listing of the table, one of `_audit/` and one small read per event.
+ * Everything durable about a chain. Costs one listing of the table, one of `_audit/` and one small read per event; of
+ * partitions of the old program that are not attested, also the small columns of their files.
  * Throws PARTITION_DAMAGED, MANIFEST_INVALID, AUDIT_INVALID, AUDIT_FORK, AUDIT_HOLE, STORE_*.
  */
 export async function surveyChain(place: SurveyPlace, signal?: AbortSignal): Promise<EraFacts> {
@@ -206,9 +216,13 @@ export async function surveyChain(place: SurveyPlace, signal?: AbortSignal): Pro
     PARALLEL,
     async (partition): Promise<FoundPartition> => {
       const label = rangeLabel(partition.range);
+      const event = byLabel.get(label);
       const manifest =
-        partition.hasManifest && wants(label) ? await readManifest(place, partition.range, signal) : null;
-      if (manifest !== null) assertAttested(place, manifest, byLabel.get(label));
+        partition.hasManifest && wants(label) ? await readManifest(place, partition, event, signal) : null;
+      if (manifest !== null) {
+        place.onProgress?.();
+        assertAttested(place, manifest, event);
+      }
       return { ...partition, manifest };
     },
     signal,

@@ -1,42 +1,72 @@
 /**
- * Before anything is said of a sealed partition that recovery found: are its bytes those of its manifest?
+ * Before anything is said of a sealed partition that recovery found: are its bytes those of its manifest? Of one of the
+ * old program, whose manifest says nothing about ledgers, every row is proved.
  * It must never mend, only report.
  */
-import { BronzeError } from '../../machines/errors.ts';
+import { BronzeError, type Details } from '../../machines/errors.ts';
 import type { SealedPartition } from '../../machines/protocol.ts';
-import { dataKey } from '../paths.ts';
+import { dataKey, manifestKey } from '../paths.ts';
+import { parseAnyManifest, sameLedgers, sha256Hex } from './manifest.ts';
 import { type CommitPlace, condemnsContent, readPartition } from './place.ts';
 
+const HINT = 'bring it back from a copy (docs/runbook.md, "A partition is damaged"); nothing was changed';
+
+/** By which column definition the partition was written: its manifest, which has to be the one that was found, says so. */
+async function columnsOf(place: CommitPlace, sealed: SealedPartition, signal?: AbortSignal): Promise<1 | 2> {
+  const { chain, table, store } = place;
+  const { range } = sealed;
+  const object = manifestKey(chain, table, range);
+  const bytes = await store.get(object, signal);
+  const found = bytes === null ? 'nothing' : sha256Hex(bytes);
+  if (bytes === null || found !== sealed.manifestSha256) {
+    throw new BronzeError('PARTITION_DAMAGED', `the manifest ${object} changed while its partition was verified`, {
+      details: { ...range, object, check: 'manifest_sha256', expected: sealed.manifestSha256, found, hint: HINT },
+    });
+  }
+  return parseAnyManifest(bytes, { chain, table, range, object }).columns;
+}
+
 /**
- * Reads the data object of a sealed partition (bytes, not rows) and compares size and checksum with the manifest.
- * Throws PARTITION_DAMAGED, and what reading throws where it says nothing about the content (STORE_*, THREAD_CRASHED).
+ * Reads the data object of a sealed partition (bytes; all rows as well where the old program wrote it) and compares
+ * size, checksum and proved ledgers with the facts. Throws PARTITION_DAMAGED, MANIFEST_INVALID, and what reading throws
+ * where it says nothing about the content (STORE_*, THREAD_CRASHED).
  */
 export async function verifySealed(
   place: CommitPlace,
   sealed: SealedPartition,
   signal?: AbortSignal,
 ): Promise<SealedPartition> {
-  const object = dataKey(place.chain, place.table, sealed.range);
-  const expected = `${sealed.data.checksum}, ${sealed.data.byteSize} bytes`;
-  const damaged = (found: string, cause?: unknown): BronzeError =>
+  const { range, data, ledgers } = sealed;
+  const columns = await columnsOf(place, sealed, signal);
+  const object = dataKey(place.chain, place.table, range);
+  const expected = `${data.checksum}, ${data.byteSize} bytes`;
+  const damaged = (found: string, more: Details = {}, cause?: unknown): BronzeError =>
     new BronzeError('PARTITION_DAMAGED', `${object} is not what its manifest says: ${found} instead of ${expected}`, {
-      details: {
-        ...sealed.range,
-        object,
-        expected,
-        found,
-        hint: 'bring it back from a copy (docs/runbook.md, "A partition is damaged"); nothing was changed',
-      },
+      details: { ...range, object, expected, found, ...more, hint: HINT },
       cause,
     });
-  let found: string;
-  try {
-    const { data } = await readPartition(place, sealed.range, 'bytes', signal);
-    found = `${data.checksum}, ${data.byteSize} bytes`;
-  } catch (error) {
-    if (!condemnsContent(error)) throw error;
-    throw damaged(error.message, error);
-  }
+  const read = async () => {
+    try {
+      return await readPartition(place, range, columns === 1 ? 'rows' : 'bytes', signal, columns);
+    } catch (error) {
+      if (!condemnsContent(error)) throw error;
+      throw damaged(error.message, error.details, error);
+    }
+  };
+  const answer = await read();
+  const found = `${answer.data.checksum}, ${answer.data.byteSize} bytes`;
   if (found !== expected) throw damaged(found);
+  if (answer.rows !== null && !sameLedgers(answer.rows.ledgers, ledgers)) {
+    throw new BronzeError('PARTITION_DAMAGED', `the rows of ${object} are not those that were claimed of it`, {
+      details: {
+        ...range,
+        object,
+        check: 'content_root',
+        expected: ledgers.contentRoot,
+        found: answer.rows.ledgers.contentRoot,
+        hint: HINT,
+      },
+    });
+  }
   return sealed;
 }

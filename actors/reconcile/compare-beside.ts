@@ -4,7 +4,7 @@
  */
 import { rangeLabel, sameRange } from '../../machines/partitions.ts';
 import type { AttestedEvent, CheckpointFacts } from '../../machines/protocol.ts';
-import { HEADS_FILE } from '../audit/copies.ts';
+import { HEADS_FILE } from '../audit/heads.ts';
 import { auditPrefix, backupFile, eventKey } from '../paths.ts';
 import type { Difference } from './kinds.ts';
 import { isUnknown, neighbours, several, type View } from './view.ts';

@@ -7,7 +7,7 @@ import type { AttestedEvent, DataFile, LedgerRange } from '../../machines/protoc
 import { bronzeJsonKey, dataKey, manifestKey, partitionPrefix } from '../paths.ts';
 import type { PartitionFound } from './facts.ts';
 import type { Difference } from './kinds.ts';
-import { isUnknown, type View } from './view.ts';
+import { isForeign, isUnknown, type View } from './view.ts';
 
 const DAMAGED = 'docs/runbook.md, "A partition is damaged"';
 const TOUCHED = 'somebody or some disk changed it; no copier does: look for the cause, more may be damaged';
@@ -19,7 +19,7 @@ export function compareBronzeJson(view: View): Difference[] {
   const { state, problem } = bronzeJson;
   if (state === 'there' || (state === 'missing' && partitions.length + events.length === 0)) return [];
   if (state === 'missing') {
-    const isOld = partitions.some(({ manifest }) => manifest?.columns === 1) && events.length === 0;
+    const isOld = isForeign(view.facts);
     return [
       view.difference({
         kind: 'bronze_json.missing',
@@ -62,6 +62,22 @@ export function compareStrays(view: View): Difference[] {
   );
 }
 
+/** Written by the old program, which alone writes such files. */
+const isAdopted = ({ facts }: View, { start, end }: LedgerRange): boolean => {
+  const { adopted } = facts.bronzeJson;
+  return adopted !== null && start >= adopted.start && end <= adopted.end;
+};
+
+const ONLY_A_COPY = {
+  cure: 'put it back from a copy: the old program wrote it, and nothing else comes out as it was',
+  repairable: 'copy',
+} as const;
+
+const BUILT_AGAIN = {
+  cure: 'run: it is built again from the lake, and published only if it comes out as it was; or put it back from a copy',
+  repairable: 'run',
+} as const;
+
 /** What is wrong with the data object, given what it has to be. */
 function data(view: View, found: PartitionFound, expected: DataFile): Difference[] {
   const { range, dataBytes, read } = found;
@@ -75,8 +91,7 @@ function data(view: View, found: PartitionFound, expected: DataFile): Difference
         ...about,
         what: `${object} is not there`,
         cause: REMOVED,
-        cure: 'run: it is built again from the lake, and published only if it comes out as it was; or put it back from a copy',
-        repairable: 'run',
+        ...(isAdopted(view, range) ? ONLY_A_COPY : BUILT_AGAIN),
       }),
     ];
   }
@@ -122,8 +137,12 @@ function manifest(view: View, found: PartitionFound, event: AttestedEvent): Diff
         object,
         what: `${object} is not there, and event ${event.sequence} attests it`,
         cause: REMOVED,
-        cure: 'reconcile --repair: it is written again if it comes out as it was attested; or put it back from a copy',
-        repairable: found.dataBytes === null ? 'run' : 'reconcile',
+        ...(isAdopted(view, range)
+          ? ONLY_A_COPY
+          : {
+              cure: 'reconcile --repair: it is written again if it comes out as it was attested; or put it back from a copy',
+              repairable: found.dataBytes === null ? 'run' : 'reconcile',
+            }),
       }),
     ];
   }
@@ -282,8 +301,7 @@ export function comparePartitions(view: View): Difference[] {
         object: partitionPrefix(chain, table, range),
         what: `nothing of partition ${rangeLabel(range)} is there, and event ${sequence} attests it`,
         cause: REMOVED,
-        cure: 'run: it is built again from the lake, and published only if it comes out as it was; or put it back from a copy',
-        repairable: 'run',
+        ...(isAdopted(view, range) ? ONLY_A_COPY : BUILT_AGAIN),
       }),
     );
   }

@@ -8,15 +8,15 @@ import { compareEvents } from './compare-events.ts';
 import { compareBronzeJson, comparePartitions, compareStrays } from './compare-partitions.ts';
 import type { ChainFacts } from './facts.ts';
 import type { Difference } from './kinds.ts';
-import { viewOf } from './view.ts';
+import { isForeign, viewOf } from './view.ts';
 
 /** All differences of a chain; Bronze first, then what is beside it. */
 export function compare(facts: ChainFacts): Difference[] {
   const view = viewOf(facts);
+  const storage = [...compareBronzeJson(view), ...compareStrays(view), ...comparePartitions(view)];
+  if (isForeign(facts)) return storage;
   return [
-    ...compareBronzeJson(view),
-    ...compareStrays(view),
-    ...comparePartitions(view),
+    ...storage,
     ...compareEvents(view),
     ...compareCopies(view),
     ...compareCheckpoint(view),

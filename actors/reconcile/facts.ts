@@ -10,7 +10,7 @@ import type { Delivered, LineageRow } from '../ports.ts';
 export interface ManifestFound {
   readonly columns: 1 | 2;
   readonly data: DataFile;
-  /** Null in manifests of the old program. */
+  /** Manifests of the old program hold none: as their event has them, null where there is none. */
   readonly ledgers: LedgerEnds | null;
   /** Hex, of the bytes as stored. */
   readonly sha256: string;
@@ -97,6 +97,8 @@ export interface DeliveryFound {
 export interface BronzeJsonFound {
   readonly state: 'there' | 'missing' | 'invalid' | 'mismatch';
   readonly problem: string | null;
+  /** Ledgers of the partitions that were adopted from the old program; null where none were. */
+  readonly adopted: LedgerRange | null;
 }
 
 export interface ChainFacts {

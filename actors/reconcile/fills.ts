@@ -2,6 +2,7 @@
  * Which event belongs where none stands, or one that cannot be used: derived from the manifests, or taken from a copy
  * whose own hash is the one that the event after it names. It must never believe a copy for any other reason.
  */
+import { BronzeError } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { AttestedEvent } from '../../machines/protocol.ts';
 import { type ChainPlace, deriveEvent } from '../audit/chain.ts';
@@ -12,9 +13,19 @@ import type { Slot } from './slots.ts';
 
 type Looked = Pick<ChainFacts, 'partitions' | 'copies' | 'ledgerStart'>;
 
-/** Sealed partitions of this program's columns by their first ledger: what events can be derived from. */
+/** Sealed partitions by their first ledger: what events can be derived from, of the old program's not without the data. */
 const sealedByStart = (partitions: readonly PartitionFound[]): Map<number, PartitionFound> =>
-  new Map(partitions.filter(({ manifest }) => manifest?.columns === 2).map((found) => [found.range.start, found]));
+  new Map(
+    partitions
+      .filter(({ manifest, dataBytes }) => manifest && (manifest.columns === 2 || manifest.data.byteSize === dataBytes))
+      .map((found) => [found.range.start, found]),
+  );
+
+/** A file of the old program that cannot be read gives no event. */
+function unlessDamaged(error: unknown): null {
+  if (error instanceof BronzeError && error.code === 'PARTITION_DAMAGED') return null;
+  throw error;
+}
 
 /** Events for `count` places after `before`, as far as sealed partitions adjoin each other; `until` ends them. */
 async function derive(
@@ -30,7 +41,8 @@ async function derive(
     const next = sealed.get(before === null ? from.ledgerStart : before.range.end + 1);
     if (next === undefined) break;
     const head = { nextSequence: sequence, prevEventHash: before?.eventHash ?? null };
-    const event = await deriveEvent(place, next.range, head, signal);
+    const event = await deriveEvent(place, next.range, head, signal).catch(unlessDamaged);
+    if (event === null) break;
     before = attestedEvent(parseEvent(eventBytes(event), eventKey(place.chain, sequence)));
     events.push(before);
   }

@@ -6,11 +6,11 @@ import { BronzeError, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { AttestedEvent, LedgerRange } from '../../machines/protocol.ts';
 import { type ChainPlace, readEvent } from '../audit/chain.ts';
-import type { BackupFolder } from '../audit/copies.ts';
 import { buildEvent } from '../audit/event.ts';
+import type { BackupFolder } from '../audit/old-chain.ts';
 import { mapBounded } from '../bounded.ts';
 import type { ReadBackAnswer } from '../build/spec.ts';
-import { type BronzeFacts, compareBronze } from '../commit/bronze-json.ts';
+import { type BronzeFacts, compareBronze, readBronze } from '../commit/bronze-json.ts';
 import { manifestData, parseAnyManifest, sha256Hex, toEnds } from '../commit/manifest.ts';
 import { condemnsContent } from '../commit/place.ts';
 import { auditPrefix, dataFileName, manifestKey, parsePartitionKey, tablePrefix } from '../paths.ts';
@@ -29,6 +29,7 @@ import type {
 import { fillsOf, tailOf } from './fills.ts';
 import { lookAtCopies } from './look-copies.ts';
 import { slotsOf } from './slots.ts';
+import { isForeign } from './view.ts';
 
 /** Small objects read at a time. */
 const PARALLEL = 16;
@@ -123,13 +124,18 @@ async function lookAtManifest(
   if (bytes === null) return { manifest: null, problem: null };
   try {
     const { columns, manifest } = parseAnyManifest(bytes, { chain, table, range, object });
-    const facts = { columns, data: manifestData(manifest, table), sha256: sha256Hex(bytes) };
-    if (columns === 1) return { manifest: { ...facts, ledgers: null, source: null, derivesTo: null }, problem: null };
-    const ledgers = toEnds(manifest.ledgers);
-    const about = { chain, table, storagePrefix: store.prefix, manifest, manifestBytes: bytes };
-    const derived = event && buildEvent({ ...about, sequence: event.sequence, prevEventHash: event.prevEventHash });
-    const derivesTo = derived?.chain.event_hash ?? null;
-    return { manifest: { ...facts, ledgers, source: manifest.source, derivesTo }, problem: null };
+    const data = manifestData(manifest, table);
+    const sha256 = sha256Hex(bytes);
+    const ledgers = columns === 1 ? (event?.ledgers ?? null) : toEnds(manifest.ledgers);
+    let derivesTo: string | null = null;
+    if (event !== undefined && ledgers !== null) {
+      const sealed = { range, data, ledgers, manifestSha256: sha256, createdAt: manifest.created_at };
+      const about = { chain, table, storagePrefix: store.prefix, sealed, producer: manifest.producer };
+      const { sequence, prevEventHash } = event;
+      derivesTo = buildEvent({ ...about, sequence, prevEventHash }).chain.event_hash;
+    }
+    const source = columns === 1 ? null : manifest.source;
+    return { manifest: { columns, data, ledgers, sha256, source, derivesTo }, problem: null };
   } catch (error) {
     if (!(error instanceof BronzeError) || error.code !== 'MANIFEST_INVALID') throw error;
     return { manifest: null, problem: error.message };
@@ -168,16 +174,18 @@ async function readOne(read: () => Promise<ReadBackAnswer>): Promise<DataRead> {
 }
 
 async function lookAtBronzeJson(place: LookPlace, signal?: AbortSignal): Promise<BronzeJsonFound> {
+  const nothing = { problem: null, adopted: null };
   try {
     const differences = await compareBronze(place, place.terms, signal);
-    if (differences === null) return { state: 'missing', problem: null };
-    return differences.length === 0
-      ? { state: 'there', problem: null }
-      : { state: 'mismatch', problem: differences.join('; ') };
+    if (differences === null) return { state: 'missing', ...nothing };
+    if (differences.length > 0) return { state: 'mismatch', ...nothing, problem: differences.join('; ') };
+    const record = (await readBronze(place.store, place.chain, signal))?.adopted;
+    const adopted = record ? { start: record.ledger_start, end: record.ledger_end } : null;
+    return { state: 'there', ...nothing, adopted };
   } catch (error) {
     const { code, message } = toFailure(error);
     if (code !== 'BRONZE_INVALID') throw error;
-    return { state: 'invalid', problem: message };
+    return { state: 'invalid', ...nothing, problem: message };
   }
 }
 
@@ -244,7 +252,7 @@ export async function lookAtChain(place: LookPlace, reading: DataReading, signal
     storePrefix: place.store.prefix,
     strays: [...strays, ...amongEvents],
     fills,
-    tail: place.attests ? await tailOf(place, looked, slots, signal) : [],
+    tail: place.attests && !isForeign(looked) ? await tailOf(place, looked, slots, signal) : [],
     checkpoint,
     catalog,
     delivery,

@@ -8,8 +8,10 @@ import { BronzeError, type Failure, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { AttestedEvent, ChecksDone, LedgerRange } from '../../machines/protocol.ts';
 import { attestPartition, readEvent } from '../audit/chain.ts';
-import { type BackupFolder, LIMIT, restoreCopies, writeCopies } from '../audit/copies.ts';
+import { LIMIT, restoreCopies, writeCopies } from '../audit/copies.ts';
 import { attestedEvent, parseEvent } from '../audit/event.ts';
+import type { BackupFolder } from '../audit/old-chain.ts';
+import { findAdoption } from '../commit/adoption.ts';
 import { restoreBronze } from '../commit/bronze-json.ts';
 import { sameData, sameLedgers } from '../commit/manifest.ts';
 import { checkNeighbours, type Neighbour } from '../commit/neighbours.ts';
@@ -31,6 +33,8 @@ import { type View, viewOf } from './view.ts';
 
 export interface RepairPlace extends LookPlace, CommitPlace {
   readonly neighbours: readonly Neighbour[];
+  /** Where the old program's events are, if it wrote any. */
+  readonly oldEvents: BackupFolder;
   /** URI of the configured lake: what a manifest that is written again says of its source. */
   readonly source: string;
 }
@@ -114,7 +118,8 @@ class Repairs {
       })),
       events: events.flatMap(({ event }) => (event === null ? [] : [event])),
     };
-    await restoreBronze(this.#place, this.#place.terms, found, this.#signal);
+    const adoption = await findAdoption(this.#place, this.#place.oldEvents, this.#signal);
+    await restoreBronze(this.#place, this.#place.terms, found, adoption, this.#signal);
   }
 
   /**
@@ -215,7 +220,9 @@ class Repairs {
         details: { ...range, object: eventKey(place.chain, sequence) },
       });
     }
-    const { data, rows } = await readPartition(place, range, 'rows', this.#signal);
+    const label = rangeLabel(range);
+    const columns = this.#facts.partitions.find((found) => rangeLabel(found.range) === label)?.manifest?.columns ?? 2;
+    const { data, rows } = await readPartition(place, range, 'rows', this.#signal, columns);
     if (!sameData(data, event.data) || rows === null || !sameLedgers(rows.ledgers, event.ledgers)) {
       const object = dataKey(place.chain, place.table, range);
       throw new BronzeError('PARTITION_DAMAGED', `${object} is not what its manifest says`, {

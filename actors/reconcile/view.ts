@@ -33,6 +33,14 @@ export interface View {
   readonly difference: (of: Omit<Difference, 'chain'>) => Difference;
 }
 
+/** An estate of the old program that no run has taken over yet: its copies, rows and checkpoint are that program's. */
+export const isForeign = ({
+  bronzeJson,
+  events,
+  partitions,
+}: Pick<ChainFacts, 'bronzeJson' | 'events' | 'partitions'>) =>
+  bronzeJson.state === 'missing' && events.length === 0 && partitions.some(({ manifest }) => manifest?.columns === 1);
+
 /** Whether somebody beside the chain has seen this event. */
 function wasSeen(facts: ChainFacts, event: AttestedEvent, copy: CopyFound | undefined): boolean {
   const { copies, checkpoint, delivery, catalog } = facts;

@@ -3,13 +3,13 @@
  * its own, that no listing shows. It must never write anywhere but there, never over anything, never keep a reference to
  * what it was given, and never hold the file as a whole.
  */
-import * as z from 'zod';
 import { BronzeError } from '../../machines/errors.ts';
 import { killPoint } from '../kill-points.ts';
 import type { StagingSpec, StagingTarget, StagingWriter } from '../ports.ts';
 import { Crc32c } from '../remote/crc32c.ts';
 import { GcsBucket } from '../remote/gcs-bucket.ts';
 import { isMissingObject } from '../remote/gcs-client.ts';
+import type { GcsHandle } from './gcs-handle.ts';
 import { GcsUpload } from './gcs-uploads.ts';
 import { randomLabel, stagingName } from './staging-names.ts';
 
@@ -19,25 +19,6 @@ const CHUNK_BYTES = 8 * 1024 * 1024;
 const IN_FLIGHT = 1;
 
 type GcsStaging = Extract<StagingSpec, { backend: 'gcs' }>;
-
-const handleSchema = z.strictObject({
-  /** Full key in the bucket. */
-  key: z.string(),
-  generation: z.string(),
-  size: z.number(),
-  crc32c: z.string(),
-});
-
-/** What a handle says, as JSON: all that is needed to publish the object, by any process. */
-export type GcsHandle = z.infer<typeof handleSchema>;
-
-export function parseGcsHandle(handle: string): GcsHandle {
-  try {
-    return handleSchema.parse(JSON.parse(handle));
-  } catch (cause) {
-    throw new BronzeError('INTERNAL', 'not a handle of a store on Google Cloud Storage', { cause });
-  }
-}
 
 /** Removes exactly this generation of an object; false where it is not there. */
 export function removeGeneration(

@@ -14,7 +14,8 @@ import { remoteError } from '../remote/faults.ts';
 import { GcsBucket, type GcsFacts, OBJECT_FIELDS } from '../remote/gcs-bucket.ts';
 import { isMissingObject, isUnmet, jsonOf } from '../remote/gcs-client.ts';
 import { BucketStore } from './bucket-store.ts';
-import { type GcsHandle, parseGcsHandle, removeGeneration } from './gcs-staging.ts';
+import { type GcsHandle, parseGcsHandle } from './gcs-handle.ts';
+import { removeGeneration } from './gcs-staging.ts';
 import { insertWhole } from './gcs-uploads.ts';
 import { randomLabel, STAGING_FOLDER, stagingName, stagingOwner } from './staging-names.ts';
 

@@ -4,7 +4,6 @@
  * the upload is begun. It must never be rewritten; only who swept what it names removes it.
  */
 import { createHash } from 'node:crypto';
-import { constants } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { readSmall, unlinkIfThere } from '../durable.ts';
@@ -13,7 +12,6 @@ import { parseJson } from '../json.ts';
 
 /** Bytes: a few hundred thousand partitions of one run. A longer one counts as lost; then the age of uploads decides. */
 const LIMIT = 128 * 1024 * 1024;
-const APPEND = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND;
 
 const lineSchema = z.union([
   /** An upload to `key` is about to begin. */
@@ -26,7 +24,7 @@ const lineSchema = z.union([
   z.strictObject({ ended: z.string() }),
 ]);
 
-type JournalLine = z.infer<typeof lineSchema>;
+export type JournalLine = z.infer<typeof lineSchema>;
 
 /** What a journal says was left. */
 export interface LeftUploads {
@@ -67,23 +65,6 @@ export async function journalOwners(
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return [];
     throw fileError('state', 'look for journals of uploads in', stateDir, error);
-  }
-}
-
-/** Appends a line. `durable`: fsync before it returns; that an upload has ended need not be. Throws STATE_IO. */
-export async function appendLine(files: FileOps, path: string, line: JournalLine, durable: boolean): Promise<void> {
-  try {
-    const fd = await files.open(path, APPEND);
-    try {
-      const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
-      let done = 0;
-      while (done < bytes.length) done += await files.write(fd, bytes, done, bytes.length - done);
-      if (durable) await files.fsync(fd);
-    } finally {
-      await files.close(fd);
-    }
-  } catch (error) {
-    throw fileError('state', 'write the journal of uploads', path, error);
   }
 }
 

@@ -10,7 +10,7 @@ import { killPoint } from '../kill-points.ts';
 import type { StagingSpec, StagingTarget, StagingWriter } from '../ports.ts';
 import { persistently } from '../remote/retry.ts';
 import { S3Bucket } from '../remote/s3-bucket.ts';
-import { appendLine } from './s3-journal.ts';
+import { appendLine } from './s3-journal-append.ts';
 import { S3Uploads, type UploadedPart } from './s3-uploads.ts';
 
 /**

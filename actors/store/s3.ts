@@ -20,14 +20,8 @@ import { remoteError } from '../remote/faults.ts';
 import { S3Bucket } from '../remote/s3-bucket.ts';
 import { s3Sdk, statusOf } from '../remote/s3-client.ts';
 import { BucketStore } from './bucket-store.ts';
-import {
-  appendLine,
-  journalOwners,
-  journalPath,
-  type LeftUploads,
-  readJournalOf,
-  removeJournal,
-} from './s3-journal.ts';
+import { journalOwners, journalPath, type LeftUploads, readJournalOf, removeJournal } from './s3-journal.ts';
+import { appendLine } from './s3-journal-append.ts';
 import { parseHandle } from './s3-staging.ts';
 import { bareEtag, type Completed, isUnsupported, S3Uploads } from './s3-uploads.ts';
 import { randomLabel, STAGING_FOLDER } from './staging-names.ts';

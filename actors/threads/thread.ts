@@ -1,21 +1,19 @@
 /**
  * Entry of a worker thread: takes one task at a time, answers with plain data. Memory and native contexts stay from
  * task to task. It must never decide to retry, never answer twice, and never let an error pass without an answer: what
- * is thrown outside a task ends the thread, which the pool sees.
+ * is thrown outside a task ends the thread, which the pool sees. What a task needs is loaded with the first of its kind:
+ * hardly any thread does both.
  */
 import { inspect } from 'node:util';
 import { parentPort } from 'node:worker_threads';
 import { BronzeError, toFailure } from '../../machines/errors.ts';
-import { BuildMemory, buildPartition } from '../build/build-partition.ts';
+import type { BuildMemory } from '../build/build-partition.ts';
 import type { Progress } from '../build/spec.ts';
-import { openSource } from '../source/index.ts';
-import { openStagingWriter } from '../store/index.ts';
-import { readBack } from '../verify/read-back.ts';
 import type { CancelFlag, FromThread, ThreadAnswer, ThreadTask, ToThread } from './messages.ts';
 
 if (parentPort === null) throw new BronzeError('INTERNAL', 'thread.js is the entry of a worker thread, not a program');
 const port = parentPort;
-const memory = new BuildMemory();
+let memory: BuildMemory | null = null;
 let running: { readonly id: number; readonly controller: AbortController } | null = null;
 
 const send = (message: FromThread): void => port.postMessage(message);
@@ -30,10 +28,17 @@ async function perform(
   const wanted = new Int32Array(flag);
   const cancelled = (): boolean => Atomics.load(wanted, 0) !== 0;
   if (task.kind === 'build') {
+    const [build, { openSource }, { openStagingWriter }] = await Promise.all([
+      import('../build/build-partition.ts'),
+      import('../source/index.ts'),
+      import('../store/staging-writer.ts'),
+    ]);
+    memory ??= new build.BuildMemory();
     const source = openSource(task.source);
     const writer = openStagingWriter(task.staging, { name: task.attempt, key: task.key });
-    return buildPartition(task, { source, writer, signal, onProgress, cancelled, memory });
+    return build.buildPartition(task, { source, writer, signal, onProgress, cancelled, memory });
   }
+  const { readBack } = await import('../verify/read-back.ts');
   return readBack(task, signal, (progress) => {
     if (cancelled()) controller.abort();
     onProgress(progress);

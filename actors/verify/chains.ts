@@ -24,7 +24,8 @@ const DEPTH = 6;
 /** Folders of a chain, which no era can be named like. */
 const RESERVED = new Set(['_staging', '_audit']);
 
-async function entriesOf(folder: string): Promise<{ name: string; isFolder: boolean }[]> {
+/** What is in a folder; links count as what they lead to. Throws STORE_*. */
+export async function entriesOf(folder: string): Promise<{ name: string; isFolder: boolean }[]> {
   try {
     const entries = await readdir(folder, { withFileTypes: true });
     return await Promise.all(

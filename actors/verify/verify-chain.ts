@@ -56,8 +56,8 @@ export interface VerifyOptions {
 
 export interface ChainReport {
   readonly chain: string;
-  /** Column definition: 2 is this program's, 1 the old one's. */
-  readonly columns: 1 | 2;
+  /** Column definitions of the partitions that were looked at, in order: 2 is this program's, 1 the old one's. */
+  readonly columns: readonly (1 | 2)[];
   readonly partitions: number;
   readonly ledgers: number;
   readonly first: number | null;
@@ -88,7 +88,8 @@ interface Listed {
 }
 
 interface Known extends Listed {
-  readonly columns: 1 | 2;
+  /** Null where no manifest says it. */
+  readonly columns: 1 | 2 | null;
   readonly ledgers: LedgerEnds | null;
 }
 
@@ -99,7 +100,6 @@ class ChainVerification {
   readonly #options: VerifyOptions;
   readonly #findings: Finding[] = [];
   #table = '';
-  #columns: 1 | 2 = 2;
   #bytesRead = 0;
   #read = 0;
 
@@ -116,7 +116,6 @@ class ChainVerification {
       throw new BronzeError('BRONZE_INVALID', `column definition ${fixed.columns} is unknown to this release`);
     }
     this.#table = fixed?.table ?? OLD_TABLE;
-    this.#columns = fixed ? 2 : 1;
     const all = await this.#list();
     this.#beginning(fixed?.ledgerStart ?? null, all[0]?.range ?? null);
     const events = await this.#events();
@@ -154,7 +153,7 @@ class ChainVerification {
     const lastKnown = known.find((entry) => last && sameRange(entry.range, last))?.ledgers;
     return {
       chain: chainKey(this.#chain),
-      columns: this.#columns,
+      columns: ([1, 2] as const).filter((definition) => known.some(({ columns }) => columns === definition)),
       partitions: all.length,
       ledgers: all.reduce((sum, { range }) => sum + range.end - range.start + 1, 0),
       first: first?.start ?? null,
@@ -259,7 +258,7 @@ class ChainVerification {
 
   async #partition(listed: Listed, events: ReadonlyMap<string, ChainEvent>, read: boolean): Promise<Known> {
     const { range } = listed;
-    const unknown: Known = { ...listed, columns: this.#columns, ledgers: null };
+    const unknown: Known = { ...listed, columns: null, ledgers: null };
     const key = `${tablePrefix(this.#chain, this.#table)}range=${rangeLabel(range)}/${dataFileName(range)}`;
     const event = events.get(rangeLabel(range));
     try {
@@ -279,7 +278,8 @@ class ChainVerification {
       const place = { chain: this.#chain, table: this.#table, range, object };
       const { columns, manifest } = parseAnyManifest(bytes, place);
       const data = manifestData(manifest, this.#table);
-      const ledgers = columns === 2 ? toEnds((manifest as Manifest).ledgers) : null;
+      // Manifests of the old program say nothing about ledgers; since it was adopted, its events do.
+      const ledgers = columns === 2 ? toEnds((manifest as Manifest).ledgers) : (event?.ledgers ?? null);
       this.#compareEvent(range, event, events.size > 0, {
         sha256: sha256Hex(bytes),
         object,
@@ -316,15 +316,19 @@ class ChainVerification {
         });
       }
       if (answer.rows && ledgers && !sameLedgers(answer.rows.ledgers, ledgers)) {
-        throw new BronzeError('PARTITION_DAMAGED', `the rows of ${key} are not those that its manifest names`, {
-          details: {
-            ...range,
-            object: key,
-            check: 'content_root',
-            expected: ledgers.contentRoot,
-            found: answer.rows.ledgers.contentRoot,
+        throw new BronzeError(
+          'PARTITION_DAMAGED',
+          `the rows of ${key} are not those that its ${columns === 2 ? 'manifest' : 'event'} names`,
+          {
+            details: {
+              ...range,
+              object: key,
+              check: 'content_root',
+              expected: ledgers.contentRoot,
+              found: answer.rows.ledgers.contentRoot,
+            },
           },
-        });
+        );
       }
       return { ...listed, columns, ledgers: answer.rows?.ledgers ?? ledgers };
     } catch (error) {

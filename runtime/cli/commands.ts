@@ -23,7 +23,7 @@ const json: OptionFacts = { flag: '--json', help: 'Print JSON on standard output
 const eras: OptionFacts = { flag: '--eras <names>', help: 'Only these eras, separated by commas' };
 
 /** Commands and options that are promised and not in this release: refused as such, not as unknown. */
-export const LATER: readonly string[] = ['bigquery', '--inspect', '--inspect-log'];
+export const LATER: readonly string[] = ['--inspect', '--inspect-log'];
 
 export const GLOBAL_OPTIONS: readonly OptionFacts[] = [
   { flag: '--config <file>', help: 'Configuration file (YAML); CONFIG_FILE names it as well' },
@@ -117,11 +117,26 @@ export const COMMANDS: readonly CommandFacts[] = [
     load: () => import('./machines.ts'),
   },
   {
-    usage: 'pas <action> [dir]',
-    help: 'pas verify [dir]: check an audit chain from files',
-    options: [json],
-    examples: ['bronze-copier pas verify ./pas-backup'],
+    usage: 'pas <action> [path]',
+    help: 'pas verify [path]: check audit chains from files or an export; pas deliver: deliver what is undelivered',
+    options: [eras, json],
+    examples: [
+      'bronze-copier pas verify ./pas-backup',
+      'bronze-copier pas verify export.jsonl',
+      'bronze-copier pas deliver --config x.yaml --eras pre_p23',
+    ],
     load: () => import('./pas.ts'),
+  },
+  {
+    usage: 'bigquery <action>',
+    help: 'bigquery ddl: print the statement for an external table of BigQuery over Bronze in GCS, one per era',
+    options: [
+      eras,
+      { flag: '--dataset <name>', help: 'Data set of BigQuery, [project.]dataset [catalog.bigquery]' },
+      { flag: '--load-table', help: 'Also the table that catalog.bigquery.load fills' },
+    ],
+    examples: ['bronze-copier bigquery ddl --config x.yaml --eras pre_p23 --dataset my-project.stellar'],
+    load: () => import('./bigquery.ts'),
   },
   {
     usage: 'unlock',

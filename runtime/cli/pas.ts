@@ -1,62 +1,110 @@
-/** `pas verify [dir]`: checks audit chains from files alone: `_audit/` of Bronze, or a folder of copies. */
-import { readdir, readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { type ChainEvent, parseEvent } from '../../actors/audit/event.ts';
-import { verifyChain } from '../../actors/audit/verify-chain.ts';
+/**
+ * `pas verify [path]`: checks audit chains from their events alone: `_audit/` of Bronze, copies, an export of an
+ * endpoint. `pas deliver` is in a file of its own.
+ */
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  type EventSource,
+  gatherBelow,
+  gatherChain,
+  gatherExport,
+  gatherFolder,
+  kindOf,
+} from '../../actors/audit/gather.ts';
+import { type ChainFinding, groupKey, verifySource } from '../../actors/audit/verify-source.ts';
 import { chainKey } from '../../actors/paths.ts';
-import { BronzeError, type Failure, toFailure } from '../../machines/errors.ts';
-import { configOf } from '../context.ts';
+import { BronzeError, type Failure } from '../../machines/errors.ts';
+import { chainOf, openContext } from '../context.ts';
 import { errorText } from '../print-error.ts';
-import { type Answer, switchOption } from './answer.ts';
+import { type Answer, switchOption, usage } from './answer.ts';
+import { deliver } from './pas-deliver.ts';
 
-/** Events of all chains in a folder of copies; files that are no events are findings, the heads file is none. */
-export async function readEventFiles(dir: string): Promise<{ events: ChainEvent[]; failures: Failure[] }> {
-  let names: string[];
-  try {
-    names = (await readdir(dir)).filter((name) => name.endsWith('.json') && name !== 'pas-chain-heads.json').sort();
-  } catch {
-    throw new BronzeError('USAGE', `there is no folder ${dir} with events`);
-  }
-  const events: ChainEvent[] = [];
-  const failures: Failure[] = [];
-  for (const name of names) {
-    try {
-      events.push(parseEvent(await readFile(join(dir, name)), join(dir, name)));
-    } catch (error) {
-      failures.push(toFailure(error));
-    }
-  }
-  return { events, failures };
+interface Verified {
+  readonly places: readonly string[];
+  readonly findings: readonly ChainFinding[];
+  readonly failures: readonly Failure[];
 }
 
-export async function execute(answer: Answer): Promise<number> {
-  const [action, given] = answer.args;
-  if (action !== 'verify') {
-    throw new BronzeError(action === 'deliver' ? 'NOT_BUILT' : 'USAGE', `pas ${action} is not in this release`, {
-      details: { expected: 'pas verify [dir]' },
-    });
+/** A folder of events, one above several, or an export. */
+async function verifyPath(given: string): Promise<Verified> {
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(given)?.[1]?.toLowerCase();
+  if (scheme !== undefined && scheme !== 'file') {
+    throw usage(`pas verify reads files, not ${scheme}://`, 'without a path it reads the Bronze that --config names');
   }
-  const dir = resolve(given ?? configOf(answer).pas.backup_dir);
-  const { events, failures } = await readEventFiles(dir);
-  if (events.length === 0 && failures.length === 0) throw new BronzeError('USAGE', `there are no events in ${dir}`);
-  const byChain = new Map<string, ChainEvent[]>();
-  for (const event of events) {
-    const key = chainKey(event.chain);
-    byChain.set(key, [...(byChain.get(key) ?? []), event]);
-  }
-  const chains = [...byChain].map(([chain, its]) => ({ chain, ...verifyChain(its) }));
-  const ok = failures.length === 0 && chains.every((verdict) => verdict.ok);
-  if (switchOption(answer, 'json')) {
-    process.stdout.write(`${JSON.stringify({ ok, chains, failures }, null, 2)}\n`);
-  } else {
-    for (const verdict of chains) {
-      process.stdout.write(
-        verdict.ok
-          ? `${verdict.chain}: ${verdict.events} events, unbroken, head ${verdict.head}\n`
-          : `${verdict.chain}: breaks at ${verdict.object} (ledgers ${verdict.start} to ${verdict.end}): ${verdict.reason}\n`,
-      );
+  const path = resolve(scheme === 'file' ? fileURLToPath(given) : given);
+  const kind = await kindOf(path);
+  if (kind === null) throw new BronzeError('USAGE', `there is no folder and no file ${path} with events`);
+  const sources = kind === 'file' ? [await gatherExport(path)] : await gatherBelow(path);
+  return together(
+    sources,
+    sources.map((source) => verifySource(source)),
+  );
+}
+
+/** The chains in the configured Bronze, and the copies beside it, which may hold nothing that Bronze does not have. */
+async function verifyConfigured(answer: Answer): Promise<Verified> {
+  const { config, eras, store } = openContext(answer);
+  const folder = resolve(config.pas.backup_dir);
+  // Copies first: a copier at work writes them after the event.
+  const copies = (await kindOf(folder)) === 'folder' ? await gatherFolder(folder) : null;
+  const sources: EventSource[] = [];
+  const known = new Map<string, Set<string>>();
+  for (const era of eras) {
+    const chain = chainOf(era);
+    const source = await gatherChain(store, chain);
+    sources.push(source);
+    known.set(groupKey({ chain: chainKey(chain), version: '1.2' }), new Set());
+    for (const { version, eventHash } of source.events) {
+      const key = groupKey({ chain: chainKey(chain), version });
+      known.set(key, (known.get(key) ?? new Set()).add(eventHash));
     }
+  }
+  const verdicts = sources.map((source) => verifySource(source));
+  if (copies === null) return together(sources, verdicts);
+  return together([...sources, copies], [...verdicts, verifySource(copies, known)]);
+}
+
+const together = (
+  sources: readonly EventSource[],
+  verdicts: readonly { findings: readonly ChainFinding[]; failures: readonly Failure[] }[],
+): Verified => ({
+  places: sources.map(({ place }) => place),
+  findings: verdicts.flatMap(({ findings }) => findings),
+  failures: verdicts.flatMap(({ failures }) => failures),
+});
+
+function line(finding: ChainFinding): string {
+  const name = finding.version === '1.1' ? `${finding.chain} (events 1.1, of the old program)` : finding.chain;
+  const twice = finding.duplicates > 0 ? `; ${finding.duplicates} came more than once` : '';
+  const heads = finding.heads === 'behind' ? '; pas-chain-heads.json is behind, the next run writes it again' : '';
+  if (finding.ok) {
+    return `${name}: ${finding.events} events, unbroken, head ${finding.head}${twice}${heads}; in ${finding.place}\n`;
+  }
+  return `${name}: breaks at ${finding.object} (ledgers ${finding.start} to ${finding.end}): ${finding.reason}\n`;
+}
+
+async function verify(answer: Answer): Promise<number> {
+  const [, given] = answer.args;
+  const { places, findings, failures } = given === undefined ? await verifyConfigured(answer) : await verifyPath(given);
+  if (findings.length === 0 && failures.length === 0) {
+    throw new BronzeError('USAGE', `there are no events in ${places.join(' or ')}`);
+  }
+  const ok = failures.length === 0 && findings.every((finding) => finding.ok);
+  if (switchOption(answer, 'json')) {
+    process.stdout.write(`${JSON.stringify({ ok, chains: findings, failures }, null, 2)}\n`);
+  } else {
+    process.stdout.write(findings.map(line).join(''));
     process.stderr.write(failures.map(errorText).join(''));
   }
   return ok ? 0 : 3;
+}
+
+export async function execute(answer: Answer): Promise<number> {
+  const [action, path] = answer.args;
+  if (action === 'verify') return verify(answer);
+  if (action !== 'deliver') throw usage(`there is no pas ${action}`, 'pas verify [path] or pas deliver');
+  if (path !== undefined)
+    throw usage(`pas deliver takes no path: ${path}`, 'it delivers the eras of the configuration');
+  return deliver(answer);
 }

@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { buildPartition } from '../../actors/build/build-partition.ts';
 import type { BuildAnswer } from '../../actors/build/spec.ts';
+import type { AdoptedRecord } from '../../actors/commit/adoption.ts';
 import { chainKey } from '../../actors/paths.ts';
 import type { LakeLayout } from '../../actors/ports.ts';
 import { fileCount } from '../../actors/source/keys.ts';
@@ -13,7 +14,7 @@ import { type Failure, toFailure } from '../../machines/errors.ts';
 import { countPartitions, lastLedger, MAX_LEDGER } from '../../machines/partitions.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { type Context, openContext } from '../context.ts';
-import { type EraLook, lookAt } from '../look.ts';
+import { adoptionLines, type EraLook, lookAt, partitionsToMend } from '../look.ts';
 import { type Answer, ledgerOption, switchOption } from './answer.ts';
 
 /** Places in the range from which ledgers are sampled, and how many at each. */
@@ -42,6 +43,8 @@ interface EraPlan {
   readonly partitions_there: number;
   readonly partitions_to_copy: number | null;
   readonly partitions_to_mend: number;
+  /** Partitions of the old program that the next run takes over; null where there is nothing to adopt. */
+  readonly to_adopt: (AdoptedRecord & { readonly warnings: readonly string[] }) | null;
   readonly ledgers: number | null;
   readonly source_objects: number | null;
   /** GETs to the source, one an object; a local disk has none to pay for. */
@@ -130,7 +133,7 @@ async function estimate(
 const config = (context: Context) => context.config.perf;
 
 async function planEra(context: Context, look: EraLook, stopAfter: number | null, once: boolean): Promise<EraPlan> {
-  const { era, chain, grid, recovered, facts } = look;
+  const { era, chain, grid, recovered, facts, adoption } = look;
   const blank: EraPlan = {
     era_id: era.era_id,
     chain: chainKey(chain),
@@ -139,6 +142,7 @@ async function planEra(context: Context, look: EraLook, stopAfter: number | null
     partitions_there: facts?.partitions.filter((found) => found.hasManifest).length ?? 0,
     partitions_to_copy: null,
     partitions_to_mend: 0,
+    to_adopt: adoption && { ...adoption.record, warnings: adoption.warnings },
     ledgers: null,
     source_objects: null,
     requests: null,
@@ -148,7 +152,7 @@ async function planEra(context: Context, look: EraLook, stopAfter: number | null
   };
   if (!recovered) return blank;
   const from = recovered.frontier;
-  const mend = recovered.agenda.filter((item) => item.kind !== 'attested').length;
+  const mend = partitionsToMend(look);
   let last = lastLedger(grid, stopAfter);
   if (from > last) {
     return { ...blank, partitions_to_copy: 0, partitions_to_mend: mend, ledgers: 0, source_objects: 0, requests: 0 };
@@ -191,8 +195,9 @@ async function planEra(context: Context, look: EraLook, stopAfter: number | null
 const gb = (bytes: number): string =>
   bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
 
-function text(plan: EraPlan): string {
+function text(plan: EraPlan, look: EraLook): string {
   const lines = [`${plan.era_id} (${plan.chain})`, `  there already: ${plan.partitions_there} partitions`];
+  lines.push(...adoptionLines(look));
   if (plan.partitions_to_mend > 0) lines.push(`  to mend first: ${plan.partitions_to_mend} partitions`);
   if (plan.partitions_to_copy === 0) lines.push('  to copy: nothing');
   else if (plan.partitions_to_copy !== null) {
@@ -217,8 +222,12 @@ export async function execute(answer: Answer): Promise<number> {
   const stopAfter = ledgerOption(answer, 'to');
   const once = switchOption(answer, 'once');
   const eras: EraPlan[] = [];
+  const texts: string[] = [];
   for (const era of context.eras) {
-    eras.push(await planEra(context, await lookAt(context, era), stopAfter, once));
+    const look = await lookAt(context, era);
+    const plan = await planEra(context, look, stopAfter, once);
+    eras.push(plan);
+    texts.push(text(plan, look));
   }
   const threads = config(context).threads || availableParallelism();
   const buckets = [context.sourceSpec.mode, context.storeSpec.backend].filter((where) => where !== 'local').length;
@@ -230,7 +239,7 @@ export async function execute(answer: Answer): Promise<number> {
     const whole = { eras, memory_bytes_at_most: memory, free_bytes: free, store_enforces: conditions };
     process.stdout.write(`${JSON.stringify(whole, null, 2)}\n`);
   } else {
-    const lines = eras.map(text);
+    const lines = [...texts];
     lines.push(`memory: at most about ${gb(memory)} with ${threads} threads`);
     lines.push(
       `free in ${context.store.uri}: ${free === null ? 'no limit known' : gb(free)}${free !== null && needed > free ? ': NOT ENOUGH' : ''}`,

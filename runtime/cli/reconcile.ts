@@ -40,9 +40,9 @@ export interface Results {
 
 function placeOf(setup: EraSetup, signal: AbortSignal): RepairPlace {
   const { store, storeSpec, chain, table, terms, attests, backup, neighbours, checks, pool } = setup;
-  const { catalog, delivery, checkpoint } = setup;
+  const { catalog, delivery, checkpoint, oldEvents } = setup;
   return {
-    ...{ store, chain, table, terms, attests, backup, neighbours, checks, delivery },
+    ...{ store, chain, table, terms, attests, backup, neighbours, checks, delivery, oldEvents },
     source: setup.source.uri,
     checkpoint: checkpoint && { store: checkpoint, file: join(setup.stateDir, checkpointFile(chain)) },
     catalog: catalog && { catalog: catalog.catalog, dataset: { domain: catalog.domain, dataset: table, chain } },

@@ -7,7 +7,7 @@ import { toFailure } from '../../machines/errors.ts';
 import { eraEnd, MAX_LEDGER } from '../../machines/partitions.ts';
 import type { EraFacts, LedgerRange } from '../../machines/protocol.ts';
 import { type Context, openContext, openDelivery } from '../context.ts';
-import { type EraLook, lookAt } from '../look.ts';
+import { adoptionLines, type EraLook, lookAt, partitionsToMend } from '../look.ts';
 import { type Answer, switchOption } from './answer.ts';
 
 interface EraStatus {
@@ -33,6 +33,8 @@ interface EraStatus {
   /** Null: no catalog is configured, or it cannot be asked now. */
   readonly pending_catalog_rows: number | null;
   readonly to_mend: number;
+  /** Partitions of the old program that the next run adopts. */
+  readonly to_adopt: number;
   readonly lock: { readonly holder: string; readonly liveness: string } | null;
   readonly error: Record<string, unknown> | null;
 }
@@ -106,7 +108,8 @@ async function statusOf(context: Context, look: EraLook, head: number | null): P
     not_attested: context.config.pas.enabled ? sealed.filter(({ range }) => !attested.has(range.start)).length : 0,
     undelivered_events: facts && (await undelivered(context, look)),
     pending_catalog_rows: await pendingRows(context, look, facts),
-    to_mend: recovered?.agenda.filter((item) => item.kind !== 'attested').length ?? 0,
+    to_mend: partitionsToMend(look),
+    to_adopt: look.adoption?.ranges.length ?? 0,
     lock: lock ? { holder: lock.description, liveness: lock.liveness } : null,
     error: failure ? { ...failure } : null,
   };
@@ -123,7 +126,7 @@ async function headOf(context: Context, from: number): Promise<number | null> {
   }
 }
 
-function text(status: EraStatus): string {
+function text(status: EraStatus, look: EraLook): string {
   const lines = [`${status.era_id} (${status.chain})`];
   const wanted = `${status.ledger_start} to ${status.ledger_end ?? 'the head'}`;
   lines.push(`  wanted: ledgers ${wanted}${status.complete ? '; complete' : ''}`);
@@ -140,6 +143,7 @@ function text(status: EraStatus): string {
   for (const { start, end } of status.overlaps) lines.push(`  overlap: ledgers ${start} to ${end} are held twice`);
   if (status.undelivered_events) lines.push(`  delivery: ${status.undelivered_events} events are not delivered yet`);
   if (status.pending_catalog_rows) lines.push(`  catalog: ${status.pending_catalog_rows} rows are pending`);
+  lines.push(...adoptionLines(look));
   if (status.to_mend > 0) lines.push(`  the next run mends ${status.to_mend} partitions first`);
   lines.push(`  lock: ${status.lock ? `${status.lock.holder} (${status.lock.liveness})` : 'free'}`);
   if (status.error) lines.push(`  ${String(status.error.code)}: ${String(status.error.message)}`);
@@ -149,13 +153,16 @@ function text(status: EraStatus): string {
 export async function execute(answer: Answer): Promise<number> {
   const context = openContext(answer);
   const all: EraStatus[] = [];
+  const texts: string[] = [];
   for (const era of context.eras) {
     const look = await lookAt(context, era);
     const head = await headOf(context, look.recovered?.frontier ?? era.ledger_start);
-    all.push(await statusOf(context, look, head));
+    const status = await statusOf(context, look, head);
+    all.push(status);
+    texts.push(text(status, look));
   }
   await context.catalog?.close();
   if (switchOption(answer, 'json')) process.stdout.write(`${JSON.stringify({ eras: all }, null, 2)}\n`);
-  else process.stdout.write(`${all.map(text).join('\n')}\n`);
+  else process.stdout.write(`${texts.join('\n')}\n`);
   return all.some((status) => status.error !== null) ? 1 : 0;
 }

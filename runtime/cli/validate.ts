@@ -3,13 +3,14 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { openEndpoint } from '../../actors/audit/endpoint.ts';
-import { compareBronze } from '../../actors/commit/bronze-json.ts';
+import { findAdoption } from '../../actors/commit/adoption.ts';
+import { assertOnGrid, compareBronze, expectBronze } from '../../actors/commit/bronze-json.ts';
 import { chainKey } from '../../actors/paths.ts';
 import { checkConfig } from '../../config/load.ts';
 import { networkPassphrase } from '../../config/networks.ts';
 import { formatProblem } from '../../config/problems.ts';
 import { BronzeError, type Failure, toFailure } from '../../machines/errors.ts';
-import { type Context, chainOf, openContext } from '../context.ts';
+import { type Context, chainOf, copiesOf, openContext } from '../context.ts';
 import { errorText } from '../print-error.ts';
 import { type Answer, switchOption, textOption } from './answer.ts';
 
@@ -52,14 +53,18 @@ async function lookOutside(context: Context): Promise<Failure[]> {
   for (const era of eras) {
     const chain = chainOf(era);
     await attempt(async () => {
-      const differences = await compareBronze(
-        { store, chain, table: config.bronze.primary_table },
-        {
-          grid: { size: era.partition_size, origin: era.partition_origin, ledgerStart: era.ledger_start },
-          networkPassphrase: networkPassphrase(config, era.network),
-        },
-      );
-      if (differences && differences.length > 0) {
+      const place = { store, chain, table: config.bronze.primary_table };
+      const terms = {
+        grid: { size: era.partition_size, origin: era.partition_origin, ledgerStart: era.ledger_start },
+        networkPassphrase: networkPassphrase(config, era.network),
+      };
+      const differences = await compareBronze(place, terms);
+      if (differences === null) {
+        // Nothing, or what the old program left: would a run adopt it?
+        await expectBronze(place, terms);
+        const adoption = await findAdoption(place, copiesOf(config, chain));
+        assertOnGrid(chain, terms, adoption?.ranges ?? [], adoption);
+      } else if (differences.length > 0) {
         throw new BronzeError('BRONZE_MISMATCH', `${chainKey(chain)}: ${differences.join('; ')}`, {
           details: { hint: 'configure what is stored, or choose a new version_label' },
         });

@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { gatherFolder } from '../../actors/audit/gather.ts';
 import { chainKey } from '../../actors/paths.ts';
 import { openStore } from '../../actors/store/index.ts';
 import { ThreadPool } from '../../actors/threads/pool.ts';
@@ -12,7 +13,6 @@ import { rangeLabel } from '../../machines/partitions.ts';
 import { chainOf, openContext } from '../context.ts';
 import { onSignals } from '../signals.ts';
 import { type Answer, ledgerOption, switchOption, textOption, usage } from './answer.ts';
-import { readEventFiles } from './pas.ts';
 
 /** Another part at every call, so that on a schedule everything is read in time. */
 function sampleOf(answer: Answer): { take: number; of: number; offset: number } {
@@ -52,13 +52,17 @@ const GUARANTEES = [
 
 const counted = (findings: number): string => `${findings} finding${findings === 1 ? '' : 's'}`;
 
+/** Said only where partitions of the old program are among them. */
+const definitions = (columns: ChainReport['columns']): string =>
+  columns.includes(1) ? `column definition${columns.length > 1 ? 's' : ''} ${columns.join(' and ')}; ` : '';
+
 function text(reports: readonly ChainReport[], findings: readonly Finding[]): string {
   const lines = reports.map(
     (report) =>
       `${report.chain}: ${report.partitions} partitions, ledgers ${report.first ?? '-'} to ${report.last ?? '-'}; ` +
       `${report.read} read (${(report.bytes_read / 1e6).toFixed(1)} MB), ${report.not_read} not read` +
       (report.not_looked_at > 0 ? `, ${report.not_looked_at} not looked at; ` : '; ') +
-      `${report.attested} attested; ${report.findings.length === 0 ? 'nothing wrong found' : counted(report.findings.length)}`,
+      `${report.attested} attested; ${definitions(report.columns)}${report.findings.length === 0 ? 'nothing wrong found' : counted(report.findings.length)}`,
   );
   for (const finding of findings) {
     lines.push(`${finding.chain}: ${finding.code}: ${finding.message}`);
@@ -80,7 +84,7 @@ export async function execute(answer: Answer): Promise<number> {
   const threads = threadsOf(answer);
   const range = { from: ledgerOption(answer, 'from'), to: ledgerOption(answer, 'to') };
   const events = textOption(answer, 'events');
-  const copied = events === undefined ? null : await readEventFiles(resolve(events));
+  const copied = events === undefined ? null : await gatherFolder(resolve(events));
   const chains = await chainsOf(answer);
 
   const pool = new ThreadPool(threads);
@@ -95,7 +99,7 @@ export async function execute(answer: Answer): Promise<number> {
       const copies = copied
         ? new Map(
             copied.events
-              .filter((event) => chainKey(event.chain) === chainKey(chain))
+              .filter((event) => event.version === '1.2' && chainKey(event.chain) === chainKey(chain))
               .map((event) => [rangeLabel(event.range), event]),
           )
         : null;

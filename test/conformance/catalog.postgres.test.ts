@@ -1,241 +1,13 @@
-// The catalog in PostgreSQL, where it is not like any other: migrations, rights, what the database itself refuses.
+// The catalog in PostgreSQL, where it is not like any other: rights, what the database itself refuses, its views.
 // What every catalog has to do is in the suite of catalogs.
-import { afterEach, expect, it } from 'vitest';
-import { openPostgres } from '../../actors/catalog/postgres.ts';
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
 import { LIMITS } from '../../actors/catalog/postgres-session.ts';
-import { CATALOG_VERSION, TABLES } from '../../actors/catalog/rows.ts';
-import type { Catalog, DatasetName, PartitionRecord } from '../../actors/ports.ts';
-import { OLD_CATALOG, OLD_ROWS } from '../support/old-catalog.ts';
-import { describePostgres, dsnWith, freshDatabase, inSession, sql } from '../support/postgres.ts';
+import { OLD_CATALOG } from '../support/old-catalog.ts';
+import { describePostgres, dsnWith, freshDatabase, freshSchema, inSession, sql } from '../support/postgres.ts';
+import { catalogAt, closeCatalogs, dataset, partition, refused } from '../support/postgres-catalog.ts';
 
-const dataset = (versionLabel = 'v1'): DatasetName => ({
-  domain: 'mainnet',
-  dataset: 'ledgers_lcm_raw',
-  chain: { network: 'pubnet', eraId: 'pre_p23', versionLabel },
-});
-
-const checksum = (digits: string): string => `sha256:${digits.repeat(32)}`;
-
-function partition(start: number, end: number, change: Partial<PartitionRecord> = {}): PartitionRecord {
-  return {
-    range: { start, end },
-    rowCount: end - start + 1,
-    byteSize: 1000,
-    checksum: checksum('cc'),
-    prevHash: null,
-    storagePath: `bronze/part-${start}-${end}.parquet`,
-    storageUri: `file:///data/bronze/part-${start}-${end}.parquet`,
-    pasEventId: 'pas_evt_0123456789abcdef',
-    producerVersion: '2.0.0',
-    producerGitSha: 'unknown',
-    sourceType: 'local',
-    sourceLocation: 'file:///lake',
-    createdAt: '2026-11-24T03:04:02.791123456Z',
-    checks: { xdr: true, link: true },
-    columns: 2,
-    ...change,
-  };
-}
-
-/** The two of OLD_ROWS, as this program would record them. */
-const oldPartitions = (): PartitionRecord[] => [
-  partition(2, 9999, { checksum: checksum('aa'), columns: 1 }),
-  partition(10000, 19999, {
-    checksum: checksum('bb'),
-    byteSize: 2000,
-    prevHash: checksum('aa'),
-    columns: 1,
-    sourceType: 'unknown',
-    sourceLocation: '',
-  }),
-];
-
-const refused = (code: string, ...said: string[]) =>
-  expect.objectContaining({
-    code,
-    message: expect.stringMatching(
-      new RegExp(said.map((one) => one.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('.*')),
-    ),
-  });
-
-const open: Catalog[] = [];
-const catalogAt = (dsn: string, limits = LIMITS): Catalog => {
-  const catalog = openPostgres({ backend: 'postgres', dsn }, limits);
-  open.push(catalog);
-  return catalog;
-};
-afterEach(async () => {
-  for (const catalog of open.splice(0)) await catalog.close();
-});
-
-/** Everything that a migration could have touched. */
-const everything = (dsn: string): Promise<unknown[]> =>
-  Promise.all(
-    Object.keys(TABLES).map(async (table) =>
-      (await sql(dsn, `SELECT to_regclass('${table}') AS there`))[0]?.there === null
-        ? null
-        : sql(dsn, `SELECT * FROM ${table} ORDER BY 1`),
-    ),
-  );
-
-describePostgres('migrations', (server) => {
-  it('makes the tables of rows.ts in an empty database, and is content when asked again', async () => {
-    const dsn = await freshDatabase(server);
-    const catalog = catalogAt(dsn);
-    await expect(catalog.probe()).resolves.toBeUndefined();
-    expect(await everything(dsn)).toEqual([null, null, null, null, null]);
-    expect(await catalog.rows(dataset())).toEqual([]);
-    expect(await catalog.prepare()).toBe('ready');
-    expect(await catalog.prepare()).toBe('ready');
-    await catalog.probe();
-    expect(await sql(dsn, 'SELECT version FROM _meta_schema')).toEqual([{ version: CATALOG_VERSION }]);
-    for (const [name, { columns }] of Object.entries(TABLES)) {
-      const found = await sql(
-        dsn,
-        `SELECT column_name AS name, is_nullable = 'NO' AS required FROM information_schema.columns
-         WHERE table_name = $1 AND data_type <> 'character varying'`,
-        [name],
-      );
-      for (const column of columns) {
-        const it = found.find((one) => one.name === column.name);
-        expect(it, `${name}.${column.name}`).toBeDefined();
-        if (column.required) expect(it?.required, `${name}.${column.name}`).toBe(true);
-      }
-      expect(found).toHaveLength(columns.length);
-    }
-  });
-
-  it('takes over the old program’s database: rows stay, what is missing is added, its readers may still read', async () => {
-    const dsn = await freshDatabase(server);
-    const reader = `reader_${Date.now()}`;
-    await sql(dsn, `${OLD_CATALOG}; ${OLD_ROWS}; CREATE ROLE ${reader}; GRANT SELECT ON _meta_coverage TO ${reader}`);
-    const before = await sql(dsn, 'SELECT * FROM _meta_lineage ORDER BY id');
-    const catalog = catalogAt(dsn);
-    expect(await catalog.rows(dataset())).toHaveLength(2);
-    await catalog.probe();
-    await catalog.prepare();
-    const after = await sql(dsn, 'SELECT * FROM _meta_lineage ORDER BY id');
-    expect(after).toEqual(before.map((row) => ({ ...row, pas_event_id: null })));
-    // The labels of this release have 64 characters, not 32.
-    const long = dataset('v'.repeat(64));
-    await catalog.record(long, [partition(2, 9)]);
-    expect(await catalog.rows(long)).toHaveLength(1);
-    expect(await sql(dsn, `SELECT has_table_privilege('${reader}', '_meta_coverage', 'SELECT') AS may`)).toEqual([
-      { may: true },
-    ]);
-    await sql(dsn, `DROP OWNED BY ${reader}; DROP ROLE ${reader}`);
-  });
-
-  it('fills in what the old program left out of equal rows, and nothing else', async () => {
-    const dsn = await freshDatabase(server);
-    await sql(dsn, `${OLD_CATALOG}; ${OLD_ROWS}`);
-    const catalog = catalogAt(dsn);
-    await catalog.prepare();
-    const before = await sql(dsn, 'SELECT * FROM _meta_lineage ORDER BY id');
-    await catalog.record(dataset(), [...oldPartitions(), partition(20000, 29999, { prevHash: checksum('bb') })]);
-    const [one, two, three] = await sql(dsn, 'SELECT * FROM _meta_lineage ORDER BY id');
-    const event = 'pas_evt_0123456789abcdef';
-    const uri = (range: string): string => `file:///data/bronze/part-${range}.parquet`;
-    expect(one).toEqual({
-      ...before[0],
-      storage_uri: uri('2-9999'),
-      pas_event_id: event,
-      source_type: 'local',
-      source_location: 'file:///lake',
-    });
-    expect(two).toEqual({
-      ...before[1],
-      storage_uri: uri('10000-19999'),
-      pas_event_id: event,
-      prev_hash: checksum('aa'),
-      source_type: 'unknown',
-      source_location: null,
-    });
-    expect(three).toMatchObject({ ledger_start: '20000', producer_version: '2.0.0' });
-    const changes = 'SELECT change_type, old_version, new_version, ledger_start FROM _meta_changes ORDER BY id';
-    expect(await sql(dsn, changes)).toEqual([
-      { change_type: 'backfill', old_version: null, new_version: 'columns 1', ledger_start: '2' },
-      { change_type: 'backfill', old_version: null, new_version: 'columns 1', ledger_start: '10000' },
-      { change_type: 'backfill', old_version: null, new_version: 'columns 2', ledger_start: '20000' },
-      { change_type: 'schema_change', old_version: 'columns 1', new_version: 'columns 2', ledger_start: '20000' },
-    ]);
-    const all = await everything(dsn);
-    await catalog.record(dataset(), oldPartitions());
-    expect(await everything(dsn)).toEqual(all);
-  });
-
-  it('is made once where five processes start at once', async () => {
-    for (const old of ['', `${OLD_CATALOG}; ${OLD_ROWS}`]) {
-      const dsn = await freshDatabase(server);
-      if (old !== '') await sql(dsn, old);
-      const outcomes = await Promise.all([1, 2, 3, 4, 5].map(() => catalogAt(dsn).prepare()));
-      expect(outcomes).toEqual(Array(5).fill('ready'));
-      expect(await sql(dsn, 'SELECT count(*)::int AS n FROM _meta_schema')).toEqual([{ n: 1 }]);
-    }
-  });
-
-  it('refuses tables of a newer release, and what is not whole', async () => {
-    const dsn = await freshDatabase(server);
-    const catalog = catalogAt(dsn);
-    await catalog.prepare();
-    const broken = async (statement: string, ...said: string[]): Promise<void> => {
-      await inSession(dsn, async (client) => {
-        await client.query(statement);
-      });
-      await expect(catalog.prepare()).rejects.toEqual(refused('CATALOG_SCHEMA', ...said));
-      await expect(catalog.probe()).rejects.toEqual(refused('CATALOG_SCHEMA', ...said));
-    };
-    await broken('INSERT INTO _meta_schema VALUES (99)', 'version 99');
-    await sql(dsn, 'DELETE FROM _meta_schema WHERE version = 99');
-    await broken('DROP VIEW _meta_gaps', '_meta_gaps is missing');
-    await sql(dsn, 'CREATE VIEW _meta_gaps AS SELECT 1');
-    await broken('ALTER TABLE _meta_lineage DROP CONSTRAINT meta_lineage_no_overlap', 'no_overlap is missing');
-    await broken('ALTER TABLE _meta_lineage DROP COLUMN pas_event_id', 'no column pas_event_id');
-  });
-
-  it('refuses what is somebody else’s, and changes nothing', async () => {
-    const cases: [string, string][] = [
-      ['CREATE TABLE _meta_lineage (id int, what text)', '_meta_lineage'],
-      ['CREATE TABLE _meta_schema (name text)', '_meta_schema'],
-      [OLD_CATALOG.replace('checksum varchar(128)', 'checksum bytea'), '_meta_lineage.checksum is bytea'],
-      [`${OLD_CATALOG}; CREATE VIEW _meta_gaps AS SELECT 1 AS a`, '_meta_gaps'],
-      ['CREATE VIEW _meta_coverage AS SELECT 1 AS a', '_meta_coverage'],
-      ['CREATE VIEW _meta_datasets AS SELECT 1 AS id', '_meta_datasets is no table'],
-    ];
-    for (const [statement, said] of cases) {
-      const dsn = await freshDatabase(server);
-      await sql(dsn, statement);
-      const relations = 'SELECT relname FROM pg_class WHERE relname LIKE $1 ORDER BY 1';
-      const before = await sql(dsn, relations, ['%meta_%']);
-      await expect(catalogAt(dsn).probe()).rejects.toEqual(refused('CATALOG_SCHEMA', said));
-      await expect(catalogAt(dsn).prepare()).rejects.toEqual(refused('CATALOG_SCHEMA', said));
-      expect(await sql(dsn, relations, ['%meta_%'])).toEqual(before);
-    }
-  });
-
-  it('refuses rows of the old program that overlap, naming them, and changes nothing', async () => {
-    const dsn = await freshDatabase(server);
-    await sql(
-      dsn,
-      `${OLD_CATALOG}; ${OLD_ROWS}; INSERT INTO _meta_lineage (dataset_id, ledger_start, ledger_end,
-      row_count, byte_size, checksum, storage_path, producer_version) VALUES (1, 15000, 24999, 1, 1, 'sha256:dd', '', '')`,
-    );
-    const said = ['10000-19999 (sha256:bbbb', '15000-24999 (sha256:dd)', 'nothing was changed'];
-    const before = await everything(dsn);
-    await expect(catalogAt(dsn).probe()).rejects.toEqual(refused('CATALOG_CONFLICT', ...said));
-    await expect(catalogAt(dsn).prepare()).rejects.toEqual(refused('CATALOG_CONFLICT', ...said));
-    expect(await everything(dsn)).toEqual(before);
-    await sql(dsn, 'DELETE FROM _meta_lineage WHERE ledger_start = 15000');
-    expect(await catalogAt(dsn).prepare()).toBe('ready');
-  });
-
-  it('names what stands in the way of a migration, and leaves the rest as it was', async () => {
-    const dsn = await freshDatabase(server);
-    await sql(dsn, `${OLD_CATALOG}; CREATE VIEW mine AS SELECT * FROM _meta_coverage`);
-    await expect(catalogAt(dsn).prepare()).rejects.toEqual(refused('CATALOG_SCHEMA', 'view mine depends on'));
-    expect(await sql(dsn, "SELECT to_regclass('_meta_schema') AS there")).toEqual([{ there: null }]);
-  });
-});
+closeCatalogs();
 
 describePostgres('rights', (server) => {
   /** A role that may log in, and a catalog as that role. */
@@ -244,13 +16,32 @@ describePostgres('rights', (server) => {
     await sql(dsn, `CREATE ROLE ${user} LOGIN PASSWORD 'rolepassword'; ${rights.replaceAll('$ROLE', user)}`);
     return dsnWith(dsn, { user, password: 'rolepassword' });
   };
-  const LEAST = `
-    GRANT USAGE ON SCHEMA public TO $ROLE;
-    GRANT SELECT ON _meta_schema, _meta_coverage, _meta_gaps TO $ROLE;
-    GRANT SELECT, INSERT, UPDATE ON _meta_datasets, _meta_lineage, _meta_quality TO $ROLE;
-    GRANT SELECT, INSERT ON _meta_changes TO $ROLE;
-    GRANT USAGE ON SEQUENCE _meta_datasets_id_seq, _meta_lineage_id_seq, _meta_quality_id_seq, _meta_changes_id_seq
-      TO $ROLE`;
+  /** The statements of docs/catalog.md; its role and its database become the test's. */
+  const [queries = '', statements = ''] = [
+    ...readFileSync('docs/catalog.md', 'utf8').matchAll(/```sql\n(.*?)```/gs),
+  ].map(([, block]) => block ?? '');
+  const LEAST = statements.replace(/.*(CREATE ROLE|GRANT CONNECT|GRANT DELETE).*\n/g, '').replaceAll('copier', '$ROLE');
+
+  it('is given by the statements of docs/catalog.md, whose queries work', async () => {
+    const dsn = await freshDatabase(server);
+    await catalogAt(dsn).prepare();
+    await catalogAt(dsn).record(dataset(), [partition(50_457_424, 50_457_425)]);
+    const documented = catalogAt(
+      await role(dsn, statements.replace(/.*(CREATE ROLE|GRANT CONNECT).*\n/g, '').replaceAll('copier', '$ROLE')),
+    );
+    await documented.probe();
+    expect(await documented.forget(dataset(), [{ start: 2, end: 9 }])).toBe('recorded');
+    expect(queries.split(';').filter((query) => query.trim() !== '')).toHaveLength(5);
+    const [coverage, , , where] = await inSession(dsn, async (client) => {
+      const results: unknown[][] = [];
+      for (const query of queries.split(/;\n/)) if (query.trim() !== '') results.push((await client.query(query)).rows);
+      return results;
+    });
+    expect([coverage, where]).toEqual([
+      [expect.objectContaining({ partition_count: '1' })],
+      [expect.objectContaining({ era_id: 'pre_p23' })],
+    ]);
+  });
 
   it('needs no right to create where everything is made', async () => {
     const dsn = await freshDatabase(server);
@@ -312,7 +103,7 @@ describePostgres('what the database itself refuses', (server) => {
     storage_path, producer_version) VALUES (1, $1, $2, 1, 1, 'sha256:ee', '', '')`;
 
   it('refuses ranges that share a ledger, whoever inserts them', async () => {
-    const dsn = await freshDatabase(server);
+    const dsn = await freshSchema(server);
     const catalog = catalogAt(dsn);
     await catalog.prepare();
     await catalog.record(dataset(), [partition(2, 9), partition(10, 19)]);
@@ -329,7 +120,7 @@ describePostgres('what the database itself refuses', (server) => {
   });
 
   it('names both where somebody inserts past the program while it records', async () => {
-    const dsn = await freshDatabase(server);
+    const dsn = await freshSchema(server);
     const catalog = catalogAt(dsn);
     await catalog.prepare();
     await catalog.record(dataset(), [partition(2, 9)]);
@@ -351,7 +142,7 @@ describePostgres('what the database itself refuses', (server) => {
   });
 
   it('ends a wait for somebody’s lock, and a call whose signal fires', async () => {
-    const dsn = await freshDatabase(server);
+    const dsn = await freshSchema(server);
     const catalog = catalogAt(dsn, { ...LIMITS, lockMs: 200 });
     await catalog.prepare();
     await inSession(dsn, async (client) => {
@@ -411,7 +202,7 @@ describePostgres('what the database itself refuses', (server) => {
 
 describePostgres('views', (server) => {
   it('tell what is covered and what is missing in between', async () => {
-    const dsn = await freshDatabase(server);
+    const dsn = await freshSchema(server);
     const catalog = catalogAt(dsn);
     await catalog.prepare();
     await catalog.record(dataset(), [partition(2, 9), partition(10, 19), partition(30, 39), partition(41, 50)]);

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BronzeStore } from '../../actors/ports.ts';
-import { openStagingWriter } from '../../actors/store/index.ts';
+import { openStagingWriter } from '../../actors/store/staging-writer.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import type { Fault, FaultProxy, FaultRule } from '../support/fault-proxy.ts';
 import type { TestBucket } from '../support/servers.ts';

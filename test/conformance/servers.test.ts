@@ -16,6 +16,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { type GcsDouble, startGcsDouble } from '../support/gcs-double.ts';
+import { describePostgres, freshDatabase, freshSchema, inSession, ownPostgres, sql } from '../support/postgres.ts';
 import {
   describeServer,
   describeServers,
@@ -201,6 +202,34 @@ describeServer('ceph', 'a signed header that a proxy takes away', (server) => {
     expect(await refusal(put('three'))).toBe('none');
     expect(String(await bucket.get('a=1/k é'))).toBe('three');
     await proxy.close();
+  });
+});
+
+describePostgres('as a server', (server) => {
+  it('makes databases and schemas that are empty, and of nobody else', async () => {
+    const [one, two] = [await freshDatabase(server), await freshDatabase(server)];
+    const [three, four] = [await freshSchema(server), await freshSchema(server)];
+    for (const dsn of [one, two, three, four]) await sql(dsn, 'CREATE TABLE mine (n int)');
+    expect(new Set([one, two, three, four]).size).toBe(4);
+    expect(await sql(one, 'SELECT usesuper FROM pg_user WHERE usename = current_user')).toEqual([{ usesuper: true }]);
+  });
+
+  it('keeps its data over a stop, which ends its sessions', async () => {
+    const own = await ownPostgres();
+    try {
+      await sql(own.dsn, 'CREATE TABLE kept (n int)');
+      const session = inSession(own.dsn, async (client) => {
+        client.on('error', () => undefined);
+        await own.stop();
+        return client.query('SELECT 1');
+      });
+      await expect(session).rejects.toThrow();
+      await expect(sql(own.dsn, 'SELECT 1')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+      await own.start();
+      expect(await sql(own.dsn, 'SELECT * FROM kept')).toEqual([]);
+    } finally {
+      await own.down();
+    }
   });
 });
 

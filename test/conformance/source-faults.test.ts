@@ -77,6 +77,9 @@ function faultsBetween(words: Words, makePlace: () => Promise<FaultyPlace>): voi
     return { error, bytes: writer.bytes, state: writer.state, log, tried };
   }
 
+  /** All objects at once, each build behind a proxy of its own: most of it is waiting for the next try. */
+  const atEach = (strike: (ledger: number) => Promise<void>): Promise<unknown> => Promise.all(LEDGERS.map(strike));
+
   const at = (ledger: number, fault: Fault, more: Partial<FaultRule> = {}): FaultRule => ({
     path: `--${ledger}.xdr`,
     fault,
@@ -95,7 +98,7 @@ function faultsBetween(words: Words, makePlace: () => Promise<FaultyPlace>): voi
   ];
 
   it.each(PASSING)('%s, once, at every object: one more request, the same bytes', async (_name, fault) => {
-    for (const ledger of LEDGERS) {
+    await atEach(async (ledger) => {
       const built = await build(at(ledger, fault, { nth: 1 }));
       expect([ledger, built.error, built.state, built.log.length]).toEqual([
         ledger,
@@ -104,7 +107,7 @@ function faultsBetween(words: Words, makePlace: () => Promise<FaultyPlace>): voi
         LEDGERS.length + 1,
       ]);
       expect(built.bytes.equals(whole)).toBe(true);
-    }
+    });
   });
 
   it('slow and late answers are waited for', async () => {
@@ -159,11 +162,11 @@ function faultsBetween(words: Words, makePlace: () => Promise<FaultyPlace>): voi
       ['nothing', { kind: 'answer', status: 200, headers: WHOLE, body: '' }, 'OBJECT_EMPTY'],
     ];
     it.each(FINAL)('%s, at every object: one request for it, and its own code', async (_name, fault, code) => {
-      for (const ledger of LEDGERS) {
+      await atEach(async (ledger) => {
         const { error, state, tried } = await build(at(ledger, fault));
         expect([ledger, error?.code, error?.retryable, state]).toEqual([ledger, code, false, 'aborted']);
         expect(tried(ledger)).toBe(1);
-      }
+      });
     });
 
     it('a page that is no answer of S3 is never "not there"', async () => {
@@ -174,22 +177,22 @@ function faultsBetween(words: Words, makePlace: () => Promise<FaultyPlace>): voi
     });
 
     it('a body that is short, and whole as HTTP, is never a shorter partition', async () => {
-      for (const ledger of LEDGERS) {
+      await atEach(async (ledger) => {
         const { error, state } = await build(at(ledger, { kind: 'short-body', bytes: 90 }));
         // A store that sends a checksum shows that it was the way, not the object.
         expect(error?.code).toMatch(/^(OBJECT_CORRUPT|SOURCE_READ)$/);
         expect([state, error?.details.ledger]).toEqual(['aborted', ledger]);
-      }
+      });
     });
   });
 
   it('a ledger that is missing, at every place: named, with both suffixes tried', async () => {
-    for (const ledger of LEDGERS) {
+    await atEach(async (ledger) => {
       const gone = at(ledger, { kind: 'answer', status: 404, body: xml('NoSuchKey') });
       const { error, state, tried } = await build(gone);
       expect(error).toMatchObject({ code: 'LEDGER_MISSING', retryable: false, details: { ledger } });
       expect([state, tried(ledger)]).toEqual(['aborted', 2]);
-    }
+    });
   });
 }
 

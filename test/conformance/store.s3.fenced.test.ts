@@ -2,7 +2,7 @@
 // Ceph gateway. Everything is fenced then, small objects too.
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { BronzeStore } from '../../actors/ports.ts';
-import { openStagingWriter } from '../../actors/store/index.ts';
+import { openStagingWriter } from '../../actors/store/staging-writer.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { type S3UnderTest, s3Under } from '../support/s3-under-test.ts';

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { mapBounded } from '../../actors/bounded.ts';
 import type { BronzeStore, StoredObject } from '../../actors/ports.ts';
-import { openStagingWriter } from '../../actors/store/index.ts';
+import { openStagingWriter } from '../../actors/store/staging-writer.ts';
 import { BronzeError } from '../../machines/errors.ts';
 
 /** One place where Bronze may lie, empty at first. */

@@ -1,17 +1,13 @@
 // Disk faults at every single changing file operation of a run (S21): the first, the second, the third, … until a run has
 // no operation left to fail. Once only, as a passing fault, and from there on, as a disk that stays full or read-only.
 // Whatever happens, the run ends with a code, nothing half-done is visible, and the next run on a healthy disk completes.
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { openStore } from '../../actors/store/index.ts';
-import { findChains } from '../../actors/verify/chains.ts';
-import { readBack } from '../../actors/verify/read-back.ts';
-import { verifyChain } from '../../actors/verify/verify-chain.ts';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { RunSummary } from '../../machines/supervisor.ts';
 import { type Cut, newCopier } from '../support/copier.ts';
 import { type Fault, faultAt } from '../support/faulty-files.ts';
 import { endProcess, runInProcess } from '../support/in-process.ts';
-import { everything, expectNothingHalfVisible, expectWhole, type Reference, referenceOf } from '../support/outcome.ts';
-import type { Scene } from '../support/program.ts';
+import { expectNothingHalfVisible, expectWhole, type Reference, referenceOf } from '../support/outcome.ts';
+import { expectNoWarnings, expectSettled } from '../support/settled.ts';
 
 // One partition before the boundary, two after it.
 const CUT: Cut = { start: 60, end: 67, size: 4 };
@@ -30,15 +26,12 @@ const ERRNOS = [
   { errno: 'EACCES', passing: false },
 ] as const;
 
+expectNoWarnings();
+
 let reference: Reference;
 let operations: number;
 
 beforeAll(async () => {
-  // XState's development build says so when the last era's own end reaches a supervisor that is over already.
-  vi.spyOn(console, 'warn').mockImplementation((text) => {
-    if (!/^Event "xstate\.done\.actor\.era:/.test(String(text))) throw new Error(String(text));
-  });
-
   const scene = await newCopier(CUT, SETTINGS);
   const { files, state } = faultAt(Number.POSITIVE_INFINITY, 'EIO', 'once');
   expect((await runInProcess(scene, { files })).outcome).toBe('done');
@@ -46,28 +39,6 @@ beforeAll(async () => {
   reference = referenceOf(scene);
   expectWhole(scene, reference, { kept: true });
 });
-
-afterAll(() => {
-  vi.restoreAllMocks();
-});
-
-/** As `verify` does, without its process. */
-async function expectVerified(scene: Scene): Promise<void> {
-  for (const { chain, store } of await findChains(scene.bronze)) {
-    const report = await verifyChain(openStore(store), store, chain, {
-      sample: { take: 1, of: 1, offset: 0 },
-      from: null,
-      to: null,
-      copies: null,
-      parallel: 1,
-      signal: new AbortController().signal,
-      readBack: (task) => readBack(task, new AbortController().signal, () => {}),
-      onPartition: () => {},
-    });
-    expect(report.findings).toEqual([]);
-    expect(report.read).toBe(report.partitions);
-  }
-}
 
 const failuresOf = (summary: RunSummary) => summary.eras.flatMap(({ failure }) => (failure ? [failure] : []));
 
@@ -94,11 +65,7 @@ async function strike(fault: Fault, passing: boolean): Promise<'not reached' | '
   }
   const next = await runInProcess(scene);
   expect(failuresOf(next), where).toEqual([]);
-  expectWhole(scene, reference, { kept: true });
-  await expectVerified(scene);
-  const before = everything(scene);
-  expect((await runInProcess(scene)).outcome, where).toBe('done');
-  expect(everything(scene), where).toEqual(before);
+  await expectSettled(scene, reference, { kept: true });
   if (state.seen <= fault.at) return 'not reached';
   return summary.outcome === 'done' ? 'done' : 'failed';
 }

@@ -2,11 +2,12 @@
 // state folder as the dead one left it, and without. The outcome is that of a run that nothing disturbed (S5, S14, S29).
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KILL_POINTS, type KillPoint } from '../../actors/kill-points.ts';
-import { type Cut, copyOfCopier, expectDone, expectSettled, newCopier, said, undisturbed } from '../support/copier.ts';
+import { type Cut, copyOfCopier, expectDone, newCopier, said, undisturbed } from '../support/copier.ts';
 import { filesIn } from '../support/estate.ts';
 import { everything, expectNothingHalfVisible, expectWhole, type Reference } from '../support/outcome.ts';
 import type { Scene } from '../support/program.ts';
 import { type KillResult, writeResults } from '../support/results.ts';
+import { expectNoWarnings, expectSettled } from '../support/settled.ts';
 
 // Partitions 40-47, 48-55, 56-63 and 64-71, 72-79. One thread, so that hits in threads are counted in one place.
 const CUT: Cut = { start: 40, end: 79, size: 8 };
@@ -76,6 +77,8 @@ function killOf(text: string): Kill {
   return { at: at as KillPoint, hit: Number(hit) };
 }
 
+expectNoWarnings();
+
 let reference: Reference;
 
 beforeAll(async () => {
@@ -90,7 +93,7 @@ async function killedAt(scene: Scene, kill: Kill): Promise<void> {
 }
 
 /**
- * Started again with everything in place, and once without state folder and copies. `proof`: `verify` reads it all, and
+ * Started again with everything in place, and once without state folder and copies. `proof`: every row is read back, and
  * one more run writes nothing. (Where it is left out, the same bytes are compared with those that were verified.)
  */
 async function expectRecovery(scene: Scene, proof: boolean): Promise<KillResult['recovery']> {

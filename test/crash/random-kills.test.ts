@@ -4,10 +4,11 @@
 // moments: those depend on the machine.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type Cut, expectDone, expectSettled, newCopier, said, undisturbed } from '../support/copier.ts';
+import { type Cut, expectDone, newCopier, said, undisturbed } from '../support/copier.ts';
 import { expectNothingHalfVisible, type Reference } from '../support/outcome.ts';
-import type { Running, Scene } from '../support/program.ts';
+import { type Running, type Scene, SIDE_BY_SIDE } from '../support/program.ts';
 import { writeResults } from '../support/results.ts';
+import { expectNoWarnings, expectSettled } from '../support/settled.ts';
 
 /** BRONZE_KILLS: more for a night, fewer for a look. */
 const DEATHS = Number(process.env.BRONZE_KILLS ?? 300);
@@ -30,12 +31,14 @@ function randomOf(start: number): () => number {
 
 const hasStarted = (running: Running): boolean => running.logs.some(({ msg }) => msg === 'run started');
 
+expectNoWarnings();
+
 let reference: Reference;
 /** Of a run that nothing disturbs, from its first log line to its end, ms. */
 let duration: number;
 
 beforeAll(async () => {
-  const copier = await newCopier(CUT);
+  const copier = await newCopier(CUT, SIDE_BY_SIDE);
   reference = await undisturbed(copier);
   copier.lose('data', 'state', 'pas-backup');
   const run = await copier.run();
@@ -64,7 +67,7 @@ async function dies(copier: Scene, moment: number): Promise<boolean> {
 
 /** One copier from its birth to the run that gets through. */
 async function live(random: () => number, kept: boolean, tally: Tally): Promise<void> {
-  const copier = await newCopier(CUT);
+  const copier = await newCopier(CUT, SIDE_BY_SIDE);
   for (let deaths = 0; tally.deaths < DEATHS; deaths++) {
     // Longer from death to death: on a machine that has become slower nobody would get through otherwise.
     const within = duration * (random() < 0.5 ? 0.3 : 1) * (1 + deaths / 5);

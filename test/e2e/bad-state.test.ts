@@ -8,6 +8,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { attestedIn, filesIn, grid, namesIn, readJson } from '../support/estate.ts';
 import { sampleEra, sampleScene } from '../support/lakes.ts';
 import type { Outcome, Scene } from '../support/program.ts';
+import { expectVerified } from '../support/settled.ts';
 
 const CHECKPOINT = 'checkpoint_sample_whole_v1.json';
 const LOCK = 'lock_sample_whole_v1.json';
@@ -146,6 +147,6 @@ describe('two state folders swapped', () => {
     expect(filesIn(scene.data)).toMatchObject(before);
     expect(attestedIn(chainOf(scene, 'b'))).toEqual(grid(60, 127, 10));
     expect(readJson(scene.state, 'checkpoint_sample_a_v1.json')).toMatchObject({ last_committed_ledger: 59 });
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
   });
 });

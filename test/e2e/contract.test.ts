@@ -21,7 +21,7 @@ import {
   TABLE,
 } from '../support/estate.ts';
 import { sampleEra, sampleLake, sampleLedgers, sampleScene } from '../support/lakes.ts';
-import { type Outcome, program, type Scene } from '../support/program.ts';
+import { type Outcome, program, type Scene, SIDE_BY_SIDE } from '../support/program.ts';
 
 const LABELS = grid(2, 127, 10);
 const HEX = /^[0-9a-f]{64}$/;
@@ -32,7 +32,7 @@ describe('a run over the sample lake', () => {
   let chain: string;
 
   beforeAll(async () => {
-    scene = await sampleScene();
+    scene = await sampleScene(sampleEra(), SIDE_BY_SIDE);
     chain = scene.chain('sample', 'whole');
     outcome = await scene.run();
   });
@@ -203,7 +203,7 @@ describe('a run over the sample lake', () => {
   });
 
   it('is proved by verify, also against the copies of the events, and by pas verify', async () => {
-    const verified = await scene.verify('--json', '--events', scene.backup);
+    const verified = await program('verify', scene.data, '--json', '--events', scene.backup);
     expect(verified.code, verified.stdout).toBe(0);
     const report = JSON.parse(verified.stdout);
     expect(report).toMatchObject({ ok: true, findings: [] });

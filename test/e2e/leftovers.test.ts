@@ -20,6 +20,7 @@ import {
 } from '../support/estate.ts';
 import { makeLake, PUBNET, SMALL, sampleEra, sampleScene } from '../support/lakes.ts';
 import { Scene } from '../support/program.ts';
+import { expectVerified } from '../support/settled.ts';
 import { describeShared } from '../support/shared.ts';
 
 const LABELS = grid(2, 39, 10);
@@ -113,7 +114,7 @@ describe('S9: an existing final object', () => {
     expect(outcome.summary?.eras[0]).toMatchObject({ partitions: 0, next_ledger: 40 });
     expect(filesIn(chain)).toMatchObject(before);
     expect([sealedIn(chain), attestedIn(chain)]).toEqual([LABELS, LABELS]);
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
   });
 
   it.each([
@@ -137,7 +138,7 @@ describe('S9: an existing final object', () => {
       const after = filesIn(chainOf(scene));
       expect(Object.keys(after)).toEqual(Object.keys(before));
       for (const [name, { sha256 }] of Object.entries(before)) expect(after[name]?.sha256, name).toBe(sha256);
-      expect((await scene.verify()).code).toBe(0);
+      await expectVerified(scene);
     },
   );
 });
@@ -158,7 +159,7 @@ describe('S30: an orphan of another release or compression', () => {
     expect(manifest).toMatchObject({ ledgers: old.ledgers, writer: old.writer, tables: old.tables });
     expect(manifest.writer).not.toEqual(readJson(manifestFile(chainOf(whole), LAST)).writer);
     expect(attestedIn(chain)).toEqual(LABELS);
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
   });
 
   it('the next partitions come with the new compression, in the same chain', async () => {
@@ -167,7 +168,7 @@ describe('S30: an orphan of another release or compression', () => {
     scene.change({ bronze: { compression: 'none' }, eras: [sampleEra({ ledger_end: 59 })] });
     expect((await scene.run()).code).toBe(0);
     expect(attestedIn(chain)).toEqual(grid(2, 59, 10));
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
   });
 });
 
@@ -186,7 +187,7 @@ describe('S10: allow_overwrite: true', () => {
     expect(outcome.summary?.eras[0]).toMatchObject({ partitions: 0, next_ledger: 40 });
     expect(filesIn(join(chain, TABLE))).toEqual(before);
     expect(attestedIn(chain)).toEqual(LABELS);
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
   });
 
   it('same content and other bytes, only data left: kept and sealed as it is', async () => {
@@ -200,7 +201,7 @@ describe('S10: allow_overwrite: true', () => {
     const outcome = await scene.run();
     expect(outcome.code, outcome.stderr).toBe(0);
     expect(parquetHashes(chain)).toEqual(before);
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
   });
 });
 
@@ -253,6 +254,6 @@ describeShared('S10: other content under the same name', () => {
     expect((await scene.run()).summary?.eras[0]?.error).toMatchObject({ code: 'PARTITION_CONFLICT' });
     writeFileSync(dataFile(chain, '3-9'), bytes);
     expect((await scene.run()).code).toBe(0);
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
   });
 });

@@ -2,12 +2,11 @@
  * The catalog and the endpoint beside a run of the real program: down, held, back again, lost (S11, S12, S26, S29, S35).
  * The catalog here is the embedded one; outside.postgres.test.ts has PostgreSQL.
  */
-import { spawn } from 'node:child_process';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AuditServer, startAuditServer } from '../support/audit-endpoint.ts';
+import { catalogFile, holdCatalog, queryCatalog } from '../support/catalog.ts';
 import { said } from '../support/copier.ts';
 import { filesIn, readJson } from '../support/estate.ts';
 import { copyOf, sampleEra, sampleLake, sampleScene, takeAway } from '../support/lakes.ts';
@@ -18,33 +17,12 @@ import type { Scene, Settings } from '../support/program.ts';
 const ERA = sampleEra({ ledger_end: 25 });
 const PARTITIONS = 3;
 
-const catalogIn = (scene: Scene): string => join(scene.root, 'catalog', 'catalog.duckdb');
+const catalogIn = (scene: Scene): string => join(scene.root, 'catalog');
 const embedded = (scene: Scene, more: Settings = {}): Settings => ({
-  catalog: { backend: 'embedded', dir: join(scene.root, 'catalog'), ...more },
+  catalog: { backend: 'embedded', dir: catalogIn(scene), ...more },
 });
 const leftOf = (run: { summary: Awaited<ReturnType<Scene['run']>>['summary'] }) =>
   run.summary?.eras.map((era) => [era.pending_rows, era.undelivered_events]);
-
-/** Holds a DuckDB file open in a process of its own, as an analyst's shell does. */
-async function holdOpen(file: string, mode: 'READ_ONLY' | 'READ_WRITE'): Promise<() => Promise<void>> {
-  const api = createRequire(import.meta.url).resolve('@duckdb/node-api');
-  const script = `const { DuckDBInstance } = await import(${JSON.stringify(`file://${api}`)});
-    const held = await DuckDBInstance.create(${JSON.stringify(file)}, { access_mode: '${mode}' });
-    const session = await held.connect();
-    await session.run('SELECT count(*) FROM _meta_lineage');
-    console.log('open');
-    process.stdin.resume().on('end', () => process.exit(0));`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const ended = new Promise<void>((resolve) => child.on('close', () => resolve()));
-  await new Promise<void>((resolve, reject) => {
-    child.stdout.once('data', () => resolve());
-    child.once('close', (code) => reject(new Error(`the reader ended with ${code}`)));
-  });
-  return async () => {
-    child.stdin.end();
-    await ended;
-  };
-}
 
 /** Copied with neither catalog nor endpoint. */
 let plain: Scene;
@@ -74,14 +52,14 @@ describe('the embedded catalog', () => {
     expect(run.code, said(run)).toBe(0);
     expect(leftOf(run)).toEqual([[0, 0]]);
     // catalog.dir is relative to where the program was started.
-    const file = join(scene.root, 'state', 'catalog', 'catalog.duckdb');
-    const rows = await embeddedRows(file);
+    const dir = join(scene.root, 'state', 'catalog');
+    const rows = await embeddedRows(dir);
     expect(rows).toEqual(rowsOf(scene));
     expect(rows).toHaveLength(PARTITIONS);
     const before = filesIn(scene.data);
     expect((await scene.run()).code).toBe(0);
     expect(filesIn(scene.data)).toEqual(before);
-    expect(await embeddedRows(file)).toEqual(rows);
+    expect(await embeddedRows(dir)).toEqual(rows);
   });
 
   it('is filled from Bronze where there is some already, also when it was thrown away (S26, S29)', async () => {
@@ -125,7 +103,7 @@ describe('the embedded catalog', () => {
     async (mode, strict) => {
       const scene = await sampleScene(sampleEra({ ledger_end: 9 }));
       expect((await scene.run({ settings: embedded(scene) })).code).toBe(0);
-      const letGo = await holdOpen(catalogIn(scene), mode);
+      const letGo = await holdCatalog(catalogIn(scene), mode);
       scene.change({ eras: [ERA] });
       const held = await scene.run({ settings: embedded(scene, { strict }) });
       expect(held.code, said(held)).toBe(0);
@@ -143,18 +121,11 @@ describe('the embedded catalog', () => {
     const scene = await sampleScene(ERA, { source: { local_path: lake } });
     const run = await scene.run({ settings: embedded(scene) });
     expect(run.code).toBe(1);
-    const quality = async () => {
-      const { DuckDBInstance } = await import('@duckdb/node-api');
-      const instance = await DuckDBInstance.create(catalogIn(scene), { access_mode: 'READ_ONLY' });
-      const session = await instance.connect();
-      const found = await session.runAndReadAll(
-        'SELECT ledger_start::INT AS start, passed, error_message AS why FROM _meta_quality ORDER BY ledger_start',
+    const quality = () =>
+      queryCatalog(
+        catalogIn(scene),
+        'SELECT ledger_start AS start, passed, error_message AS why FROM _meta_quality ORDER BY ledger_start',
       );
-      const rows = found.getRowObjects();
-      session.closeSync();
-      instance.closeSync();
-      return rows;
-    };
     expect(await quality()).toMatchObject([
       { start: 2, passed: true, why: null },
       { start: 10, passed: false, why: expect.stringMatching(/LEDGER_MISSING.*15/) },
@@ -168,7 +139,7 @@ describe('the embedded catalog', () => {
     const scene = plain.copy();
     for (const strict of [false, true]) {
       const settings = embedded(scene, { strict });
-      cpSync(join(import.meta.dirname, 'outside.test.ts'), catalogIn(scene), { recursive: true });
+      cpSync(join(import.meta.dirname, 'outside.test.ts'), catalogFile(catalogIn(scene)), { recursive: true });
       const run = await scene.run({ settings });
       expect(run.code).toBe(1);
       expect(run.summary?.eras[0]?.error).toMatchObject({ code: 'CATALOG_SCHEMA' });

@@ -20,7 +20,8 @@ import {
   sampleLake,
   sampleScene,
 } from '../support/lakes.ts';
-import { Scene, type Settings } from '../support/program.ts';
+import { Scene, type Settings, SIDE_BY_SIDE } from '../support/program.ts';
+import { expectVerified } from '../support/settled.ts';
 import { describeShared, SHARED } from '../support/shared.ts';
 
 const era = (ledger_start: number, ledger_end: number, over: Settings = {}): Settings => ({
@@ -62,7 +63,7 @@ describeShared('S1, S2: 600 real ledgers of pubnet', () => {
 
   beforeAll(async () => {
     lake = makeLake({ start: START, count: 600, templates: PUBNET });
-    scene = new Scene(lake.path, era(START, END));
+    scene = new Scene(lake.path, era(START, END), SIDE_BY_SIDE);
     const outcome = await scene.run();
     expect(outcome.code, outcome.stderr).toBe(0);
     hashes = parquetHashes(scene.bronze);
@@ -108,7 +109,7 @@ describeShared('S1, S2: small real ledgers in partitions of 7', () => {
       all.push(parquetHashes(scene.bronze));
       if (all.length > 1) continue;
       expectRows(await rowsIn(scene.bronze), lake.expected);
-      expect((await scene.verify()).code).toBe(0);
+      await expectVerified(scene);
     }
     expect(Object.keys(all[0] as object)).toHaveLength(grid(1000, 1149, 7).length);
     for (const hashes of all) expect(hashes).toEqual(all[0]);
@@ -140,7 +141,7 @@ describeShared('S1: lakes cut in every way give the same rows', () => {
     expect(parquetHashes(scene.bronze)).toEqual(hashes);
     if (name === 'one ledger a file') {
       expectRows(await rowsIn(scene.bronze), lake.expected);
-      expect((await scene.verify()).code).toBe(0);
+      await expectVerified(scene);
     }
   });
 
@@ -168,7 +169,7 @@ describeShared('S1: lakes cut in every way give the same rows', () => {
       expect(event.tables.ledgers_lcm_raw.storage_path).toBe(
         `${written}pubnet/e/v1/ledgers_lcm_raw/range=2-99/part-2-99.parquet`,
       );
-      expect((await scene.verify()).code).toBe(0);
+      await expectVerified(scene);
     },
   );
 });
@@ -219,7 +220,7 @@ describeShared("S1, S22: streams of stellar-core's own tests", () => {
       const rows = await rowsIn(scene.bronze);
       expect(rows.map((row) => [row.tx_count, row.operation_count])).toEqual(facts.counts);
       expectRows(rows, lake.expected, 'standalone');
-      expect((await scene.verify()).code).toBe(0);
+      await expectVerified(scene);
     },
   );
 
@@ -237,7 +238,7 @@ describeShared("S1, S22: streams of stellar-core's own tests", () => {
     expect(await rowsIn(scene.bronze)).toMatchObject([
       { ledger_sequence: 5, tx_set_hash: '0'.repeat(64), tx_count: 0, operation_count: 0, protocol_version: 28 },
     ]);
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
   });
 });
 
@@ -261,6 +262,6 @@ describeShared('S22: fee-bump, failed, Soroban and empty ledgers in V0, V1 and V
     const rows = await rowsIn(scene.bronze);
     expectRows(rows, lake.expected);
     expect(new Set(rows.map((row) => row.protocol_version)).size).toBe(30);
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
   });
 });

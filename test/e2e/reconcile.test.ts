@@ -1,12 +1,24 @@
 // An estate damaged in each single part is diagnosed exactly, and repaired where repair is possible; data objects are never
 // touched. Most of it in this process; the command itself at the end.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Difference } from '../../actors/reconcile/kinds.ts';
 import { changeCatalog, holdCatalog } from '../support/catalog.ts';
-import { eventHashOf, readJson } from '../support/estate.ts';
+import { eventFile, eventHashOf, manifestFile, readJson } from '../support/estate.ts';
 import { runInProcess } from '../support/in-process.ts';
+import { makeLake } from '../support/lakes.ts';
+import { Scene } from '../support/program.ts';
 import { LABELS, Reconciled } from '../support/reconciled.ts';
+import { describeShared, SHARED } from '../support/shared.ts';
+
+/** What the old estate was copied from. */
+const OLD_LAKE = [
+  'pubnet/pubnet-16154623-v0.xdr',
+  'testnet/testnet-997-v1.xdr',
+  'load/standalone-84-v2.xdr',
+  'testnet/testnet-999-v1.xdr',
+];
 
 let estate: Reconciled;
 
@@ -310,5 +322,39 @@ describe('the command', () => {
     expect(results.failures).toMatchObject([{ code: 'LOCK_HELD', message: expect.stringContaining('another-copier') }]);
     const { results: looked } = await estate.reconcile({ quick: true });
     expect(looked.chains[0]?.atWork).toContain('another-copier');
+  });
+});
+
+describeShared('S28: an estate of the old program', () => {
+  it('is one difference, which a run mends; then it agrees, and what only a copy brings back is told as that', async () => {
+    const scene = new Scene('', []);
+    cpSync(join(SHARED, 'old-estate', 'aligned'), scene.root, { recursive: true });
+    cpSync(makeLake({ start: 64000, count: 60, templates: OLD_LAKE }).path, join(scene.root, 'lake'), {
+      recursive: true,
+    });
+    const reconcile = async (...more: string[]) => {
+      const { code, stdout, stderr } = await scene.command('reconcile', '--config', 'config.yaml', '--json', ...more);
+      expect(stderr).toBe('');
+      return { code, ...JSON.parse(stdout) };
+    };
+    expect(await reconcile()).toMatchObject({
+      code: 3,
+      differences: [{ kind: 'bronze_json.missing', repairable: 'run' }],
+    });
+    expect((await scene.command('run', '--config', 'config.yaml')).code).toBe(0);
+    expect(await reconcile()).toMatchObject({ code: 0, ok: true, differences: [] });
+
+    const chain = scene.chain('pubnet', 'pre_p23');
+    rmSync(eventFile(chain, 1));
+    rmSync(join(chain, '_bronze.json'));
+    expect(await reconcile('--repair')).toMatchObject({ code: 0, repairs: [{ repaired: true }, { repaired: true }] });
+    const manifest = manifestFile(chain, '64010-64019');
+    renameSync(manifest, join(scene.root, 'aside.json'));
+    expect(await reconcile('--repair')).toMatchObject({
+      code: 3,
+      differences: [{ kind: 'manifest.missing', repairable: 'copy' }],
+    });
+    renameSync(join(scene.root, 'aside.json'), manifest);
+    expect(await reconcile()).toMatchObject({ code: 0 });
   });
 });

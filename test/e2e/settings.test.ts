@@ -1,14 +1,12 @@
-/**
- * Configurations against what is there: changed ones (S15), ranges at the edges (S24), mistakes (S25), and the old
- * program's (S28).
- */
-import { cpSync, writeFileSync } from 'node:fs';
+/** Configurations against what is there: changed ones (S15), ranges at the edges (S24), mistakes (S25). */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { attestedIn, filesIn, grid, namesIn, partitionsOf, readJson, sealedIn } from '../support/estate.ts';
 import { makeLake, SAMPLE_SOURCE, SMALL, sampleEra, sampleLake, sampleScene } from '../support/lakes.ts';
 import { Scene } from '../support/program.ts';
-import { describeShared, SHARED } from '../support/shared.ts';
+import { expectVerified } from '../support/settled.ts';
+import { describeShared } from '../support/shared.ts';
 
 const chainOf = (scene: Scene): string => scene.chain('sample', 'whole');
 
@@ -46,7 +44,7 @@ describe('S15: a configuration changed on an existing estate', () => {
     expect(stderr).toContain('partition_size: stored 10, configured 7; partition_origin: stored 0, configured 3');
     expect((await scene.run({ settings: { eras: [{ ...changed, version_label: 'v2' }] } })).code).toBe(0);
     expect(sealedIn(scene.chain('sample', 'whole', 'v2'))).toEqual(grid(2, 49, 7, 3));
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
   });
 
   it('ledger_end raised off the grid goes on after the clipped partition', async () => {
@@ -59,7 +57,7 @@ describe('S15: a configuration changed on an existing estate', () => {
     expect((await scene.run()).code).toBe(0);
     expect(attestedIn(chainOf(scene)).slice(-2)).toEqual(['40-43', '44-44']);
     expect(filesIn(chainOf(scene))).toMatchObject(before);
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
   });
 
   it('ledger_end lowered: nothing is lost, nothing is done', async () => {
@@ -117,14 +115,14 @@ describe('S24: ranges at the edges', () => {
     const scene = await sampleScene(sampleEra({ ledger_end: 20, partition_size: 1 }));
     expect((await scene.run()).code).toBe(0);
     expect(sealedIn(chainOf(scene))).toEqual(grid(2, 20, 1));
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
   });
 
   it('the largest partition_size, one partition for the whole era', async () => {
     const scene = await sampleScene(sampleEra({ partition_size: 4294967295 }));
     expect((await scene.run()).code).toBe(0);
     expect(sealedIn(chainOf(scene))).toEqual(['2-127']);
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
   });
 
   it('an era of one ledger, and an origin inside the era', async () => {
@@ -165,7 +163,7 @@ describeShared('S24: the last ledgers there can be', () => {
       '4294967280-4294967289',
       '4294967290-4294967295',
     ]);
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
     expect((await scene.run()).code).toBe(0);
   });
 });
@@ -219,51 +217,4 @@ describe('S25: mistakes in the configuration', () => {
     expect(outcome.stderr).toMatch(/NOT_BUILT.*catalog\.backend.*metrics\.enabled/);
     expect(namesIn(scene.data)).toEqual([]);
   });
-});
-
-describeShared('S28: the old program', () => {
-  const OLD = join(SHARED, 'old-estate');
-  const TEMPLATES = [
-    'pubnet/pubnet-16154623-v0.xdr',
-    'testnet/testnet-997-v1.xdr',
-    'load/standalone-84-v2.xdr',
-    'testnet/testnet-999-v1.xdr',
-  ];
-
-  it.each(['aligned', 'unaligned'])(
-    '%s: its config.yaml loads; its estate is refused, verified, and not touched',
-    async (which) => {
-      const { path } = makeLake({ start: 64000, count: 60, templates: TEMPLATES });
-      const scene = new Scene(path, []);
-      cpSync(join(OLD, which), scene.root, { recursive: true });
-      cpSync(path, join(scene.root, 'lake'), { recursive: true });
-      const before = { data: filesIn(scene.data), state: filesIn(scene.state), backup: filesIn(scene.backup) };
-
-      expect((await scene.command('validate', '-config', 'config.yaml')).code).toBe(0);
-      const outcome = await scene.command('-config', 'config.yaml');
-      expect(outcome.code, outcome.stdout).toBe(1);
-      expect(outcome.stderr).toContain('ESTATE_FOREIGN');
-      expect(outcome.stderr).toContain('version_label');
-      expect(filesIn(scene.data)).toEqual(before.data);
-      expect(filesIn(scene.backup)).toEqual(before.backup);
-      expect(filesIn(scene.state)).toMatchObject(before.state);
-
-      const verified = await scene.verify('--json');
-      expect(JSON.parse(verified.stdout)).toMatchObject({ ok: true, chains: [{ columns: 1, not_read: 0 }] });
-      expect(verified.code).toBe(0);
-      expect((await scene.command('pas', 'verify', 'pas-backup')).code).toBe(0);
-      // Beside it, under another version_label, the same file and an environment of the old program copy.
-      const beside = await scene.command('run', '--config', 'config.yaml', {
-        VERSION_LABEL: 'v2',
-        MAX_IN_FLIGHT_PARTITIONS: '2',
-      });
-      expect(beside.code, beside.stderr).toBe(0);
-      expect(sealedIn(scene.chain('pubnet', 'pre_p23', 'v2')).length).toBeGreaterThan(1);
-      expect(filesIn(join(scene.bronze, 'pubnet/pre_p23/v1'))).toEqual(
-        Object.fromEntries(
-          Object.entries(before.data).map(([name, facts]) => [name.replace('bronze/pubnet/pre_p23/v1/', ''), facts]),
-        ),
-      );
-    },
-  );
 });

@@ -5,7 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { attestedIn, grid, namesIn, partitionsOf, sealedIn } from '../support/estate.ts';
 import { makeLake, PUBNET, SMALL, sampleEra, sampleScene } from '../support/lakes.ts';
-import { type LogLine, type Running, Scene } from '../support/program.ts';
+import { type LogLine, type Running, Scene, SIDE_BY_SIDE } from '../support/program.ts';
+import { expectVerified } from '../support/settled.ts';
 import { describeShared } from '../support/shared.ts';
 
 const chainOf = (scene: Scene): string => scene.chain('sample', 'whole');
@@ -20,7 +21,7 @@ async function isSound(scene: Scene, chain: string, labels: readonly string[]): 
   expect(partitionsOf(chain)).toHaveLength(sealed.length);
   expect(namesIn(scene.data).filter((name) => name.includes('_staging'))).toEqual([]);
   expect(namesIn(scene.state).filter((name) => name.startsWith('lock_'))).toEqual([]);
-  if (sealed.length > 0) expect((await scene.verify()).code).toBe(0);
+  if (sealed.length > 0) await expectVerified(scene);
   const outcome = await scene.run();
   expect(outcome.code, outcome.stderr).toBe(0);
   expect(sealedIn(chain)).toEqual(labels);
@@ -38,7 +39,7 @@ describe('S19: SIGTERM and SIGINT', () => {
     ['checkpointing', (line: LogLine) => line.msg === 'checkpointing' && one(18)(line)],
     ['started', (line: LogLine) => line.msg === 'run started'],
   ])('while a partition is %s: drained, exit 0', async (what, matches) => {
-    const scene = await sampleScene(sampleEra({ partition_size: 6 }));
+    const scene = await sampleScene(sampleEra({ partition_size: 6 }), SIDE_BY_SIDE);
     const running = scene.start('run', { settings: DEBUG });
     await running.untilLogged(matches, what);
     running.kill(what === 'staged' ? 'SIGINT' : 'SIGTERM');
@@ -52,7 +53,7 @@ describe('S19: SIGTERM and SIGINT', () => {
   });
 
   it('a second signal ends at once with 130, and the next run finishes what was half done', async () => {
-    const scene = await sampleScene(sampleEra({ partition_size: 6 }));
+    const scene = await sampleScene(sampleEra({ partition_size: 6 }), SIDE_BY_SIDE);
     const running = scene.start('run', { settings: DEBUG });
     await running.untilLogged((line) => line.msg === 'sealing' && one(18)(line), 'sealing');
     running.kill('SIGINT');
@@ -64,7 +65,7 @@ describe('S19: SIGTERM and SIGINT', () => {
     expect(after.code, after.stderr).toBe(0);
     expect(attestedIn(chainOf(scene))).toEqual(labels);
     expect(namesIn(scene.data).filter((name) => name.includes('_staging'))).toEqual([]);
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
   });
 
   it('a real error is not hidden by the signal', async () => {
@@ -72,7 +73,7 @@ describe('S19: SIGTERM and SIGINT', () => {
       sampleEra({ era_id: 'broken', ledger_end: 63, protocol_min: 23 }),
       sampleEra({ era_id: 'sound', ledger_start: 64, ledger_end: 0, partition_size: 1 }),
     ];
-    const scene = await sampleScene(eras, { source: { poll_interval_ms: 20 } });
+    const scene = await sampleScene(eras, { ...SIDE_BY_SIDE, source: { poll_interval_ms: 20 } });
     const running = scene.start('run');
     await running.untilLogged((line) => line.level === 'error' && line.era_id === 'broken', 'the failure');
     await running.untilLogged((line) => line.msg === 'partition committed' && line.era_id === 'sound', 'a commit');
@@ -92,14 +93,11 @@ describe('S19: SIGTERM and SIGINT', () => {
 describeShared('S19: while a partition of large ledgers is built', () => {
   it('the build is cancelled, nothing is left of it', async () => {
     const { path } = makeLake({ start: 3, count: 120, templates: PUBNET });
-    const scene = new Scene(path, {
-      era_id: 'e',
-      version_label: 'v1',
-      network: 'pubnet',
-      ledger_start: 3,
-      ledger_end: 122,
-      partition_size: 60,
-    });
+    const scene = new Scene(
+      path,
+      { era_id: 'e', version_label: 'v1', network: 'pubnet', ledger_start: 3, ledger_end: 122, partition_size: 60 },
+      SIDE_BY_SIDE,
+    );
     const running = scene.start('run', { settings: DEBUG });
     await running.until(() => staged(scene).length > 0, 'something is staged');
     running.kill('SIGTERM');
@@ -124,7 +122,7 @@ const staged = (scene: Scene): string[] => {
 describe('S32: staged data that vanishes while the program runs', () => {
   it('whenever it is: built again, nothing is lost, no temp is left', async () => {
     const scene = await sampleScene(sampleEra({ partition_size: 6 }), {
-      perf: { workers: 4, queue_size: 8, retry_attempts: 20, retry_backoff_ms: 1 },
+      perf: { workers: 4, threads: 2, queue_size: 8, retry_attempts: 20, retry_backoff_ms: 1 },
     });
     const running = scene.start('run');
     const removed = new Set<string>();
@@ -144,7 +142,7 @@ describe('S32: staged data that vanishes while the program runs', () => {
     const chain = chainOf(scene);
     expect([sealedIn(chain), attestedIn(chain)]).toEqual([grid(2, 127, 6), grid(2, 127, 6)]);
     expect(namesIn(scene.data).filter((name) => name.includes('_staging'))).toEqual([]);
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
   });
 });
 
@@ -155,7 +153,7 @@ describeShared('S32: staged data that vanishes while the sequencer waits for a s
     const scene = new Scene(
       path,
       { era_id: 'e', version_label: 'v1', network: 'pubnet', ledger_start: 3, ledger_end: 299, partition_size: 100 },
-      { perf: { workers: 2, queue_size: 2 } },
+      { perf: { workers: 2, threads: 2, queue_size: 2 } },
     );
     return { scene, running: scene.start('run', { settings: DEBUG }), chain: scene.chain('pubnet', 'e') };
   };
@@ -172,6 +170,6 @@ describeShared('S32: staged data that vanishes while the sequencer waits for a s
     expect(outcome.summary?.eras[0]).toMatchObject({ restages: 1, partitions: 3 });
     expect(outcome.logs.some((line) => line.level === 'warn' && line.ledger_start === 100)).toBe(true);
     expect(attestedIn(chain)).toEqual(grid(3, 299, 100));
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
   });
 });

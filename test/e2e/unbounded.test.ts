@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { attestedIn, grid, sealedIn } from '../support/estate.ts';
 import { objectOf, sampleEra, sampleLake, sampleScene, takeOver } from '../support/lakes.ts';
 import type { Running, Scene } from '../support/program.ts';
+import { expectVerified } from '../support/settled.ts';
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 const chainOf = (scene: Scene): string => scene.chain('sample', 'whole');
@@ -76,7 +77,7 @@ describe('S20: following the head of a lake', () => {
     expect(outcome.summary?.eras[0]).toMatchObject({ status: 'drained', next_ledger: 60, error: null });
     expect(outcome.logs.some((line) => line.msg === 'attempt failed' && line.ledger === 49)).toBe(true);
     expect([sealedIn(chain), attestedIn(chain)]).toEqual([grid(2, 59, 10), grid(2, 59, 10)]);
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
   });
 
   it('says what it waits for', async () => {
@@ -123,7 +124,7 @@ describe('S20: following the head of a lake', () => {
     grow(range(48, 52));
     expect((await scene.run({ args: ['--once'] })).summary?.eras[0]).toMatchObject({ next_ledger: 50, partitions: 1 });
     expect((await scene.run({ args: ['--once'] })).summary?.eras[0]).toMatchObject({ next_ledger: 50, partitions: 0 });
-    expect((await scene.verify()).code).toBe(0);
+    await expectVerified(scene);
   });
 
   it('--once names a hole before the present head, exits 1, and commits what lies before it', async () => {

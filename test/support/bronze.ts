@@ -14,7 +14,8 @@ import { publishPartition } from '../../actors/commit/publish.ts';
 import { sealPartition } from '../../actors/commit/seal.ts';
 import { type FileOps, realFiles } from '../../actors/files.ts';
 import { type ChainName, chainPrefix, dataFileName, dataKey } from '../../actors/paths.ts';
-import { openStagingWriter, openStore } from '../../actors/store/index.ts';
+import { openStore } from '../../actors/store/index.ts';
+import { openStagingWriter } from '../../actors/store/staging-writer.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import type { ChainHead, LedgerEnds, LedgerRange, StagedPartition } from '../../machines/protocol.ts';
 

@@ -9,7 +9,7 @@ import { type DuckDBConnection, DuckDBInstance, DuckDBTimestampValue } from '@du
 import { openEmbedded } from '../../actors/catalog/embedded.ts';
 import type { DatasetName, LineageRow, PartitionRecord } from '../../actors/ports.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
-import type { CatalogUnderTest, SeenRow } from '../conformance/catalog.ts';
+import type { HeldUnderTest, SeenRow } from '../conformance/catalog.ts';
 import { CHAIN, hex, TABLE, tempFolder } from './bronze.ts';
 
 export const DATASET: DatasetName = { domain: 'bronze.mainnet', dataset: TABLE, chain: CHAIN };
@@ -104,7 +104,7 @@ export async function holdCatalog(dir: string, mode: 'READ_ONLY' | 'READ_WRITE')
   };
 }
 
-export async function embeddedUnderTest(): Promise<CatalogUnderTest> {
+export async function embeddedUnderTest(): Promise<HeldUnderTest> {
   const dir = join(tempFolder(), 'state', 'catalog');
   return {
     open: () => openEmbedded({ backend: 'embedded', dir }),

@@ -54,21 +54,19 @@ export async function expectDone(scene: Scene): Promise<{ built: number; found: 
   };
 }
 
-/** What a run that nothing disturbs leaves; also that it proves itself. */
+/**
+ * What a run that nothing disturbs leaves; also that it proves itself, and that one more run leaves it alone. What is
+ * compared with it later need not be proved by processes again.
+ */
 export async function undisturbed(scene: Scene): Promise<Reference> {
   await expectDone(scene);
   const reference = referenceOf(scene);
   expectWhole(scene, reference, { kept: true });
-  return reference;
-}
-
-/** Whole, proved by `verify`, and left alone by one more run. */
-export async function expectSettled(scene: Scene, reference: Reference, facts: { kept: boolean }): Promise<void> {
-  expectWhole(scene, reference, facts);
   const verdict = await scene.verify('--json');
   expect(verdict.code, said(verdict)).toBe(0);
   expect(JSON.parse(verdict.stdout)).toMatchObject({ ok: true, findings: [] });
   const before = everything(scene);
   await expectDone(scene);
   expect(everything(scene)).toEqual(before);
+  return reference;
 }

@@ -4,7 +4,7 @@
  */
 import { afterAll } from 'vitest';
 import type { BronzeStore } from '../../actors/ports.ts';
-import { parseGcsHandle } from '../../actors/store/gcs-staging.ts';
+import { parseGcsHandle } from '../../actors/store/gcs-handle.ts';
 import { openStore } from '../../actors/store/index.ts';
 import type { StoreUnderTest } from '../conformance/store.ts';
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts';

@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { AuditServer } from './audit-endpoint.ts';
+import { catalogFile, queryCatalog } from './catalog.ts';
 import { filesIn, readJson, TABLE } from './estate.ts';
 import { inSession } from './postgres.ts';
 import type { Scene } from './program.ts';
@@ -54,19 +55,9 @@ export async function postgresRows(dsn: string): Promise<OutsideRow[]> {
   });
 }
 
-/** All rows of an embedded catalog; none where there is no file. */
-export async function embeddedRows(file: string): Promise<OutsideRow[]> {
-  if (!existsSync(file)) return [];
-  const { DuckDBInstance } = await import('@duckdb/node-api');
-  const instance = await DuckDBInstance.create(file, { access_mode: 'READ_ONLY' });
-  const connection = await instance.connect();
-  try {
-    return (await connection.runAndReadAll(ROWS)).getRowObjects().map(numbers);
-  } finally {
-    connection.closeSync();
-    instance.closeSync();
-  }
-}
+/** All rows of the embedded catalog in a folder; none where there is no file. */
+export const embeddedRows = async (dir: string): Promise<OutsideRow[]> =>
+  existsSync(catalogFile(dir)) ? (await queryCatalog(dir, ROWS)).map(numbers) : [];
 
 const chainsIn = (bronze: string): string[] =>
   Object.keys(filesIn(bronze)).flatMap((path) =>

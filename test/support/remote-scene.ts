@@ -116,7 +116,7 @@ export class RemoteScene extends Scene {
     const scheme = this.kind.protocol === 's3' ? 's3' : 'gs';
     const access =
       this.kind.protocol === 's3' ? ['--s3-endpoint', urlOf(this.kind), '--s3-region', this.kind.server.region] : [];
-    return this.command('verify', `${scheme}://${this.bucket.name}/${PREFIX}`, ...access, ...args);
+    return this.command('verify', `${scheme}://${this.bucket.name}/${PREFIX}`, '--threads', '1', ...access, ...args);
   }
 
   #pathOf(key: string): string {

@@ -96,9 +96,10 @@ Five partitions in all: what was not built by the next run was committed before,
 ### With Bronze in a bucket
 
 The same on a real Ceph gateway, whose uploads are fenced, and on the double of Google Cloud Storage, with two eras of one
-partition (\`test/crash/kill-points.remote.ts\`): every kill point but those that only a disk has, with the state folder
-kept, those of staging and committing also with it lost, and six pairs of deaths. Where the state folder was kept, no
-upload and no staging object is left.
+partition (\`test/crash/kill-points.remote.ts\`): every kill point that a bucket has a part in, with the state folder kept and with
+it lost, and six pairs of deaths. Where the state folder was kept, no upload and no staging object is left. Not there:
+points that only Bronze on a disk has, and those while a lock is taken, within a journal, a copy or a checkpoint; they lie
+on the local disk whatever the store, and are above.
 
 ## Kills at random
 

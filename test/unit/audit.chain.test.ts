@@ -158,7 +158,7 @@ describe('copies', () => {
       chain = { nextSequence: sequence + 1, prevEventHash: eventHash };
     }
     const { events } = await readChain(placeOf(estate));
-    const restore = () => restoreCopies({ dir, chain: CHAIN }, estate.store, events);
+    const restore = async () => (await restoreCopies({ dir, chain: CHAIN }, estate.store, events)).written;
     const heads = () => JSON.parse(readFileSync(join(dir, 'pas-chain-heads.json'), 'utf8'));
     return { estate, dir, chain, events, restore, heads };
   };

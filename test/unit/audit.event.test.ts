@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type AuditEvent, buildEvent, eventBytes, eventHash, eventId, parseEvent } from '../../actors/audit/event.ts';
 import { verifyChain } from '../../actors/audit/verify-chain.ts';
-import { buildManifest, manifestBytes } from '../../actors/commit/manifest.ts';
+import { buildManifest, manifestBytes, sealedFacts } from '../../actors/commit/manifest.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { CHAIN, contentOf, endsOf, hex, NOW, PRODUCER, rangesOf, sha, TABLE } from '../support/bronze.ts';
 import { describeShared, SHARED } from '../support/shared.ts';
@@ -29,7 +29,7 @@ function eventOf(range: LedgerRange, sequence: number, prevEventHash: string | n
     createdAt: NOW,
   });
   const at = { chain: CHAIN, table: TABLE, storagePrefix: 'bronze/', sequence, prevEventHash };
-  return buildEvent({ ...at, manifest, manifestBytes: manifestBytes(manifest) });
+  return buildEvent({ ...at, sealed: sealedFacts(manifest, manifestBytes(manifest), TABLE), producer: PRODUCER });
 }
 
 function chainOf(ranges: readonly LedgerRange[]): AuditEvent[] {

@@ -1,13 +1,24 @@
-/** `_bronze.json`: what a version has fixed is kept; the old program's estates are not taken over unasked. */
+/** `_bronze.json`: what a version has fixed is kept, and what was adopted of the old program is recorded. */
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { compareBronze, openBronze } from '../../actors/commit/bronze-json.ts';
+import type { BackupFolder } from '../../actors/audit/old-chain.ts';
+import { findAdoption } from '../../actors/commit/adoption.ts';
+import {
+  type BronzeFacts,
+  compareBronze,
+  expectBronze,
+  openBronze,
+  readBronze,
+  restoreBronze,
+} from '../../actors/commit/bronze-json.ts';
+import { surveyChain } from '../../actors/commit/survey.ts';
 import { bronzeJsonKey } from '../../actors/paths.ts';
 import {
   bronzeFiles,
   CHAIN,
   commitAll,
+  type Estate,
   estateIn,
   failureOf,
   placeOf,
@@ -81,15 +92,76 @@ it('lost from an estate of this program, it is made again', async () => {
   expect(await openBronze(placeOf(estate), facts)).toEqual({ created: true });
 });
 
-itShared('S28: an estate of the old program is ESTATE_FOREIGN, with the way out, and stays as it is', async () => {
+const OF_ALIGNED = { ...facts, grid: { size: 10, origin: 0, ledgerStart: 64000 } };
+
+/** A copy of an estate that the old program left. */
+function oldEstate(which: 'aligned' | 'unaligned'): Estate & { backup: BackupFolder } {
   const root = tempFolder();
-  cpSync(join(SHARED, 'old-estate/aligned/data'), root, { recursive: true });
-  const estate = estateIn(root);
+  cpSync(join(SHARED, 'old-estate', which, 'data'), root, { recursive: true });
+  const dir = tempFolder();
+  cpSync(join(SHARED, 'old-estate', which, 'pas-backup'), dir, { recursive: true });
+  return { ...estateIn(root), backup: { dir, chain: CHAIN } };
+}
+
+async function restore(estate: ReturnType<typeof oldEstate>, terms: BronzeFacts): Promise<boolean> {
+  const found = await surveyChain({ ...placeOf(estate), checkpoint: null });
+  return restoreBronze(placeOf(estate), terms, found, await findAdoption(placeOf(estate), estate.backup));
+}
+
+itShared('S28: what was adopted of the old program is recorded, and compared with nothing', async () => {
+  const estate = oldEstate('aligned');
+  expect(await restore(estate, OF_ALIGNED)).toBe(true);
+  const record = {
+    columns: 1,
+    program: 'bronze-copier v0.1.0',
+    ledger_start: 64000,
+    ledger_end: 64024,
+    partitions: 3,
+    chain_head: 'sha256:37fa28e0930a464c3f1280a17d4f3d1bdb14570f2441493a10ed2b2a48d4017d',
+    events: 3,
+  };
   const files = bronzeFiles(estate);
-  const failure = await failureOf(openBronze(placeOf(estate), facts));
-  expect(failure).toMatchObject({ code: 'ESTATE_FOREIGN', retryable: false });
-  expect(failure.message).toContain('version_label');
+  expect(JSON.parse(files[KEY] ?? '')).toEqual({
+    chain_key: 'pubnet/pre_p23/v1',
+    primary_table: 'ledgers_lcm_raw',
+    network_passphrase: 'A network ; 2015',
+    ledger_start: 64000,
+    partition_size: 10,
+    partition_origin: 0,
+    columns: 2,
+    adopted: record,
+  });
+  expect(await openBronze(placeOf(estate), OF_ALIGNED)).toEqual({ created: false });
+  expect(await compareBronze(placeOf(estate), OF_ALIGNED)).toEqual([]);
+  expect(await readBronze(estate.store, CHAIN)).toMatchObject({ columns: 2, adopted: record });
   expect(bronzeFiles(estate)).toEqual(files);
-  const v2 = { ...placeOf(estate), chain: { ...CHAIN, versionLabel: 'v2' } };
-  expect(await openBronze(v2, facts)).toEqual({ created: true });
+});
+
+itShared('S28: a grid that began at ledger_start is refused with the origin that fits, and taken with it', async () => {
+  const estate = oldEstate('unaligned');
+  const files = bronzeFiles(estate);
+  const at = (origin: number, size = 10) => ({ ...facts, grid: { size, origin, ledgerStart: 64003 } });
+  const failure = await failureOf(restore(estate, at(0)));
+  expect(failure).toMatchObject({ code: 'BRONZE_MISMATCH', details: { check: 'partition_origin', expected: '3' } });
+  expect(failure.details.hint).toContain('partition_origin: 3');
+  // Where no origin helps, none is proposed.
+  const other = await failureOf(restore(estate, at(0, 7)));
+  expect(other.code).toBe('BRONZE_MISMATCH');
+  expect(other.message).not.toMatch(/partition_origin: \d/);
+  expect(bronzeFiles(estate)).toEqual(files);
+  expect(await restore(estate, at(3))).toBe(true);
+});
+
+itShared('partitions of the old program in another table are ESTATE_FOREIGN, with the way out', async () => {
+  const estate = oldEstate('aligned');
+  const files = bronzeFiles(estate);
+  const place = { ...placeOf(estate), table: 'raw' };
+  for (const attempt of [openBronze, expectBronze]) {
+    const failure = await failureOf(attempt(place, OF_ALIGNED));
+    expect(failure).toMatchObject({ code: 'ESTATE_FOREIGN', retryable: false });
+    expect(failure.details.hint).toContain('ledgers_lcm_raw');
+  }
+  expect(bronzeFiles(estate)).toEqual(files);
+  const v2 = { ...place, chain: { ...CHAIN, versionLabel: 'v2' } };
+  expect(await openBronze(v2, OF_ALIGNED)).toEqual({ created: true });
 });

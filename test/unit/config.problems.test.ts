@@ -281,6 +281,18 @@ describe('required keys', () => {
     expect(problemsOf(`${ERA}${text}\n`).map(({ key }) => key)).toEqual(keys);
   });
 
+  it.each([
+    ['local', 'local_dir: d', ['catalog.bigquery.load']],
+    ['s3', 's3_bucket: b', ['catalog.bigquery.load']],
+    ['gcs', 'gcs_bucket: b', []],
+  ])('lets BigQuery load only from GCS: %s', (backend, where, keys) => {
+    const text = (load: boolean) =>
+      `${ERA}${LAKE}storage: { backend: ${backend}, ${where} }\n` +
+      `catalog: { backend: bigquery, bigquery: { project: p, dataset: d, load: ${load} } }\n`;
+    expect(problemsOf(text(true)).map(({ key }) => key)).toEqual(keys);
+    expect(problemsOf(text(false))).toEqual([]);
+  });
+
   it('names the variable that could give a key', () => {
     expect(only(ERA).expected).toContain('SOURCE_LOCAL_PATH');
   });

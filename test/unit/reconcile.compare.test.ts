@@ -3,8 +3,9 @@ import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readChain } from '../../actors/audit/chain.ts';
-import { HEADS_FILE, restoreCopies } from '../../actors/audit/copies.ts';
+import { restoreCopies } from '../../actors/audit/copies.ts';
 import { eventHash } from '../../actors/audit/event.ts';
+import { HEADS_FILE } from '../../actors/audit/heads.ts';
 import { openBronze } from '../../actors/commit/bronze-json.ts';
 import {
   backupFile,

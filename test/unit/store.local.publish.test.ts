@@ -11,7 +11,8 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { openStagingWriter, openStore } from '../../actors/store/index.ts';
+import { openStore } from '../../actors/store/index.ts';
+import { openStagingWriter } from '../../actors/store/staging-writer.ts';
 import { bronzeFiles, estateIn, failureOf, OWNER, PREFIX, putFile, tempFolder } from '../support/bronze.ts';
 import { dyingAfter, failing } from '../support/faulty-files.ts';
 

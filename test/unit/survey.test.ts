@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { readChain } from '../../actors/audit/chain.ts';
 import { buildEvent, eventBytes } from '../../actors/audit/event.ts';
-import { buildManifest, manifestBytes } from '../../actors/commit/manifest.ts';
+import { buildManifest, manifestBytes, sealedFacts } from '../../actors/commit/manifest.ts';
 import { surveyChain } from '../../actors/commit/survey.ts';
 import { dataKey, eventKey, manifestKey, tablePrefix } from '../../actors/paths.ts';
 import { openCheckpoint } from '../../actors/state/checkpoint.ts';
@@ -147,7 +147,7 @@ it('S26: 6,000 partitions take about two seconds and little memory', async () =>
     const manifest = buildManifest({ ...about, source: 's', producer: PRODUCER, createdAt: NOW });
     const bytes = manifestBytes(manifest);
     const place = { chain: CHAIN, table: TABLE, storagePrefix: 'bronze/', sequence, prevEventHash };
-    const event = buildEvent({ ...place, manifest, manifestBytes: bytes });
+    const event = buildEvent({ ...place, sealed: sealedFacts(manifest, bytes, TABLE), producer: PRODUCER });
     putFile(estate, dataKey(CHAIN, TABLE, range), 'sixsix');
     putFile(estate, manifestKey(CHAIN, TABLE, range), bytes);
     putFile(estate, eventKey(CHAIN, sequence), eventBytes(event));

@@ -1,0 +1,48 @@
+/** `bigquery ddl`: prints statements for BigQuery over Bronze in GCS. Asks nobody and changes nothing. */
+import { externalName, externalTableDdl, loadTableDdl } from '../../actors/catalog/bigquery-table.ts';
+import { chainKey } from '../../actors/paths.ts';
+import type { Config } from '../../config/schema.ts';
+import { BronzeError } from '../../machines/errors.ts';
+import { chainOf, configOf, namedEras } from '../context.ts';
+import { chosenEras } from '../era-spec.ts';
+import { type Answer, switchOption, textOption, usage } from './answer.ts';
+
+/** `project.dataset`, or `dataset` of the caller's project: what names of tables begin with. */
+function datasetOf(answer: Answer, { project, dataset }: Config['catalog']['bigquery']): string {
+  const given = textOption(answer, 'dataset') ?? (dataset === '' || project === '' ? dataset : `${project}.${dataset}`);
+  if (given === '') {
+    throw usage('no data set is named', 'give --dataset [project.]dataset, or configure catalog.bigquery');
+  }
+  if (!/^([A-Za-z0-9:-]+\.)?\w+$/.test(given)) throw usage(`--dataset takes [project.]dataset, not ${given}`);
+  return given;
+}
+
+export async function execute(answer: Answer): Promise<number> {
+  const [action] = answer.args;
+  if (action !== 'ddl') throw usage(`there is no bigquery ${action}`, 'bigquery ddl');
+  const config = configOf(answer);
+  const { storage, bronze, catalog } = config;
+  if (storage.backend !== 'gcs') {
+    throw new BronzeError('USAGE', `BigQuery cannot read Bronze in storage.backend ${storage.backend}`, {
+      details: { expected: 'storage.backend: gcs', found: storage.backend },
+    });
+  }
+  const dataset = datasetOf(answer, catalog.bigquery);
+  const root = `gs://${storage.gcs_bucket}/${storage.prefix}`;
+  const chains = chosenEras(config, namedEras(answer)).map(chainOf);
+  const named = new Map<string, string>();
+  for (const chain of chains) {
+    const name = `${dataset}.${externalName(chain)}`;
+    const other = named.get(name);
+    // The second statement would silently do nothing.
+    if (other !== undefined) throw usage(`${other} and ${chainKey(chain)} would both be ${name}`, 'choose with --eras');
+    named.set(name, chainKey(chain));
+    process.stdout.write(`-- ${chainKey(chain)}\n${externalTableDdl(name, root, chain, bronze.primary_table)}\n`);
+  }
+  if (switchOption(answer, 'load-table')) {
+    process.stdout.write(
+      `-- what catalog.bigquery.load fills\n${loadTableDdl(`${dataset}.${bronze.primary_table}`)}\n`,
+    );
+  }
+  return 0;
+}

@@ -1,0 +1,119 @@
+/**
+ * `pas deliver`: delivers what is undelivered of the configured eras, once, and says what is left. It holds the chain's
+ * lock meanwhile, so that no courier of a copier posts the same chain in between; it copies nothing.
+ */
+import { resolve } from 'node:path';
+import { countUndelivered, type DeliveryPlace, deliverEvents } from '../../actors/audit/deliver.ts';
+import { openEndpoint } from '../../actors/audit/endpoint.ts';
+import { chainKey } from '../../actors/paths.ts';
+import type { AuditEndpoint } from '../../actors/ports.ts';
+import { persistently, type RetryPolicy } from '../../actors/remote/retry.ts';
+import { openDeliveryPointer } from '../../actors/state/delivery.ts';
+import { acquireLock } from '../../actors/state/lock.ts';
+import { BronzeError, type Failure, toFailure } from '../../machines/errors.ts';
+import { chainOf, openContext } from '../context.ts';
+import { errorText } from '../print-error.ts';
+import { onSignals } from '../signals.ts';
+import { type Answer, switchOption } from './answer.ts';
+
+/** Longest pause between two attempts at one event, and longest Retry-After that is waited for, ms. */
+const LONGEST_PAUSE_MS = 60_000;
+/** For all attempts at one event, ms. */
+const EVENT_BUDGET_MS = 300_000;
+
+export interface ChainDelivery {
+  readonly chain: string;
+  /** Events that were acknowledged now. */
+  readonly delivered: number;
+  /** Null = it could not be found out. */
+  readonly undelivered: number | null;
+  /** Why something is left. */
+  readonly error: Failure | null;
+}
+
+/** Delivers one chain under its lock. Answers what failed instead of throwing it: other chains go on. */
+export async function deliverChain(
+  place: DeliveryPlace,
+  holder: { readonly dir: string; readonly copierId: string },
+  signal?: AbortSignal,
+): Promise<ChainDelivery> {
+  const { chain } = place;
+  let delivered = 0;
+  let error: Failure | null = null;
+  const onDelivered: DeliveryPlace['onDelivered'] = (last) => {
+    delivered += 1;
+    place.onDelivered?.(last);
+  };
+  try {
+    const lock = await acquireLock({ ...holder, chain });
+    try {
+      await deliverEvents({ ...place, onDelivered }, signal);
+    } finally {
+      await lock.release();
+    }
+  } catch (thrown) {
+    error = toFailure(thrown);
+  }
+  // Without the signal: what is left is told also where somebody had enough.
+  const undelivered = await countUndelivered({ ...place, onProblem: () => {} }).catch((thrown: unknown) => {
+    error ??= toFailure(thrown);
+    return null;
+  });
+  if (undelivered !== null && undelivered > 0 && error === null) {
+    const message = `${undelivered} events of ${chainKey(chain)} come after a hole in the chain and are not delivered`;
+    const details = { hint: 'run the copier: it fills holes from the manifests' };
+    error = toFailure(new BronzeError('AUDIT_HOLE', message, { details }));
+  }
+  return { chain: chainKey(chain), delivered, undelivered, error };
+}
+
+/** Tries each event again, as often as the configuration says; then what is left is for another time. */
+const patient = (endpoint: AuditEndpoint, policy: RetryPolicy): AuditEndpoint => ({
+  ...endpoint,
+  post: (event, signal) => persistently(() => endpoint.post(event, signal), signal, policy),
+});
+
+function text({ chain, delivered, undelivered }: ChainDelivery, uri: string): string {
+  const left = undelivered === null ? 'how many are left is not known' : `${undelivered} left`;
+  return `${chain}: ${delivered} events delivered to ${uri}, ${left}\n`;
+}
+
+export async function deliver(answer: Answer): Promise<number> {
+  const { config, eras, store } = openContext(answer);
+  if (config.pas.endpoint === '') {
+    throw new BronzeError('USAGE', 'pas.endpoint is not set: there is nobody to deliver to', {
+      details: { hint: 'set pas.endpoint in the configuration, or PAS_ENDPOINT' },
+    });
+  }
+  const { retry_attempts, retry_backoff_ms } = config.perf;
+  const endpoint = patient(openEndpoint(config.pas.endpoint), {
+    attempts: retry_attempts,
+    firstMs: retry_backoff_ms,
+    capMs: LONGEST_PAUSE_MS,
+    wishMs: LONGEST_PAUSE_MS,
+    budgetMs: EVENT_BUDGET_MS,
+  });
+  const dir = resolve(config.checkpoint.dir);
+  const stop = new AbortController();
+  const takeHandlersOff = onSignals(() => stop.abort());
+  const chains: ChainDelivery[] = [];
+  try {
+    for (const era of eras) {
+      const chain = chainOf(era);
+      const pointer = openDeliveryPointer({ dir, chain, endpoint: endpoint.uri });
+      const onProblem = (problem: string): void => void process.stderr.write(`${problem}\n`);
+      const place = { store, chain, table: config.bronze.primary_table, endpoint, pointer, onProblem };
+      chains.push(await deliverChain(place, { dir, copierId: config.copier_id }, stop.signal));
+    }
+  } finally {
+    takeHandlersOff();
+  }
+  const ok = chains.every(({ error }) => error === null);
+  if (switchOption(answer, 'json')) {
+    process.stdout.write(`${JSON.stringify({ ok, endpoint: endpoint.uri, chains }, null, 2)}\n`);
+  } else {
+    process.stdout.write(chains.map((chain) => text(chain, endpoint.uri)).join(''));
+    process.stderr.write(chains.map(({ error }) => (error === null ? '' : errorText(error))).join(''));
+  }
+  return ok ? 0 : 1;
+}

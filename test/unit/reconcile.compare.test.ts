@@ -2,143 +2,38 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { readChain } from '../../actors/audit/chain.ts';
-import { restoreCopies } from '../../actors/audit/copies.ts';
-import { eventHash } from '../../actors/audit/event.ts';
 import { HEADS_FILE } from '../../actors/audit/heads.ts';
-import { openBronze } from '../../actors/commit/bronze-json.ts';
-import {
-  backupFile,
-  bronzeJsonKey,
-  chainKey,
-  dataKey,
-  eventKey,
-  manifestKey,
-  partitionPrefix,
-} from '../../actors/paths.ts';
+import { backupFile, bronzeJsonKey, chainKey, dataKey, manifestKey, partitionPrefix } from '../../actors/paths.ts';
 import type { LineageRow } from '../../actors/ports.ts';
 import { compare } from '../../actors/reconcile/compare.ts';
-import { expectedRows } from '../../actors/reconcile/compare-catalog.ts';
 import type { ChainFacts } from '../../actors/reconcile/facts.ts';
 import { type Difference, KINDS, type Kind } from '../../actors/reconcile/kinds.ts';
-import { lookAtChain } from '../../actors/reconcile/look.ts';
-import { viewOf } from '../../actors/reconcile/view.ts';
-import { openCheckpoint } from '../../actors/state/checkpoint.ts';
+import { CHAIN, commitAll, contentOf, putFile, TABLE } from '../support/bronze.ts';
 import {
-  CHAIN,
-  commitAll,
-  contentOf,
-  type Estate,
-  estateIn,
-  hex,
-  placeOf,
-  putFile,
-  rangesOf,
-  TABLE,
-  tempFolder,
-} from '../support/bronze.ts';
-
-const RANGES = rangesOf(2, 10, 6);
-const at = (n: number) => RANGES[n] as (typeof RANGES)[0];
-const TERMS = { grid: { size: 10, origin: 2, ledgerStart: 2 }, networkPassphrase: null };
-
-interface Scene {
-  readonly root: string;
-  readonly estate: Estate;
-  readonly backup: string;
-  readonly state: string;
-  /** What the catalog holds; null = held. */
-  rows: readonly LineageRow[] | null;
-}
-
-const sceneIn = (root: string): Scene => ({
-  root,
-  estate: estateIn(root),
-  backup: join(root, 'backup'),
-  state: join(root, 'state'),
-  rows: null,
-});
-
-const checkpointIn = (dir: string, chain = CHAIN) => openCheckpoint({ dir, chain, copierId: 'c' });
-const CHECKPOINT = 'checkpoint_pubnet_pre_p23_v1.json';
-
-async function look(scene: Scene, over: Partial<ChainFacts> = {}): Promise<ChainFacts> {
-  const { estate, backup, state, rows } = scene;
-  const facts = await lookAtChain(
-    {
-      ...placeOf(estate),
-      terms: TERMS,
-      attests: true,
-      backup: { dir: backup, chain: CHAIN },
-      checkpoint: { store: checkpointIn(state), file: join(state, CHECKPOINT) },
-      catalog: null,
-      delivery: null,
-    },
-    {
-      readBytes: (range, columns) =>
-        estate.readBack({
-          depth: 'bytes',
-          chain: CHAIN,
-          range,
-          key: dataKey(CHAIN, TABLE, range),
-          columns,
-          checks: estate.checks,
-        }),
-      parallel: 4,
-      known: new Map(),
-      onPartition: () => {},
-    },
-  );
-  return { ...facts, catalog: { uri: 'catalog', rows, failure: null }, ...over };
-}
+  at,
+  CHECKPOINT,
+  change,
+  checkpointIn,
+  copyOf,
+  copyPath,
+  forge,
+  HEX,
+  key,
+  look,
+  lose,
+  pathOf,
+  type Scene,
+  wholeScene,
+} from '../support/compared.ts';
 
 let whole: Scene;
 
 beforeAll(async () => {
-  whole = sceneIn(tempFolder());
-  const { estate, backup, state } = whole;
-  await openBronze(placeOf(estate), TERMS);
-  await commitAll(estate, RANGES);
-  const { events } = await readChain(placeOf(estate));
-  await restoreCopies({ dir: backup, chain: CHAIN }, estate.store, events);
-  await checkpointIn(state).write(at(5), events[5]?.data.checksum as string);
-  whole.rows = expectedRows(viewOf(await look(whole)));
+  whole = await wholeScene();
 });
 
-/** The estate as it is, to be damaged. */
-function copy(): Scene {
-  const scene = sceneIn(tempFolder());
-  cpSync(whole.root, scene.root, { recursive: true });
-  const moved = (row: LineageRow) => ({ ...row, storageUri: row.storageUri.replace(whole.root, scene.root) });
-  return Object.assign(scene, { rows: (whole.rows ?? []).map(moved) });
-}
+const copy = (): Scene => copyOf(whole);
 
-const pathOf = (scene: Scene, key: string): string => join(scene.root, 'bronze', key);
-const lose = (scene: Scene, key: string): void => rmSync(pathOf(scene, key), { recursive: true });
-const copyPath = (scene: Scene, n: number): string => join(scene.backup, backupFile(CHAIN, at(n)));
-
-function change(path: string, from: string | RegExp, to: string): void {
-  const text = readFileSync(path, 'utf8');
-  expect(text.replace(from, to)).not.toBe(text);
-  writeFileSync(path, text.replace(from, to));
-}
-
-/** Changes an event and gives it the hash that fits. */
-function forge(
-  scene: Scene,
-  n: number,
-  with_: (event: { chain: Record<string, unknown> } & Record<string, unknown>) => void,
-) {
-  const path = pathOf(scene, eventKey(CHAIN, n));
-  const event = JSON.parse(readFileSync(path, 'utf8'));
-  with_(event);
-  event.chain.event_hash = eventHash(event);
-  writeFileSync(path, `${JSON.stringify(event, null, 2)}\n`);
-  return event.chain.event_hash as string;
-}
-
-const key = (n: number): string => eventKey(CHAIN, n);
-const HEX = hex('something else');
 const rowsWith = (change: (rows: LineageRow[]) => readonly LineageRow[]) => (scene: Scene) => {
   scene.rows = change([...(scene.rows ?? [])]);
 };
@@ -476,79 +371,5 @@ describe('one damage is one difference', () => {
     const partitions = facts.partitions.map((found, n) => (n === 2 ? { ...found, read: { failure } } : found));
     expect(compare({ ...facts, partitions })).toMatchObject([{ kind: 'data.unread', range: at(2) }]);
     expect(Object.keys(KINDS).filter((kind) => !told.has(kind as Kind))).toEqual(['data.unread']);
-  });
-});
-
-describe('several damages are as many differences', () => {
-  const kindsOf = async (scene: Scene) =>
-    compare(await look(scene)).map(({ kind, sequence, range, repairable }) => ({
-      kind,
-      at: sequence ?? RANGES.findIndex((other) => other.start === range?.start),
-      repairable,
-    }));
-  const otherSource = (scene: Scene, n: number) =>
-    change(pathOf(scene, manifestKey(CHAIN, TABLE, at(n))), 'file:///lake/', 'file:///kale/');
-
-  it('an event and its manifest: the event comes from its copy, and shows the manifest up', async () => {
-    const scene = copy();
-    lose(scene, key(2));
-    otherSource(scene, 2);
-    expect(await kindsOf(scene)).toEqual([
-      { kind: 'manifest.other', at: 2, repairable: 'copy' },
-      { kind: 'event.missing', at: 2, repairable: 'reconcile' },
-    ]);
-  });
-
-  it('many events, from manifests and from copies, and one that nothing gives', async () => {
-    const scene = copy();
-    for (const n of [0, 1, 2, 4]) lose(scene, key(n));
-    otherSource(scene, 1);
-    // 0 and 4 follow from manifests, 1 and 2 come from copies; what is brought back the same way is said once.
-    expect((await kindsOf(scene)).filter(({ kind }) => kind === 'event.missing')).toEqual(
-      [0, 1, 4].map((n) => ({ kind: 'event.missing', at: n, repairable: 'reconcile' })),
-    );
-    rmSync(copyPath(scene, 1));
-    rmSync(copyPath(scene, 0));
-    expect((await kindsOf(scene)).filter(({ kind }) => kind === 'event.missing')).toEqual([
-      { kind: 'event.missing', at: 0, repairable: 'no' },
-      { kind: 'event.missing', at: 2, repairable: 'reconcile' },
-      { kind: 'event.missing', at: 4, repairable: 'reconcile' },
-    ]);
-  });
-
-  it('a copy is never believed for anything but its hash', async () => {
-    const scene = copy();
-    lose(scene, key(2));
-    otherSource(scene, 2);
-    const forged = JSON.parse(readFileSync(copyPath(scene, 2), 'utf8'));
-    forged.timestamp = '2026-01-02T03:04:06Z';
-    forged.chain.event_hash = eventHash(forged);
-    writeFileSync(copyPath(scene, 2), JSON.stringify(forged));
-    expect((await kindsOf(scene)).filter(({ kind }) => kind.startsWith('event'))).toEqual([
-      { kind: 'event.missing', at: 2, repairable: 'no' },
-    ]);
-  });
-
-  it('a lost end whose copy says something else than the manifest is left alone', async () => {
-    const scene = copy();
-    lose(scene, key(5));
-    otherSource(scene, 5);
-    expect(await kindsOf(scene)).toEqual([{ kind: 'event.missing', at: 5, repairable: 'copy' }]);
-  });
-
-  it('S29: of an empty place nothing differs, and of a state folder that is lost only what is in it', async () => {
-    const empty = sceneIn(tempFolder());
-    empty.rows = [];
-    expect(compare(await look(empty))).toEqual([]);
-    const bereft = copy();
-    rmSync(bereft.state, { recursive: true });
-    rmSync(bereft.backup, { recursive: true });
-    expect((await kindsOf(bereft)).map(({ kind }) => kind)).toEqual(['copy.missing', 'checkpoint.missing']);
-  });
-
-  it('storage that was moved is one difference of the catalog', async () => {
-    const scene = copy();
-    scene.rows = whole.rows;
-    expect(compare(await look(scene))).toMatchObject([{ kind: 'row.differs', range: { start: 2, end: 61 } }]);
   });
 });

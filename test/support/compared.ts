@@ -30,7 +30,7 @@ import {
 
 export const RANGES = rangesOf(2, 10, 6);
 export const at = (n: number) => RANGES[n] as (typeof RANGES)[0];
-export const TERMS = { grid: { size: 10, origin: 2, ledgerStart: 2 }, networkPassphrase: null };
+const TERMS = { grid: { size: 10, origin: 2, ledgerStart: 2 }, networkPassphrase: null };
 
 export interface Scene {
   readonly root: string;

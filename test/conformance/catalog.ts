@@ -489,9 +489,13 @@ export function heldCatalogConformance(name: string, make: () => Promise<HeldUnd
     it('says so in every call, and nothing is written', async () => {
       const place = await make();
       const catalog = place.open();
-      const everything = () =>
-        Promise.all(['_meta_datasets', '_meta_lineage', '_meta_quality', '_meta_changes'].map(allOf));
-      const allOf = (table: string) => place.query(`SELECT * FROM ${table} ORDER BY ALL`);
+      const everything = async (): Promise<unknown[]> => {
+        const rows: unknown[] = [];
+        for (const table of ['_meta_datasets', '_meta_lineage', '_meta_quality', '_meta_changes']) {
+          rows.push(await place.query(`SELECT * FROM ${table} ORDER BY ALL`));
+        }
+        return rows;
+      };
       await catalog.prepare();
       expect(await catalog.record(DATASET, [P0])).toBe('recorded');
       const before = await everything();

@@ -45,6 +45,8 @@ export const KILL_POINTS = [
   'checkpoint:after-rename',
   'checkpoint:after-fsync',
   'sweep:before-unlink',
+  'reconcile:before-forget',
+  'reconcile:after-forget',
 ] as const;
 
 export type KillPoint = (typeof KILL_POINTS)[number];

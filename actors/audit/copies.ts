@@ -14,7 +14,8 @@ import type { BronzeStore } from '../ports.ts';
 import { readHeads, writeHead } from './heads.ts';
 import { type BackupFolder, isOldEvent, keepOldEvent, keepOldEvents } from './old-chain.ts';
 
-const LIMIT = 16 * 1024 * 1024;
+/** Of a copy, bytes. */
+export const LIMIT = 16 * 1024 * 1024;
 
 /** Replaces a copy; an event of the old program that stands under its name is kept first. */
 async function replaceCopy(

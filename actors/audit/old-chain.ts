@@ -34,7 +34,7 @@ export function isOldEvent(bytes: Uint8Array): boolean {
 }
 
 /** Names of one chain's events in a folder, in order of ledgers; none where there is no folder. */
-async function eventNames(files: FileOps, dir: string, chain: ChainName): Promise<string[]> {
+export async function eventNames(files: FileOps, dir: string, chain: ChainName): Promise<string[]> {
   const prefix = `${chainFileLabel(chain)}_`;
   const startOf = (name: string): number => Number.parseInt(name.slice(prefix.length), 10);
   try {

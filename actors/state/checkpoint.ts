@@ -39,8 +39,10 @@ export interface CheckpointOptions {
   readonly now?: () => string;
 }
 
-/** What is wrong with a checkpoint's content, for this chain; null where it can be used. */
-function judge(bytes: Uint8Array, chain: ChainName): { facts: CheckpointFacts } | { problem: string } {
+type Verdict = { facts: CheckpointFacts } | { problem: string; belongsTo?: string };
+
+/** What a checkpoint says, or what is wrong with its content for this chain. */
+function judge(bytes: Uint8Array, chain: ChainName): Verdict {
   let json: unknown;
   try {
     json = parseJson(bytes);
@@ -51,7 +53,7 @@ function judge(bytes: Uint8Array, chain: ChainName): { facts: CheckpointFacts } 
   if (!parsed.success) return { problem: z.prettifyError(parsed.error).replaceAll('\n', ' ') };
   const { network, era_id, version_label, last_committed_ledger, last_committed_partition: last } = parsed.data;
   const found = chainKey({ network, eraId: era_id, versionLabel: version_label });
-  if (found !== chainKey(chain)) return { problem: `it belongs to ${found}` };
+  if (found !== chainKey(chain)) return { problem: `it belongs to ${found}`, belongsTo: found };
   if (last.start > last.end) return { problem: `its partition ${last.start}-${last.end} ends before it starts` };
   if (last.end !== last_committed_ledger) {
     return { problem: `its ledger ${last_committed_ledger} is not the end of its partition ${last.start}-${last.end}` };
@@ -72,7 +74,9 @@ export function openCheckpoint(options: CheckpointOptions): CheckpointStore {
         if (bytes === null) return { facts: null, problem: null };
         const verdict = judge(bytes, chain);
         if ('facts' in verdict) return { facts: verdict.facts, problem: null };
-        return { facts: null, problem: `the checkpoint ${path} is not used: ${verdict.problem}` };
+        const { problem, belongsTo } = verdict;
+        const of = belongsTo === undefined ? {} : { belongsTo };
+        return { facts: null, problem: `the checkpoint ${path} is not used: ${problem}`, ...of };
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         return { facts: null, problem: `the checkpoint ${path} is not used: it cannot be read: ${reason}` };

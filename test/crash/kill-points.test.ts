@@ -23,6 +23,9 @@ const nameOf = ({ at, hit }: Kill): string => (hit === 1 ? at : `${at}#${hit}`);
 /** Reached only by a run that finds a dead holder's lock, or what a dead run had staged. */
 const RECOVERY_ONLY: readonly KillPoint[] = ['lock:after-claim', 'lock:after-takeover', 'sweep:before-unlink'];
 
+/** No run comes by there: `reconcile` does (reconcile.test.ts). */
+const isOfReconcile = (at: KillPoint): boolean => at.startsWith('reconcile:');
+
 /** How often an undisturbed run comes by, as far as it is worth being killed there. */
 function hitsOf(at: KillPoint): number {
   const [step] = at.split(':');
@@ -34,7 +37,7 @@ function hitsOf(at: KillPoint): number {
   return step === 'copies' ? 4 : 3;
 }
 
-const inFirstRun: Kill[] = KILL_POINTS.filter((at) => !RECOVERY_ONLY.includes(at)).flatMap((at) =>
+const inFirstRun: Kill[] = KILL_POINTS.filter((at) => !RECOVERY_ONLY.includes(at) && !isOfReconcile(at)).flatMap((at) =>
   Array.from({ length: hitsOf(at) }, (_, n) => ({ at, hit: n + 1 })),
 );
 
@@ -136,7 +139,7 @@ afterAll(() => {
 describe('S5, S14, S29: killed at every kill point', () => {
   it('knows every kill point', () => {
     const reached = new Set([...inFirstRun, ...inRecovery.flat()].map(({ at }) => at));
-    expect(KILL_POINTS.filter((at) => !reached.has(at))).toEqual([]);
+    expect(KILL_POINTS.filter((at) => !reached.has(at) && !isOfReconcile(at))).toEqual([]);
   });
 
   it.concurrent.each(inFirstRun.map((kill) => [nameOf(kill), kill] as const))('%s', async (_, kill) => {

@@ -24,7 +24,7 @@ import { EraSession } from '../../runtime/session.ts';
 import type { Scene } from './program.ts';
 
 /** What a thread does, done here. */
-function poolWith(files: FileOps): Pick<ThreadPool, 'run'> {
+export function poolWith(files: FileOps): Pick<ThreadPool, 'run'> {
   const run = async (task: ThreadTask, options: { signal?: AbortSignal } = {}): Promise<ThreadAnswer> => {
     const signal = options.signal ?? new AbortController().signal;
     if (task.kind === 'readback') return readBack(task, signal, () => {});

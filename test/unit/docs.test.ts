@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { KINDS } from '../../actors/reconcile/kinds.ts';
 import { CODES } from '../../machines/errors.ts';
 import { COMMANDS, GLOBAL_OPTIONS } from '../../runtime/cli/commands.ts';
 
@@ -64,6 +65,16 @@ describe('docs/errors.md', () => {
   it('tells what to do about every code', () => {
     const sections = read('docs/errors.md').split(/^## /m).slice(1);
     expect(sections.filter((section) => !/^- What to do: \S/m.test(section))).toEqual([]);
+  });
+});
+
+describe('docs/runbook.md', () => {
+  it('has every kind of difference that reconcile tells, with its meaning', () => {
+    const section = read('docs/runbook.md').split('\n## Reconcile\n')[1]?.split('\n## ')[0] ?? '';
+    const rows = [...section.matchAll(/^\| `([a-z_]+\.[a-z_]+)` \| (.+?) \| \S.* \|$/gm)];
+    expect(rows.map(([, kind, meaning]) => [kind, meaning])).toEqual(
+      Object.entries(KINDS).map(([kind, { meaning }]) => [kind, meaning]),
+    );
   });
 });
 

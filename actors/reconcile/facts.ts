@@ -1,0 +1,133 @@
+/**
+ * What is there of one chain, part by part, as found: each object with what it says or why it cannot be used. Plain data
+ * without the bytes of anything, so that thousands of partitions fit. It must never hold a judgement.
+ */
+import type { Failure } from '../../machines/errors.ts';
+import type { AttestedEvent, CheckpointFacts, DataFile, LedgerEnds, LedgerRange } from '../../machines/protocol.ts';
+import type { ChainName } from '../paths.ts';
+import type { Delivered, LineageRow } from '../ports.ts';
+
+export interface ManifestFound {
+  readonly columns: 1 | 2;
+  readonly data: DataFile;
+  /** Manifests of the old program hold none: as their event has them, null where there is none. */
+  readonly ledgers: LedgerEnds | null;
+  /** Hex, of the bytes as stored. */
+  readonly sha256: string;
+  /** Where it says that the ledgers came from; null in manifests of the old program. */
+  readonly source: string | null;
+  /**
+   * Hash of the event that follows from it at the place of the event that is there for its range. Null: there is no such
+   * event, or none can follow.
+   */
+  readonly derivesTo: string | null;
+}
+
+export interface PartitionFound {
+  readonly range: LedgerRange;
+  /** Null: no data object. */
+  readonly dataBytes: number | null;
+  readonly hasManifest: boolean;
+  /** Null: none that can be used. */
+  readonly manifest: ManifestFound | null;
+  readonly manifestProblem: string | null;
+  /** What reading the whole data object gave; null = it was not read. */
+  readonly read: DataRead | null;
+}
+
+export type DataRead =
+  | { readonly checksum: string; readonly byteSize: number }
+  /** It could not be read, which says nothing about it. */
+  | { readonly failure: Failure };
+
+/** An event by the sequence in its name. */
+export interface EventFound {
+  readonly sequence: number;
+  /** Null: it cannot be used. */
+  readonly event: AttestedEvent | null;
+  readonly problem: string | null;
+  /** Hex, of the bytes as stored. */
+  readonly sha256: string;
+}
+
+/** A copy by the range in its name. */
+export interface CopyFound {
+  readonly file: string;
+  readonly range: LedgerRange;
+  readonly event: AttestedEvent | null;
+  readonly sha256: string;
+}
+
+export interface CopiesFound {
+  readonly dir: string;
+  readonly files: readonly CopyFound[];
+  /** The hash that the heads file has for the chain. */
+  readonly head: string | null;
+  /** Why there is none. */
+  readonly headProblem: string | null;
+}
+
+/** The event that belongs where none can be used, and where it was had from. */
+export interface Fill {
+  readonly event: AttestedEvent;
+  readonly from: 'manifest' | 'copy';
+}
+
+export interface CheckpointFound {
+  readonly file: string;
+  readonly facts: CheckpointFacts | null;
+  readonly problem: string | null;
+  /** The chain that it belongs to, where that is another one. */
+  readonly belongsTo: string | null;
+}
+
+export interface CatalogFound {
+  readonly uri: string;
+  /** Null: a reader holds it open, or `failure`. */
+  readonly rows: readonly LineageRow[] | null;
+  readonly failure: Failure | null;
+}
+
+export interface DeliveryFound {
+  readonly uri: string;
+  readonly delivered: Delivered | null;
+  readonly problem: string | null;
+}
+
+export interface BronzeJsonFound {
+  readonly state: 'there' | 'missing' | 'invalid' | 'mismatch';
+  readonly problem: string | null;
+  /** Ledgers of the partitions that were adopted from the old program; null where none were. */
+  readonly adopted: LedgerRange | null;
+}
+
+export interface ChainFacts {
+  readonly chain: ChainName;
+  readonly table: string;
+  /** Ends in `/`. */
+  readonly storeUri: string;
+  readonly storePrefix: string;
+  /** First ledger of the era, as configured. */
+  readonly ledgerStart: number;
+  /** Whether every partition is to have an event. */
+  readonly attests: boolean;
+  readonly bronzeJson: BronzeJsonFound;
+  /** Keys below the table and among the events that no copier writes. */
+  readonly strays: readonly string[];
+  /** In ledger order. */
+  readonly partitions: readonly PartitionFound[];
+  /** In order of sequence. */
+  readonly events: readonly EventFound[];
+  /** By sequence: what belongs where no event stands, or one that cannot be used. */
+  readonly fills: ReadonlyMap<number, Fill>;
+  /** The events that would follow the last one, of the sealed partitions that adjoin it. */
+  readonly tail: readonly AttestedEvent[];
+  /** Null: no copies are kept. */
+  readonly copies: CopiesFound | null;
+  /** Null: no checkpoints are kept. */
+  readonly checkpoint: CheckpointFound | null;
+  /** Null: there is no catalog. */
+  readonly catalog: CatalogFound | null;
+  /** Null: there is no endpoint. */
+  readonly delivery: DeliveryFound | null;
+}

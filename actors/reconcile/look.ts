@@ -1,0 +1,260 @@
+/**
+ * Looks at every part of one chain and goes on after whatever is damaged. It writes nothing. It must never take "could
+ * not look" for "is not there": what the store, the state folder or the backup folder cannot read is thrown.
+ */
+import { BronzeError, toFailure } from '../../machines/errors.ts';
+import { rangeLabel } from '../../machines/partitions.ts';
+import type { AttestedEvent, LedgerRange } from '../../machines/protocol.ts';
+import { type ChainPlace, readEvent } from '../audit/chain.ts';
+import { buildEvent } from '../audit/event.ts';
+import type { BackupFolder } from '../audit/old-chain.ts';
+import { mapBounded } from '../bounded.ts';
+import type { ReadBackAnswer } from '../build/spec.ts';
+import { type BronzeFacts, compareBronze, readBronze } from '../commit/bronze-json.ts';
+import { manifestData, parseAnyManifest, sha256Hex, toEnds } from '../commit/manifest.ts';
+import { condemnsContent } from '../commit/place.ts';
+import { auditPrefix, dataFileName, manifestKey, parsePartitionKey, tablePrefix } from '../paths.ts';
+import type { AuditEndpoint, Catalog, CheckpointStore, DatasetName, DeliveryPointer } from '../ports.ts';
+import type {
+  BronzeJsonFound,
+  CatalogFound,
+  ChainFacts,
+  CheckpointFound,
+  DataRead,
+  DeliveryFound,
+  EventFound,
+  ManifestFound,
+  PartitionFound,
+} from './facts.ts';
+import { fillsOf, tailOf } from './fills.ts';
+import { lookAtCopies } from './look-copies.ts';
+import { slotsOf } from './slots.ts';
+import { isForeign } from './view.ts';
+
+/** Small objects read at a time. */
+const PARALLEL = 16;
+
+export interface LookPlace extends ChainPlace {
+  readonly terms: BronzeFacts;
+  readonly attests: boolean;
+  /** Null: no copies, no checkpoint, no catalog, no endpoint. */
+  readonly backup: BackupFolder | null;
+  readonly checkpoint: { readonly store: CheckpointStore; readonly file: string } | null;
+  readonly catalog: { readonly catalog: Catalog; readonly dataset: DatasetName } | null;
+  readonly delivery: {
+    readonly endpoint: Pick<AuditEndpoint, 'uri'>;
+    readonly pointer: Pick<DeliveryPointer, 'read'>;
+  } | null;
+}
+
+/** How data objects are read. */
+export interface DataReading {
+  /** Reads the bytes of one data object; null: none is read. */
+  readonly readBytes: ((range: LedgerRange, columns: 1 | 2) => Promise<ReadBackAnswer>) | null;
+  readonly parallel: number;
+  /** By range label: what was read already, and what is read now. */
+  readonly known: Map<string, DataRead>;
+  readonly onPartition: (done: number, of: number) => void;
+}
+
+interface Listed {
+  readonly range: LedgerRange;
+  dataBytes: number | null;
+  hasManifest: boolean;
+}
+
+/** What is listed of the table, by range, in order; beside it the keys that no copier gives. */
+async function listTable(place: ChainPlace, signal?: AbortSignal): Promise<{ listed: Listed[]; strays: string[] }> {
+  const prefix = tablePrefix(place.chain, place.table);
+  const byLabel = new Map<string, Listed>();
+  const strays: string[] = [];
+  for (const { key, size } of await place.store.list(prefix, signal)) {
+    const found = parsePartitionKey(key.slice(prefix.length));
+    const isData = found !== null && found.name === dataFileName(found.range);
+    if (found === null || (!isData && found.name !== '_manifest.json')) {
+      strays.push(key);
+      continue;
+    }
+    const label = rangeLabel(found.range);
+    const partition = byLabel.get(label) ?? { range: found.range, dataBytes: null, hasManifest: false };
+    if (isData) partition.dataBytes = size;
+    else partition.hasManifest = true;
+    byLabel.set(label, partition);
+  }
+  const inOrder = (a: Listed, b: Listed): number => a.range.start - b.range.start || a.range.end - b.range.end;
+  return { listed: [...byLabel.values()].sort(inOrder), strays };
+}
+
+async function lookAtEvents(
+  place: ChainPlace,
+  signal?: AbortSignal,
+): Promise<{ events: EventFound[]; strays: string[] }> {
+  const prefix = auditPrefix(place.chain);
+  const sequences: number[] = [];
+  const strays: string[] = [];
+  for (const { key } of await place.store.list(prefix, signal)) {
+    const match = /^(\d{10})\.json$/.exec(key.slice(prefix.length));
+    if (match) sequences.push(Number(match[1]));
+    else strays.push(key);
+  }
+  const look = async (sequence: number): Promise<EventFound[]> => {
+    try {
+      const found = await readEvent(place, sequence, signal);
+      if (found === null) return [];
+      return [{ sequence, event: found.attested, problem: null, sha256: sha256Hex(found.bytes) }];
+    } catch (error) {
+      const { code, message } = toFailure(error);
+      if (code !== 'AUDIT_INVALID') throw error;
+      return [{ sequence, event: null, problem: message, sha256: '' }];
+    }
+  };
+  return { events: (await mapBounded(sequences, PARALLEL, look, signal)).flat(), strays };
+}
+
+/** A manifest, and the hash of the event that follows from it at the place of `event`. */
+async function lookAtManifest(
+  place: ChainPlace,
+  range: LedgerRange,
+  event: AttestedEvent | undefined,
+  signal?: AbortSignal,
+): Promise<{ manifest: ManifestFound | null; problem: string | null }> {
+  const { store, chain, table } = place;
+  const object = manifestKey(chain, table, range);
+  const bytes = await store.get(object, signal);
+  if (bytes === null) return { manifest: null, problem: null };
+  try {
+    const { columns, manifest } = parseAnyManifest(bytes, { chain, table, range, object });
+    const data = manifestData(manifest, table);
+    const sha256 = sha256Hex(bytes);
+    const ledgers = columns === 1 ? (event?.ledgers ?? null) : toEnds(manifest.ledgers);
+    let derivesTo: string | null = null;
+    if (event !== undefined && ledgers !== null) {
+      const sealed = { range, data, ledgers, manifestSha256: sha256, createdAt: manifest.created_at };
+      const about = { chain, table, storagePrefix: store.prefix, sealed, producer: manifest.producer };
+      const { sequence, prevEventHash } = event;
+      derivesTo = buildEvent({ ...about, sequence, prevEventHash }).chain.event_hash;
+    }
+    const source = columns === 1 ? null : manifest.source;
+    return { manifest: { columns, data, ledgers, sha256, source, derivesTo }, problem: null };
+  } catch (error) {
+    if (!(error instanceof BronzeError) || error.code !== 'MANIFEST_INVALID') throw error;
+    return { manifest: null, problem: error.message };
+  }
+}
+
+/** Reads the data objects that are there and were not read yet. */
+async function readData(
+  listed: readonly PartitionFound[],
+  reading: DataReading,
+  signal?: AbortSignal,
+): Promise<PartitionFound[]> {
+  const { readBytes, known } = reading;
+  const wanted = listed.filter(({ range, dataBytes }) => dataBytes !== null && !known.has(rangeLabel(range)));
+  if (readBytes !== null) {
+    let done = 0;
+    const read = async ({ range, manifest }: PartitionFound): Promise<void> => {
+      known.set(rangeLabel(range), await readOne(() => readBytes(range, manifest?.columns ?? 2)));
+      reading.onPartition(++done, wanted.length);
+    };
+    await mapBounded(wanted, reading.parallel, read, signal);
+  }
+  return listed.map((partition) => ({ ...partition, read: known.get(rangeLabel(partition.range)) ?? null }));
+}
+
+async function readOne(read: () => Promise<ReadBackAnswer>): Promise<DataRead> {
+  try {
+    const { data } = await read();
+    return { checksum: data.checksum, byteSize: data.byteSize };
+  } catch (error) {
+    const failure = toFailure(error);
+    if (failure.code === 'CANCELLED' || failure.code === 'INTERNAL') throw error;
+    // It ended earlier than it said, or vanished: it was read, and is not whole.
+    return condemnsContent(error) ? { checksum: `none: ${failure.message}`, byteSize: 0 } : { failure };
+  }
+}
+
+async function lookAtBronzeJson(place: LookPlace, signal?: AbortSignal): Promise<BronzeJsonFound> {
+  const nothing = { problem: null, adopted: null };
+  try {
+    const differences = await compareBronze(place, place.terms, signal);
+    if (differences === null) return { state: 'missing', ...nothing };
+    if (differences.length > 0) return { state: 'mismatch', ...nothing, problem: differences.join('; ') };
+    const record = (await readBronze(place.store, place.chain, signal))?.adopted;
+    const adopted = record ? { start: record.ledger_start, end: record.ledger_end } : null;
+    return { state: 'there', ...nothing, adopted };
+  } catch (error) {
+    const { code, message } = toFailure(error);
+    if (code !== 'BRONZE_INVALID') throw error;
+    return { state: 'invalid', ...nothing, problem: message };
+  }
+}
+
+async function lookAtCheckpoint({ checkpoint }: LookPlace): Promise<CheckpointFound | null> {
+  if (checkpoint === null) return null;
+  const { facts, problem, belongsTo = null } = await checkpoint.store.read();
+  return { file: checkpoint.file, facts, problem, belongsTo };
+}
+
+async function lookAtDelivery({ delivery }: LookPlace): Promise<DeliveryFound | null> {
+  return delivery === null ? null : { uri: delivery.endpoint.uri, ...(await delivery.pointer.read()) };
+}
+
+async function lookAtCatalog({ catalog: of }: LookPlace, signal?: AbortSignal): Promise<CatalogFound | null> {
+  if (of === null) return null;
+  const { uri } = of.catalog;
+  try {
+    return { uri, rows: await of.catalog.rows(of.dataset, signal), failure: null };
+  } catch (error) {
+    const failure = toFailure(error);
+    if (failure.code === 'CANCELLED' || failure.code === 'INTERNAL') throw error;
+    return { uri, rows: null, failure };
+  }
+}
+
+/**
+ * Everything about a chain, in one pass: two listings, a small read per event, manifest and copy, the rows, and the data
+ * objects as `reading` says. Throws STORE_*, STATE_IO, CANCELLED.
+ */
+export async function lookAtChain(place: LookPlace, reading: DataReading, signal?: AbortSignal): Promise<ChainFacts> {
+  const bronzeJson = await lookAtBronzeJson(place, signal);
+  // What is written later is looked at earlier, so that a copier at work makes nothing look ahead of the chain.
+  const catalog = await lookAtCatalog(place, signal);
+  const delivery = await lookAtDelivery(place);
+  const checkpoint = await lookAtCheckpoint(place);
+  const copies = place.backup === null ? null : await lookAtCopies(place.backup, place.table, signal);
+  const { events, strays: amongEvents } = await lookAtEvents(place, signal);
+  const { listed, strays } = await listTable(place, signal);
+  const byLabel = new Map(events.flatMap(({ event }) => (event === null ? [] : [[rangeLabel(event.range), event]])));
+  const look = async (partition: Listed): Promise<PartitionFound> => {
+    const { range, hasManifest } = partition;
+    const nothing = { manifest: null, problem: null };
+    const { manifest, problem } = hasManifest
+      ? await lookAtManifest(place, range, byLabel.get(rangeLabel(range)), signal)
+      : nothing;
+    return { ...partition, manifest, manifestProblem: problem, read: null };
+  };
+  const partitions = await readData(await mapBounded(listed, PARALLEL, look, signal), reading, signal);
+  const looked = {
+    ledgerStart: place.terms.grid.ledgerStart,
+    attests: place.attests,
+    bronzeJson,
+    partitions,
+    events,
+    copies,
+  };
+  const fills = await fillsOf(place, looked, slotsOf(looked).slots, signal);
+  const { slots } = slotsOf(looked, fills);
+  return {
+    ...looked,
+    chain: place.chain,
+    table: place.table,
+    storeUri: place.store.uri,
+    storePrefix: place.store.prefix,
+    strays: [...strays, ...amongEvents],
+    fills,
+    tail: place.attests && !isForeign(looked) ? await tailOf(place, looked, slots, signal) : [],
+    checkpoint,
+    catalog,
+    delivery,
+  };
+}

@@ -1,0 +1,315 @@
+/**
+ * Mends the differences of one chain that `reconcile --repair` can mend, from what survives: Bronze first, then what is
+ * beside it. Every step is idempotent and conditional, so that it may be killed anywhere and begun again. It must never
+ * touch a data object, nor replace or remove anything in Bronze.
+ */
+import { join } from 'node:path';
+import { BronzeError, type Failure, toFailure } from '../../machines/errors.ts';
+import { rangeLabel } from '../../machines/partitions.ts';
+import type { AttestedEvent, ChecksDone, LedgerRange } from '../../machines/protocol.ts';
+import { attestPartition, readEvent } from '../audit/chain.ts';
+import { LIMIT, restoreCopies, writeCopies } from '../audit/copies.ts';
+import { attestedEvent, parseEvent } from '../audit/event.ts';
+import type { BackupFolder } from '../audit/old-chain.ts';
+import { findAdoption } from '../commit/adoption.ts';
+import { restoreBronze } from '../commit/bronze-json.ts';
+import { sameData, sameLedgers } from '../commit/manifest.ts';
+import { checkNeighbours, type Neighbour } from '../commit/neighbours.ts';
+import { refuseOverlap } from '../commit/overlaps.ts';
+import { type CommitPlace, readPartition } from '../commit/place.ts';
+import { sealPartition } from '../commit/seal.ts';
+import { verifySealed } from '../commit/verify-sealed.ts';
+import { readSmall } from '../durable.ts';
+import { fileError, realFiles } from '../files.ts';
+import { parseJson, prettyJson } from '../json.ts';
+import { killPoint } from '../kill-points.ts';
+import { backupFile, dataKey, eventKey } from '../paths.ts';
+import { committedEnd } from './compare-beside.ts';
+import type { ChainFacts, Fill } from './facts.ts';
+import type { Difference, Kind } from './kinds.ts';
+import type { LookPlace } from './look.ts';
+import { repairCatalog } from './repair-catalog.ts';
+import { type View, viewOf } from './view.ts';
+
+export interface RepairPlace extends LookPlace, CommitPlace {
+  readonly neighbours: readonly Neighbour[];
+  /** Where the old program's events are, if it wrote any. */
+  readonly oldEvents: BackupFolder;
+  /** URI of the configured lake: what a manifest that is written again says of its source. */
+  readonly source: string;
+}
+
+/** What became of one difference. */
+export interface Repair {
+  readonly difference: Difference;
+  /** Null: it was mended. */
+  readonly failure: Failure | null;
+}
+
+/** In the order of a commit. */
+const ORDER: readonly Kind[] = [
+  'bronze_json.missing',
+  'manifest.missing',
+  'event.missing',
+  'partition.unattested',
+  'copy.missing',
+  'copy.differs',
+  'heads.missing',
+  'heads.behind',
+  'heads.ahead',
+];
+
+const isCatalog = ({ kind }: Difference): boolean => kind.startsWith('row.') || kind === 'catalog.empty';
+const isCheckpoint = ({ kind }: Difference): boolean => kind.startsWith('checkpoint.');
+
+/** The checks that a configuration may switch, the other way round. */
+function otherwise(made: ChecksDone): ChecksDone[] {
+  const { protocol = false, result_hash = true } = made;
+  return [
+    { ...made, protocol: !protocol },
+    { ...made, result_hash: !result_hash },
+    { ...made, protocol: !protocol, result_hash: !result_hash },
+  ];
+}
+
+class Repairs {
+  readonly #place: RepairPlace;
+  readonly #facts: ChainFacts;
+  readonly #view: View;
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(place: RepairPlace, facts: ChainFacts, signal?: AbortSignal) {
+    this.#place = place;
+    this.#facts = facts;
+    this.#view = viewOf(facts);
+    this.#signal = signal;
+  }
+
+  async mend(difference: Difference): Promise<void> {
+    switch (difference.kind) {
+      case 'bronze_json.missing':
+        return this.#bronzeJson();
+      case 'manifest.missing':
+        return this.#manifest(difference.range as LedgerRange);
+      case 'event.missing':
+        return this.#events(difference.range as LedgerRange);
+      case 'partition.unattested':
+        return this.#attestAll(this.#view.unattested);
+      case 'copy.missing':
+      case 'copy.differs':
+        return this.#copies(difference.range as LedgerRange);
+      case 'heads.missing':
+      case 'heads.behind':
+      case 'heads.ahead':
+        return this.#heads();
+      default:
+        return this.#checkpoint();
+    }
+  }
+
+  async #bronzeJson(): Promise<void> {
+    const { partitions, events } = this.#facts;
+    const found = {
+      partitions: partitions.map(({ range, dataBytes, hasManifest }) => ({
+        range,
+        dataBytes,
+        hasManifest,
+        manifest: null,
+      })),
+      events: events.flatMap(({ event }) => (event === null ? [] : [event])),
+    };
+    const adoption = await findAdoption(this.#place, this.#place.oldEvents, this.#signal);
+    await restoreBronze(this.#place, this.#place.terms, found, adoption, this.#signal);
+  }
+
+  /**
+   * From the rows that are there. What a manifest says beside them (the source, the checks) is tried as configured and as
+   * the other manifests have it; only what has the attested hash is ever written.
+   */
+  async #manifest(range: LedgerRange): Promise<void> {
+    const event = this.#truth(range);
+    const { data, rows } = await readPartition(this.#place, range, 'rows', this.#signal);
+    const object = dataKey(this.#place.chain, this.#place.table, range);
+    if (rows === null) throw new BronzeError('INTERNAL', 'a read-back of rows answered without rows');
+    if (!sameData(data, event.data) || !sameLedgers(rows.ledgers, event.ledgers)) {
+      throw new BronzeError('PARTITION_DAMAGED', `${object} is not what event ${event.sequence} attests`, {
+        details: { ...range, object, expected: event.data.checksum, found: data.checksum },
+      });
+    }
+    const sealer = { producer: { name: '', version: '', git_sha: '' }, now: () => event.timestamp };
+    let refused: unknown = null;
+    for (const { source, checks } of this.#variants(rows.checks)) {
+      const published = { range, data, ledgers: rows.ledgers, writer: rows.writer, checks, source, found: true };
+      try {
+        await sealPartition(this.#place, sealer, { published, attested: event }, this.#signal);
+        return;
+      } catch (error) {
+        if (!(error instanceof BronzeError) || error.code !== 'AUDIT_ORPHAN') throw error;
+        refused = error;
+      }
+    }
+    throw refused;
+  }
+
+  /** What a manifest may have said beside its rows, the configured lake and checks first. */
+  *#variants(made: ChecksDone): Generator<{ source: string; checks: ChecksDone }> {
+    const others = this.#facts.partitions.flatMap(({ manifest }) => manifest?.source ?? []);
+    for (const source of new Set([this.#place.source, ...others])) {
+      for (const checks of [made, ...otherwise(made)]) yield { source, checks };
+    }
+  }
+
+  #truth(range: LedgerRange): AttestedEvent {
+    const event = this.#view.truthOf.get(rangeLabel(range));
+    if (event === undefined) throw new BronzeError('INTERNAL', `partition ${rangeLabel(range)} has no event`);
+    return event;
+  }
+
+  /** Those of a stretch, in order: the first that cannot be brought back keeps the later ones from it. */
+  async #events({ start, end }: LedgerRange): Promise<void> {
+    const isWanted = ({ range }: AttestedEvent): boolean => range.start >= start && range.end <= end;
+    for (const { state, truth, sequence } of this.#view.slots) {
+      const fill = this.#facts.fills.get(sequence);
+      if (state !== 'missing' || truth === null || fill === undefined || !isWanted(truth)) continue;
+      if (fill.from === 'copy') await this.#fromCopy(fill);
+      else await this.#fromManifest(fill);
+    }
+    // Beyond the last event nobody names one: these are attested as a run does it.
+    await this.#attestAll(this.#view.lost.filter(isWanted));
+  }
+
+  async #fromManifest({ event }: Fill): Promise<void> {
+    const { range, sequence, prevEventHash } = event;
+    const chain = { nextSequence: sequence, prevEventHash };
+    await attestPartition(this.#place, { range, chain, expected: event }, this.#signal);
+  }
+
+  /** The hash is believed, which the event after it names; not the copy. */
+  async #fromCopy({ event }: Fill): Promise<void> {
+    const { chain, backup, store } = this.#place;
+    const { dir, files = realFiles } = backup as BackupFolder;
+    const path = join(dir, backupFile(chain, event.range));
+    const copy = await readSmall(files, path, LIMIT).catch((error) => {
+      throw fileError('state', 'read the copy of an event', path, error);
+    });
+    const key = eventKey(chain, event.sequence);
+    if (copy === null || attestedEvent(parseEvent(copy, path)).eventHash !== event.eventHash) {
+      throw new BronzeError('AUDIT_HOLE', `the copy of event ${event.sequence} has changed: ${path}`, {
+        details: { object: key, ...event.range },
+      });
+    }
+    killPoint('commit:before-attest');
+    await store.create(key, prettyJson(parseJson(copy)), this.#signal);
+    killPoint('commit:after-attest');
+    const stored = await readEvent(this.#place, event.sequence, this.#signal);
+    if (stored?.attested.eventHash === event.eventHash) return;
+    throw new BronzeError('AUDIT_FORK', `another event stands under ${key}`, { details: { object: key } });
+  }
+
+  async #attestAll(events: readonly AttestedEvent[]): Promise<void> {
+    for (const event of events) await this.#attest(event);
+  }
+
+  /** As a run does it: the rows, the neighbours, then the event; only right behind the one before it. */
+  async #attest(event: AttestedEvent): Promise<void> {
+    const place = this.#place;
+    const { range, sequence } = event;
+    const previous = sequence === 0 ? null : ((await readEvent(place, sequence - 1, this.#signal))?.attested ?? null);
+    if ((previous?.eventHash ?? null) !== event.prevEventHash) {
+      throw new BronzeError('AUDIT_HOLE', `event ${sequence} cannot be written: the one before it is not there`, {
+        details: { ...range, object: eventKey(place.chain, sequence) },
+      });
+    }
+    const label = rangeLabel(range);
+    const columns = this.#facts.partitions.find((found) => rangeLabel(found.range) === label)?.manifest?.columns ?? 2;
+    const { data, rows } = await readPartition(place, range, 'rows', this.#signal, columns);
+    if (!sameData(data, event.data) || rows === null || !sameLedgers(rows.ledgers, event.ledgers)) {
+      const object = dataKey(place.chain, place.table, range);
+      throw new BronzeError('PARTITION_DAMAGED', `${object} is not what its manifest says`, {
+        details: { ...range, object, expected: event.data.checksum, found: data.checksum },
+      });
+    }
+    if (previous !== null && previous.ledgers.lastHash !== event.ledgers.previousHash) {
+      throw new BronzeError('LINK_BROKEN', `ledger ${range.start} does not follow ledger ${previous.range.end}`, {
+        details: { ledger: range.start, expected: previous.ledgers.lastHash, found: event.ledgers.previousHash },
+      });
+    }
+    await refuseOverlap(place, range, this.#signal);
+    const others = { store: place.store, chain: place.chain, others: place.neighbours };
+    await checkNeighbours(others, { range, ledgers: event.ledgers }, this.#signal);
+    const chain = { nextSequence: event.sequence, prevEventHash: event.prevEventHash };
+    const done = await attestPartition(place, { range, chain, expected: null }, this.#signal);
+    if (done.attested) return;
+    const object = eventKey(place.chain, event.sequence);
+    throw new BronzeError('AUDIT_FORK', `another event came first under ${object}`, { details: { ...range, object } });
+  }
+
+  /** Copies of the events of a stretch; of the last one also the heads. */
+  async #copies({ start, end }: LedgerRange): Promise<void> {
+    const { backup } = this.#place;
+    const last = this.#view.slots.at(-1)?.truth;
+    for (const { state, truth, sequence } of this.#view.slots) {
+      if (state !== 'good' || truth === null || truth.range.start < start || truth.range.end > end) continue;
+      const stored = await readEvent(this.#place, sequence, this.#signal);
+      if (stored === null)
+        throw new BronzeError('AUDIT_HOLE', `the event ${eventKey(this.#place.chain, sequence)} vanished`);
+      killPoint('commit:before-copies');
+      await writeCopies(backup as BackupFolder, stored.attested, stored.bytes, truth === last);
+    }
+  }
+
+  async #heads(): Promise<void> {
+    const events = this.#view.slots.flatMap(({ state, truth }) => (state === 'good' && truth ? [truth] : []));
+    await restoreCopies(this.#place.backup as BackupFolder, this.#place.store, events, this.#signal);
+  }
+
+  async #checkpoint(): Promise<void> {
+    const end = committedEnd(this.#view);
+    const { checkpoint, table, chain } = this.#place;
+    if (end === null || checkpoint === null) return;
+    const last = this.#facts.partitions.find(({ range }) => rangeLabel(range) === rangeLabel(end.range));
+    if (last?.manifest?.ledgers == null || last.manifest.data.checksum !== end.checksum) {
+      throw new BronzeError('PARTITION_DAMAGED', `the last partition, ${rangeLabel(end.range)}, is not whole`, {
+        details: { ...end.range, object: dataKey(chain, table, end.range) },
+      });
+    }
+    const { data, ledgers, sha256 } = last.manifest;
+    const sealed = { range: end.range, data, ledgers, manifestSha256: sha256, createdAt: '' };
+    await verifySealed(this.#place, sealed, this.#signal);
+    await checkpoint.store.write(end.range, end.checksum);
+  }
+}
+
+/**
+ * Does what can be done about `differences`, which `compare` found in `facts`; one that fails does not keep the others from
+ * being mended. The chain's lock is held by the caller, who looks again afterwards: what depends on something that was
+ * mended now is mended in the next round. Throws CANCELLED.
+ */
+export async function repair(
+  place: RepairPlace,
+  facts: ChainFacts,
+  differences: readonly Difference[],
+  signal?: AbortSignal,
+): Promise<Repair[]> {
+  const wanted = differences.filter(({ repairable }) => repairable === 'reconcile');
+  const repairs = new Repairs(place, facts, signal);
+  const done: Repair[] = [];
+  const attempt = async (about: readonly Difference[], step: () => Promise<void>): Promise<void> => {
+    let failure: Failure | null = null;
+    try {
+      await step();
+    } catch (error) {
+      failure = toFailure(error);
+      if (failure.code === 'CANCELLED' || failure.code === 'INTERNAL') throw error;
+    }
+    done.push(...about.map((difference) => ({ difference, failure })));
+  };
+  const inBronze = ORDER.flatMap((kind) => wanted.filter((difference) => difference.kind === kind));
+  for (const difference of inBronze) await attempt([difference], () => repairs.mend(difference));
+  if (inBronze.length > 0) return done;
+  const rows = wanted.filter(isCatalog);
+  if (rows.length > 0) await attempt(rows, () => repairCatalog(place, facts, rows, signal));
+  const [checkpoint] = wanted.filter(isCheckpoint);
+  if (checkpoint !== undefined) await attempt([checkpoint], () => repairs.mend(checkpoint));
+  return done;
+}

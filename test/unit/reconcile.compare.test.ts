@@ -1,0 +1,554 @@
+// Every kind of difference, each from one damage to one small estate: said once, of the right object, and nothing beside it.
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { readChain } from '../../actors/audit/chain.ts';
+import { restoreCopies } from '../../actors/audit/copies.ts';
+import { eventHash } from '../../actors/audit/event.ts';
+import { HEADS_FILE } from '../../actors/audit/heads.ts';
+import { openBronze } from '../../actors/commit/bronze-json.ts';
+import {
+  backupFile,
+  bronzeJsonKey,
+  chainKey,
+  dataKey,
+  eventKey,
+  manifestKey,
+  partitionPrefix,
+} from '../../actors/paths.ts';
+import type { LineageRow } from '../../actors/ports.ts';
+import { compare } from '../../actors/reconcile/compare.ts';
+import { expectedRows } from '../../actors/reconcile/compare-catalog.ts';
+import type { ChainFacts } from '../../actors/reconcile/facts.ts';
+import { type Difference, KINDS, type Kind } from '../../actors/reconcile/kinds.ts';
+import { lookAtChain } from '../../actors/reconcile/look.ts';
+import { viewOf } from '../../actors/reconcile/view.ts';
+import { openCheckpoint } from '../../actors/state/checkpoint.ts';
+import {
+  CHAIN,
+  commitAll,
+  contentOf,
+  type Estate,
+  estateIn,
+  hex,
+  placeOf,
+  putFile,
+  rangesOf,
+  TABLE,
+  tempFolder,
+} from '../support/bronze.ts';
+
+const RANGES = rangesOf(2, 10, 6);
+const at = (n: number) => RANGES[n] as (typeof RANGES)[0];
+const TERMS = { grid: { size: 10, origin: 2, ledgerStart: 2 }, networkPassphrase: null };
+
+interface Scene {
+  readonly root: string;
+  readonly estate: Estate;
+  readonly backup: string;
+  readonly state: string;
+  /** What the catalog holds; null = held. */
+  rows: readonly LineageRow[] | null;
+}
+
+const sceneIn = (root: string): Scene => ({
+  root,
+  estate: estateIn(root),
+  backup: join(root, 'backup'),
+  state: join(root, 'state'),
+  rows: null,
+});
+
+const checkpointIn = (dir: string, chain = CHAIN) => openCheckpoint({ dir, chain, copierId: 'c' });
+const CHECKPOINT = 'checkpoint_pubnet_pre_p23_v1.json';
+
+async function look(scene: Scene, over: Partial<ChainFacts> = {}): Promise<ChainFacts> {
+  const { estate, backup, state, rows } = scene;
+  const facts = await lookAtChain(
+    {
+      ...placeOf(estate),
+      terms: TERMS,
+      attests: true,
+      backup: { dir: backup, chain: CHAIN },
+      checkpoint: { store: checkpointIn(state), file: join(state, CHECKPOINT) },
+      catalog: null,
+      delivery: null,
+    },
+    {
+      readBytes: (range, columns) =>
+        estate.readBack({
+          depth: 'bytes',
+          chain: CHAIN,
+          range,
+          key: dataKey(CHAIN, TABLE, range),
+          columns,
+          checks: estate.checks,
+        }),
+      parallel: 4,
+      known: new Map(),
+      onPartition: () => {},
+    },
+  );
+  return { ...facts, catalog: { uri: 'catalog', rows, failure: null }, ...over };
+}
+
+let whole: Scene;
+
+beforeAll(async () => {
+  whole = sceneIn(tempFolder());
+  const { estate, backup, state } = whole;
+  await openBronze(placeOf(estate), TERMS);
+  await commitAll(estate, RANGES);
+  const { events } = await readChain(placeOf(estate));
+  await restoreCopies({ dir: backup, chain: CHAIN }, estate.store, events);
+  await checkpointIn(state).write(at(5), events[5]?.data.checksum as string);
+  whole.rows = expectedRows(viewOf(await look(whole)));
+});
+
+/** The estate as it is, to be damaged. */
+function copy(): Scene {
+  const scene = sceneIn(tempFolder());
+  cpSync(whole.root, scene.root, { recursive: true });
+  const moved = (row: LineageRow) => ({ ...row, storageUri: row.storageUri.replace(whole.root, scene.root) });
+  return Object.assign(scene, { rows: (whole.rows ?? []).map(moved) });
+}
+
+const pathOf = (scene: Scene, key: string): string => join(scene.root, 'bronze', key);
+const lose = (scene: Scene, key: string): void => rmSync(pathOf(scene, key), { recursive: true });
+const copyPath = (scene: Scene, n: number): string => join(scene.backup, backupFile(CHAIN, at(n)));
+
+function change(path: string, from: string | RegExp, to: string): void {
+  const text = readFileSync(path, 'utf8');
+  expect(text.replace(from, to)).not.toBe(text);
+  writeFileSync(path, text.replace(from, to));
+}
+
+/** Changes an event and gives it the hash that fits. */
+function forge(
+  scene: Scene,
+  n: number,
+  with_: (event: { chain: Record<string, unknown> } & Record<string, unknown>) => void,
+) {
+  const path = pathOf(scene, eventKey(CHAIN, n));
+  const event = JSON.parse(readFileSync(path, 'utf8'));
+  with_(event);
+  event.chain.event_hash = eventHash(event);
+  writeFileSync(path, `${JSON.stringify(event, null, 2)}\n`);
+  return event.chain.event_hash as string;
+}
+
+const key = (n: number): string => eventKey(CHAIN, n);
+const HEX = hex('something else');
+const rowsWith = (change: (rows: LineageRow[]) => readonly LineageRow[]) => (scene: Scene) => {
+  scene.rows = change([...(scene.rows ?? [])]);
+};
+const row = (n: number, over: Partial<LineageRow>) =>
+  rowsWith((rows) => rows.map((is, i) => (i === n ? { ...is, ...over } : is)));
+
+type Damage = (scene: Scene) => unknown;
+
+interface Case {
+  readonly name: string;
+  readonly damage: Damage;
+  readonly expected: Partial<Difference> & { readonly kind: Kind };
+}
+
+const one = (kind: Kind, name: string, damage: Damage, expected: Partial<Difference> = {}): Case => ({
+  name,
+  damage,
+  expected: { kind, ...expected },
+});
+
+const CASES: Case[] = [
+  one('bronze_json.missing', 'lost', (s) => lose(s, bronzeJsonKey(CHAIN)), { repairable: 'reconcile' }),
+  one('bronze_json.invalid', 'cut', (s) => putFile(s, bronzeJsonKey(CHAIN), '{'), { repairable: 'copy' }),
+  one(
+    'bronze_json.mismatch',
+    'another grid',
+    (s) => change(pathOf(s, bronzeJsonKey(CHAIN)), '"partition_size": 10', '"partition_size": 20'),
+    {
+      repairable: 'no',
+    },
+  ),
+  one('object.stray', 'in the table', (s) => putFile(s, `${partitionPrefix(CHAIN, TABLE, at(1))}notes.txt`, 'x'), {
+    object: `${partitionPrefix(CHAIN, TABLE, at(1))}notes.txt`,
+  }),
+  one('object.stray', 'among the events', (s) => putFile(s, `${chainKey(CHAIN)}/_audit/1.json`, 'x')),
+  one('partition.missing', 'a folder is gone', (s) => lose(s, partitionPrefix(CHAIN, TABLE, at(2))), {
+    range: at(2),
+    repairable: 'run',
+  }),
+  one('data.missing', 'a data object is gone', (s) => lose(s, dataKey(CHAIN, TABLE, at(2))), {
+    object: dataKey(CHAIN, TABLE, at(2)),
+    repairable: 'run',
+  }),
+  one('data.size', 'cut', (s) => putFile(s, dataKey(CHAIN, TABLE, at(5)), 'cut'), { range: at(5), repairable: 'copy' }),
+  one(
+    'data.checksum',
+    'one bit',
+    (s) => {
+      const bytes = Buffer.from(contentOf(at(3)));
+      bytes[9] = (bytes[9] as number) ^ 1;
+      putFile(s, dataKey(CHAIN, TABLE, at(3)), bytes);
+    },
+    { object: dataKey(CHAIN, TABLE, at(3)), repairable: 'copy' },
+  ),
+  one('manifest.missing', 'gone', (s) => lose(s, manifestKey(CHAIN, TABLE, at(1))), {
+    object: manifestKey(CHAIN, TABLE, at(1)),
+    repairable: 'reconcile',
+  }),
+  one('manifest.missing', 'of the last partition', (s) => lose(s, manifestKey(CHAIN, TABLE, at(5)))),
+  one('manifest.invalid', 'cut', (s) => putFile(s, manifestKey(CHAIN, TABLE, at(1)), '{"partition"'), { range: at(1) }),
+  ...[0, 3, 5].map((n) =>
+    one(
+      'manifest.other',
+      `another source in number ${n}`,
+      (s) => change(pathOf(s, manifestKey(CHAIN, TABLE, at(n))), 'file:///lake/', 'file:///kale/'),
+      {
+        range: at(n),
+      },
+    ),
+  ),
+  ...[0, 2, 4].map((n) =>
+    one('event.missing', `number ${n}`, (s) => lose(s, key(n)), {
+      object: key(n),
+      range: at(n),
+      repairable: 'reconcile',
+    }),
+  ),
+  one('event.missing', 'the last one', (s) => lose(s, key(5)), {
+    object: key(5),
+    range: at(5),
+    repairable: 'reconcile',
+  }),
+  ...[0, 3, 5].map((n) =>
+    one(
+      'event.altered',
+      `number ${n}, with a hash that does not fit`,
+      (s) => change(pathOf(s, key(n)), '"row_count": 10', '"row_count":  10 , "row_count": 10, "x": 1'),
+      {
+        object: key(n),
+        repairable: 'copy',
+      },
+    ),
+  ),
+  ...[0, 3, 5].map((n) =>
+    one(
+      'event.altered',
+      `number ${n}, with a hash that fits`,
+      (s) => {
+        forge(s, n, (event) => {
+          event.timestamp = '2026-01-02T03:04:06Z';
+        });
+      },
+      { object: key(n) },
+    ),
+  ),
+  ...[1, 3, 5].map((n) =>
+    one(
+      'event.altered',
+      `number ${n} names another one before it, with a hash that fits`,
+      (s) => {
+        forge(s, n, (event) => {
+          event.chain.prev_event_hash = `sha256:${HEX}`;
+        });
+      },
+      { object: key(n) },
+    ),
+  ),
+  one('event.missing', 'all of them', (s) => lose(s, `${chainKey(CHAIN)}/_audit`), {
+    range: { start: 2, end: 61 },
+    repairable: 'reconcile',
+  }),
+  one('event.altered', 'no JSON', (s) => putFile(s, key(2), 'x'), { object: key(2), range: at(2) }),
+  one('event.altered', 'the event of another place', (s) => cpSync(pathOf(s, key(4)), pathOf(s, key(2))), {
+    object: key(2),
+  }),
+  one(
+    'event.fork',
+    'from there on another chain',
+    (s) => {
+      let prev = `sha256:${HEX}`;
+      for (const n of [4, 5]) {
+        const before = prev;
+        prev = forge(s, n, (event) => {
+          event.chain.prev_event_hash = before;
+        });
+      }
+      // Nothing beside the chain tells the two apart, and nothing is compared with a chain that forks.
+      rmSync(s.backup, { recursive: true });
+      rmSync(s.state, { recursive: true });
+      s.rows = null;
+      return { copies: null, checkpoint: null, catalog: null };
+    },
+    { object: key(4) },
+  ),
+  one('event.fork', 'far beyond', (s) => putFile(s, key(1_000_000_000), 'x'), { object: key(1_000_000_000) }),
+  one('copy.missing', 'the folder', (s) => rmSync(s.backup, { recursive: true }), { repairable: 'reconcile' }),
+  one('copy.missing', 'one', (s) => rmSync(copyPath(s, 2)), { range: at(2) }),
+  one(
+    'copy.missing',
+    'two side by side',
+    (s) => [2, 3].map((n) => copyPath(s, n)).forEach((path) => void rmSync(path)),
+    {
+      range: { start: at(2).start, end: at(3).end },
+    },
+  ),
+  one(
+    'copy.missing',
+    'the last one and the heads, as an interrupted run leaves it',
+    (s) => {
+      rmSync(copyPath(s, 5));
+      const events = JSON.parse(readFileSync(pathOf(s, key(4)), 'utf8'));
+      writeFileSync(join(s.backup, HEADS_FILE), JSON.stringify({ [chainKey(CHAIN)]: events.chain.event_hash }));
+    },
+    { range: at(5) },
+  ),
+  one('copy.differs', 'an older one', (s) => change(copyPath(s, 1), 'pre_p23', 'pre_p22'), { range: at(1) }),
+  one(
+    'copy.stray',
+    'of a partition that is not there',
+    (s) => cpSync(copyPath(s, 1), join(s.backup, backupFile(CHAIN, { start: 62, end: 71 }))),
+    {
+      range: { start: 62, end: 71 },
+      repairable: 'copy',
+    },
+  ),
+  one('heads.missing', 'gone', (s) => rmSync(join(s.backup, HEADS_FILE)), { repairable: 'reconcile' }),
+  one('heads.missing', 'no JSON', (s) => writeFileSync(join(s.backup, HEADS_FILE), 'x')),
+  one('heads.behind', 'the one before', (s) => {
+    const { chain } = JSON.parse(readFileSync(pathOf(s, key(4)), 'utf8'));
+    writeFileSync(join(s.backup, HEADS_FILE), JSON.stringify({ [chainKey(CHAIN)]: chain.event_hash }));
+  }),
+  one('heads.ahead', 'an unknown one', (s) =>
+    writeFileSync(join(s.backup, HEADS_FILE), JSON.stringify({ [chainKey(CHAIN)]: `sha256:${HEX}` })),
+  ),
+  one('checkpoint.missing', 'gone', (s) => rmSync(join(s.state, CHECKPOINT)), { repairable: 'reconcile' }),
+  one('checkpoint.corrupt', 'cut', (s) => writeFileSync(join(s.state, CHECKPOINT), '{"copier'), {}),
+  one('checkpoint.foreign', 'of another era', (s) => change(join(s.state, CHECKPOINT), 'pre_p23', 'p23_plus')),
+  one('checkpoint.behind', 'older', (s) => checkpointIn(s.state).write(at(3), `sha256:${HEX}`)),
+  one('checkpoint.ahead', 'further', (s) => checkpointIn(s.state).write({ start: 62, end: 71 }, `sha256:${HEX}`)),
+  one('checkpoint.differs', 'another checksum', (s) => checkpointIn(s.state).write(at(5), `sha256:${HEX}`)),
+  one(
+    'catalog.empty',
+    'dropped',
+    rowsWith(() => []),
+    { repairable: 'reconcile' },
+  ),
+  one(
+    'row.missing',
+    'one',
+    rowsWith((rows) => rows.filter((_, i) => i !== 2)),
+    { range: at(2), repairable: 'reconcile' },
+  ),
+  one(
+    'row.missing',
+    'the last two',
+    rowsWith((rows) => rows.slice(0, 4)),
+    { range: { start: at(4).start, end: at(5).end } },
+  ),
+  one('row.differs', 'another checksum', row(1, { checksum: `sha256:${HEX}` }), { range: at(1) }),
+  one('row.differs', 'another place', row(1, { storageUri: 'x', pasEventId: 'y' }), { range: at(1) }),
+  one('row.prev_hash', 'another one', row(2, { prevHash: null }), { range: at(2) }),
+  one('row.event_id', 'another one', row(3, { pasEventId: 'pas_evt_0' }), { range: at(3) }),
+  one(
+    'row.stray',
+    'too many',
+    rowsWith((rows) => [...rows, { ...(rows[5] as LineageRow), range: { start: 62, end: 71 } }]),
+    {
+      range: { start: 62, end: 71 },
+    },
+  ),
+  one(
+    'catalog.held',
+    'by a reader',
+    rowsWith(() => []),
+    { kind: 'catalog.held', repairable: 'no' },
+  ),
+  one('catalog.unreachable', 'down', () => ({
+    catalog: { uri: 'c', rows: null, failure: { code: 'CATALOG_UNAVAILABLE', message: 'down', retryable: true } },
+  })),
+  one('delivery.pending', 'never', () => ({ delivery: { uri: 'u', delivered: null, problem: null } }), { sequence: 0 }),
+  one(
+    'delivery.ahead',
+    'another event',
+    () => ({
+      delivery: { uri: 'u', delivered: { sequence: 3, eventHash: `sha256:${HEX}` }, problem: null },
+    }),
+    { object: key(3) },
+  ),
+  one('delivery.ahead', 'beyond the end', () => ({
+    delivery: { uri: 'u', delivered: { sequence: 6, eventHash: `sha256:${HEX}` }, problem: null },
+  })),
+];
+
+const NEXT = { start: 62, end: 71 };
+const LATER = { start: 72, end: 81 };
+
+/** The head of the whole chain. */
+const headOf = (scene: Scene) => ({
+  nextSequence: 6,
+  prevEventHash: JSON.parse(readFileSync(pathOf(scene, key(5)), 'utf8')).chain.event_hash as string,
+});
+
+CASES.push(
+  one('partition.unsealed', 'an interrupted run', (s) => putFile(s, dataKey(CHAIN, TABLE, NEXT), 'x'), {
+    range: NEXT,
+    repairable: 'run',
+  }),
+  one(
+    'partition.unattested',
+    'an interrupted run',
+    async (s) => {
+      await commitAll(s.estate, [NEXT], headOf(s), { attest: false });
+    },
+    { range: NEXT, repairable: 'reconcile' },
+  ),
+  one(
+    'partition.gap',
+    'ledgers left out',
+    async (s) => {
+      await commitAll(s.estate, [LATER], headOf(s), { attest: false });
+    },
+    { range: NEXT, repairable: 'run' },
+  ),
+  one('partition.overlap', 'inside another one', (s) => putFile(s, dataKey(CHAIN, TABLE, { start: 5, end: 8 }), 'x'), {
+    range: { start: 5, end: 8 },
+    repairable: 'copy',
+  }),
+  one(
+    'partition.overlap',
+    'a twin of what is not attested',
+    async (s) => {
+      await commitAll(s.estate, [NEXT], headOf(s));
+      putFile(s, dataKey(CHAIN, TABLE, { start: 60, end: 63 }), 'x');
+      return { copies: null, checkpoint: null, catalog: null };
+    },
+    { range: { start: 60, end: 63 } },
+  ),
+  one(
+    'partition.unlinked',
+    'another network from there on',
+    async (s) => {
+      await commitAll(s.estate, [NEXT], headOf(s), { fork: ' of another network' });
+      return { copies: null, checkpoint: null, catalog: null };
+    },
+    { range: NEXT, repairable: 'no' },
+  ),
+  one(
+    'event.missing',
+    'nothing gives it',
+    (s) => {
+      lose(s, key(2));
+      rmSync(copyPath(s, 2));
+      change(pathOf(s, manifestKey(CHAIN, TABLE, at(2))), 'file:///lake/', 'file:///kale/');
+    },
+    { object: key(2), repairable: 'no' },
+  ),
+);
+
+async function differencesOf({ damage, expected }: Case): Promise<Difference[]> {
+  const scene = copy();
+  const over = ((await damage(scene)) ?? {}) as Partial<ChainFacts>;
+  if (expected.kind === 'catalog.held') scene.rows = null;
+  return compare(await look(scene, over));
+}
+
+const told = new Set<Kind>();
+
+describe('one damage is one difference', () => {
+  it('a whole estate has none', async () => {
+    expect(compare(await look(copy()))).toEqual([]);
+  });
+
+  it.each(CASES.map((entry) => [entry.expected.kind, entry.name, entry] as const))('%s: %s', async (kind, _, entry) => {
+    const differences = await differencesOf(entry);
+    expect(differences).toEqual([expect.objectContaining(entry.expected)]);
+    const [difference] = differences as [Difference];
+    for (const text of [difference.what, difference.cause, difference.cure]) expect(text).toMatch(/\S{2}/);
+    expect(difference.chain).toBe('pubnet/pre_p23/v1');
+    told.add(kind);
+  });
+
+  it('tells every kind there is, but for what a run has to be at work for', async () => {
+    const facts = await look(copy());
+    const failure = { code: 'STORE_IO', message: 'no', retryable: true } as const;
+    const partitions = facts.partitions.map((found, n) => (n === 2 ? { ...found, read: { failure } } : found));
+    expect(compare({ ...facts, partitions })).toMatchObject([{ kind: 'data.unread', range: at(2) }]);
+    expect(Object.keys(KINDS).filter((kind) => !told.has(kind as Kind))).toEqual(['data.unread']);
+  });
+});
+
+describe('several damages are as many differences', () => {
+  const kindsOf = async (scene: Scene) =>
+    compare(await look(scene)).map(({ kind, sequence, range, repairable }) => ({
+      kind,
+      at: sequence ?? RANGES.findIndex((other) => other.start === range?.start),
+      repairable,
+    }));
+  const otherSource = (scene: Scene, n: number) =>
+    change(pathOf(scene, manifestKey(CHAIN, TABLE, at(n))), 'file:///lake/', 'file:///kale/');
+
+  it('an event and its manifest: the event comes from its copy, and shows the manifest up', async () => {
+    const scene = copy();
+    lose(scene, key(2));
+    otherSource(scene, 2);
+    expect(await kindsOf(scene)).toEqual([
+      { kind: 'manifest.other', at: 2, repairable: 'copy' },
+      { kind: 'event.missing', at: 2, repairable: 'reconcile' },
+    ]);
+  });
+
+  it('many events, from manifests and from copies, and one that nothing gives', async () => {
+    const scene = copy();
+    for (const n of [0, 1, 2, 4]) lose(scene, key(n));
+    otherSource(scene, 1);
+    // 0 and 4 follow from manifests, 1 and 2 come from copies; what is brought back the same way is said once.
+    expect((await kindsOf(scene)).filter(({ kind }) => kind === 'event.missing')).toEqual(
+      [0, 1, 4].map((n) => ({ kind: 'event.missing', at: n, repairable: 'reconcile' })),
+    );
+    rmSync(copyPath(scene, 1));
+    rmSync(copyPath(scene, 0));
+    expect((await kindsOf(scene)).filter(({ kind }) => kind === 'event.missing')).toEqual([
+      { kind: 'event.missing', at: 0, repairable: 'no' },
+      { kind: 'event.missing', at: 2, repairable: 'reconcile' },
+      { kind: 'event.missing', at: 4, repairable: 'reconcile' },
+    ]);
+  });
+
+  it('a copy is never believed for anything but its hash', async () => {
+    const scene = copy();
+    lose(scene, key(2));
+    otherSource(scene, 2);
+    const forged = JSON.parse(readFileSync(copyPath(scene, 2), 'utf8'));
+    forged.timestamp = '2026-01-02T03:04:06Z';
+    forged.chain.event_hash = eventHash(forged);
+    writeFileSync(copyPath(scene, 2), JSON.stringify(forged));
+    expect((await kindsOf(scene)).filter(({ kind }) => kind.startsWith('event'))).toEqual([
+      { kind: 'event.missing', at: 2, repairable: 'no' },
+    ]);
+  });
+
+  it('a lost end whose copy says something else than the manifest is left alone', async () => {
+    const scene = copy();
+    lose(scene, key(5));
+    otherSource(scene, 5);
+    expect(await kindsOf(scene)).toEqual([{ kind: 'event.missing', at: 5, repairable: 'copy' }]);
+  });
+
+  it('S29: of an empty place nothing differs, and of a state folder that is lost only what is in it', async () => {
+    const empty = sceneIn(tempFolder());
+    empty.rows = [];
+    expect(compare(await look(empty))).toEqual([]);
+    const bereft = copy();
+    rmSync(bereft.state, { recursive: true });
+    rmSync(bereft.backup, { recursive: true });
+    expect((await kindsOf(bereft)).map(({ kind }) => kind)).toEqual(['copy.missing', 'checkpoint.missing']);
+  });
+
+  it('storage that was moved is one difference of the catalog', async () => {
+    const scene = copy();
+    scene.rows = whole.rows;
+    expect(compare(await look(scene))).toMatchObject([{ kind: 'row.differs', range: { start: 2, end: 61 } }]);
+  });
+});

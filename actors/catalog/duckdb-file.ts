@@ -31,7 +31,7 @@ export interface CatalogDb {
 
 /**
  * Of a new file: the least that DuckDB has. With its usual 256 KiB a catalog of twenty partitions has 3.7 MB instead of
- * 0.6, and a record costs twice the time. Fixed in the file; DuckDB 1.2 and later read it.
+ * 0.6, and a record costs twice the time. It is fixed in the file.
  */
 const BLOCK_SIZE = 16_384;
 

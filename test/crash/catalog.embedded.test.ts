@@ -88,6 +88,10 @@ it('a process killed at any moment of a record leaves all of it or nothing, and 
     const count = (await openIn(dir).rows(DATASET))?.length ?? -1;
     expect(count % SIZE).toBe(0);
     expect(count).toBeGreaterThanOrEqual(death * SIZE);
+    if (death === 0) continue;
+    for (const table of ['_meta_quality', '_meta_changes']) {
+      expect(await queryCatalog(dir, `SELECT count(*) AS n FROM ${table}`)).toEqual([{ n: count }]);
+    }
   }
   for (const batch of batches) expect(await openIn(dir).record(DATASET, batch)).toBe('recorded');
   expect(await openIn(dir).rows(DATASET)).toEqual(batches.flat().map(lineageOf));

@@ -29,6 +29,12 @@ export interface CatalogDb {
   query(sql: string, values?: Values): Promise<readonly Row[]>;
 }
 
+/**
+ * Of a new file: the least that DuckDB has. With its usual 256 KiB a catalog of twenty partitions has 3.7 MB instead of
+ * 0.6, and a record costs twice the time. It is fixed in the file.
+ */
+const BLOCK_SIZE = 16_384;
+
 /** `held`: another process has the file open; nothing was done. */
 export const HELD = 'held';
 /** `absent`: there is no such file; only reading says so. */
@@ -137,7 +143,7 @@ async function makeFile(path: string, signal: AbortSignal, create: (db: CatalogD
   }
   const temp = join(folder, `${prefix}${randomBytes(6).toString('hex')}`);
   try {
-    await transact(temp, 'READ_WRITE', signal, create);
+    await transact(temp, 'READ_WRITE', signal, create, `, BLOCK_SIZE ${BLOCK_SIZE}`);
     await files.link(temp, path);
   } catch (error) {
     // Somebody else made it meanwhile.
@@ -153,6 +159,7 @@ async function transact<T>(
   access: 'READ_ONLY' | 'READ_WRITE',
   signal: AbortSignal,
   work: (db: CatalogDb) => Promise<T>,
+  options = '',
 ): Promise<T | typeof HELD> {
   const engine = await startEngine();
   const connection = await engine.connect();
@@ -161,7 +168,7 @@ async function transact<T>(
   try {
     throwIfCancelled(signal);
     try {
-      await run(`ATTACH '${path.replaceAll("'", "''")}' AS ${NAME} (TYPE duckdb, ${access})`);
+      await run(`ATTACH '${path.replaceAll("'", "''")}' AS ${NAME} (TYPE duckdb, ${access}${options})`);
     } catch (error) {
       if (isHeld(error)) return HELD;
       throw error;

@@ -118,12 +118,7 @@ export async function recordRows(
     `INSERT INTO _meta_lineage (dataset_id, ${LINEAGE_FIELDS}) SELECT $id, ${LINEAGE_FIELDS} FROM ${given(LINEAGE)}`,
     { id, rows: JSON.stringify(added.map(lineageOf)) },
   );
-  await db.query(
-    `UPDATE _meta_lineage t SET ${FILLABLE.map((name) => `${name} = coalesce(nullif(t.${name}, ''), r.${name})`).join(', ')}
-     FROM ${given(LINEAGE)} WHERE t.dataset_id = $id AND ${SAME_RANGE}
-     AND (${FILLABLE.map((name) => `(coalesce(t.${name}, '') = '' AND r.${name} <> '')`).join(' OR ')})`,
-    { id, rows: JSON.stringify(known.map(lineageOf)) },
-  );
+  if (known.length > 0) await fillRows(db, id, known);
   await passedRows(db, id, partitions);
   await writeChanges(db, id, changes);
   // Whichever of its partitions was recorded first, the data set says the same.
@@ -138,6 +133,17 @@ export async function recordRows(
       newest: columns === 2,
       hash: schemaHash(columns, dataset),
     },
+  );
+}
+
+/** Fills what is empty; nothing else in a row changes. */
+async function fillRows(db: CatalogDb, id: bigint, known: readonly PartitionRecord[]): Promise<void> {
+  const filled = FILLABLE.map((name) => `${name} = coalesce(nullif(t.${name}, ''), r.${name})`);
+  const empty = FILLABLE.map((name) => `(coalesce(t.${name}, '') = '' AND r.${name} <> '')`);
+  await db.query(
+    `UPDATE _meta_lineage t SET ${filled.join(', ')} FROM ${given(LINEAGE)}
+     WHERE t.dataset_id = $id AND ${SAME_RANGE} AND (${empty.join(' OR ')})`,
+    { id, rows: JSON.stringify(known.map(lineageOf)) },
   );
 }
 

@@ -23,11 +23,10 @@ function tableDdl(name: TableName, { columns, unique }: CatalogTable): string[] 
     const type = `${column.name} ${TYPES[column.type]}${column.required ? ' NOT NULL' : ''}`;
     return column.name === 'id' ? `${type} DEFAULT nextval('${name}_id')` : type;
   });
-  const keys = numbered && unique.join() !== 'id' ? ['PRIMARY KEY (id)', `UNIQUE (${unique.join(', ')})`] : [];
-  if (keys.length === 0) keys.push(`PRIMARY KEY (${unique.join(', ')})`);
   return [
     ...(numbered ? [`CREATE SEQUENCE ${name}_id`] : []),
-    `CREATE TABLE ${name} (${[...lines, ...keys].join(', ')})`,
+    // One index a table: each is written anew with every record.
+    `CREATE TABLE ${name} (${lines.join(', ')}, PRIMARY KEY (${unique.join(', ')}))`,
   ];
 }
 

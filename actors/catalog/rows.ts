@@ -119,7 +119,7 @@ export const descriptionOf = ({ dataset, chain }: DatasetName): string =>
   `${dataset} of ${chain.network}, era ${chain.eraId}, version ${chain.versionLabel}`;
 
 /** For messages. */
-export const nameOf = ({ domain, dataset, chain }: DatasetName): string =>
+const nameOf = ({ domain, dataset, chain }: DatasetName): string =>
   `${domain}/${dataset} (${chain.network}/${chain.eraId}/${chain.versionLabel})`;
 
 export interface ChangeRow {
@@ -193,7 +193,7 @@ const tell = ({ range, checksum, rowCount, byteSize }: Omit<StoredRow, 'columns'
   `${range.start}-${range.end} (${checksum}, ${rowCount} rows, ${byteSize} bytes)`;
 
 /** CATALOG_CONFLICT of a partition with what is recorded. */
-export function conflictOf(
+function conflictOf(
   dataset: DatasetName,
   partition: PartitionRecord,
   stored: Omit<StoredRow, 'columns' | 'createdAt'>,

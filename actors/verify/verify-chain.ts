@@ -4,7 +4,7 @@
  */
 import { BronzeError, type Failure, toFailure } from '../../machines/errors.ts';
 import { overlapsOrGap, rangeLabel, sameRange } from '../../machines/partitions.ts';
-import type { LedgerEnds, LedgerRange } from '../../machines/protocol.ts';
+import type { DataFile, LedgerEnds, LedgerRange } from '../../machines/protocol.ts';
 import { type ChainEvent, parseEvent } from '../audit/event.ts';
 import { verifyChain as verifyEvents } from '../audit/verify-chain.ts';
 import { mapBounded } from '../bounded.ts';
@@ -29,7 +29,7 @@ import {
   parsePartitionKey,
   tablePrefix,
 } from '../paths.ts';
-import type { BronzeStore, StoreSpec } from '../ports.ts';
+import type { BronzeStore, LineageRow, StoreSpec } from '../ports.ts';
 
 /** The only table that the old program wrote. */
 const OLD_TABLE = 'ledgers_lcm_raw';
@@ -47,6 +47,8 @@ export interface VerifyOptions {
   readonly to: number | null;
   /** Copies of events to compare with, by range label. */
   readonly copies: ReadonlyMap<string, ChainEvent> | null;
+  /** Rows of the catalog, by range label; null where no catalog was asked. */
+  readonly rows: ReadonlyMap<string, LineageRow> | null;
   readonly parallel: number;
   readonly signal: AbortSignal;
   readonly readBack: (task: ReadBackTask) => Promise<ReadBackAnswer>;
@@ -71,6 +73,8 @@ export interface ChainReport {
   readonly bytes_read: number;
   /** Partitions that have an event in the audit chain. */
   readonly attested: number;
+  /** Partitions that the catalog has a row of; null where no catalog was asked. */
+  readonly recorded: number | null;
   readonly findings: readonly Finding[];
   /** For the links between eras; null where there is nothing. */
   readonly ends: {
@@ -147,6 +151,8 @@ class ChainVerification {
       });
     }
     this.#unknownEvents(events, all);
+    this.#unknownRows(all);
+    const { rows } = this.#options;
     const first = all[0]?.range ?? null;
     const last = all.at(-1)?.range ?? null;
     const firstKnown = known.find((entry) => first && sameRange(entry.range, first))?.ledgers;
@@ -163,6 +169,7 @@ class ChainVerification {
       not_looked_at: all.length - chosen.length,
       bytes_read: this.#bytesRead,
       attested: all.filter(({ range }) => events.has(rangeLabel(range))).length,
+      recorded: rows && all.filter(({ range }) => rows.has(rangeLabel(range))).length,
       findings: this.#findings,
       ends:
         first && last && firstKnown && lastKnown
@@ -286,6 +293,7 @@ class ChainVerification {
         sameData: event !== undefined && sameData(event.data, data),
         sameLedgers: event?.ledgers == null || (ledgers !== null && sameLedgers(event.ledgers, ledgers)),
       });
+      this.#compareRow(range, data);
       if (listed.dataBytes !== data.byteSize) {
         throw new BronzeError('PARTITION_DAMAGED', `${key} has another size than its manifest says`, {
           details: {
@@ -336,6 +344,35 @@ class ChainVerification {
       if (failure.code === 'CANCELLED') throw error;
       this.#find(failure);
       return unknown;
+    }
+  }
+
+  /** A row that is missing may be pending; one that says something else is wrong. */
+  #compareRow(range: LedgerRange, data: DataFile): void {
+    const row = this.#options.rows?.get(rangeLabel(range));
+    if (row === undefined) return;
+    const is = `${data.checksum}, ${data.rowCount} rows, ${data.byteSize} bytes`;
+    const says = `${row.checksum}, ${row.rowCount} rows, ${row.byteSize} bytes`;
+    if (says === is) return;
+    this.#wrong('CATALOG_CONFLICT', `the catalog's row of partition ${rangeLabel(range)} is about another content`, {
+      ...range,
+      check: 'lineage',
+      expected: is,
+      found: says,
+      hint: 'Bronze decides: `reconcile --repair` corrects the row',
+    });
+  }
+
+  /** Rows of what is not in Bronze. */
+  #unknownRows(all: readonly Listed[]): void {
+    const there = new Set(all.map(({ range }) => rangeLabel(range)));
+    for (const [label, { range }] of this.#options.rows ?? []) {
+      if (there.has(label)) continue;
+      this.#wrong('CATALOG_CONFLICT', `the catalog has a row of partition ${label}, which is not in Bronze`, {
+        ...range,
+        check: 'lineage',
+        hint: '`reconcile` tells what became of it',
+      });
     }
   }
 

@@ -7,7 +7,13 @@ import { chainKey } from '../../actors/paths.ts';
 import { openStore } from '../../actors/store/index.ts';
 import { ThreadPool } from '../../actors/threads/pool.ts';
 import { type FoundChain, findChains } from '../../actors/verify/chains.ts';
-import { type ChainReport, type Finding, verifyChain, verifyEraLinks } from '../../actors/verify/verify-chain.ts';
+import {
+  type ChainReport,
+  type Finding,
+  type VerifyOptions,
+  verifyChain,
+  verifyEraLinks,
+} from '../../actors/verify/verify-chain.ts';
 import { BronzeError, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import { chainOf, openContext } from '../context.ts';
@@ -31,17 +37,36 @@ function threadsOf(answer: Answer): number {
   return Number(text);
 }
 
-/** From the path, or from the configuration where none is given. */
-async function chainsOf(answer: Answer): Promise<FoundChain[]> {
+interface Subject {
+  readonly chains: readonly FoundChain[];
+  /** Rows by range label; null where there is no catalog. */
+  readonly rowsOf: (chain: FoundChain['chain'], signal: AbortSignal) => Promise<VerifyOptions['rows']>;
+  readonly close: () => Promise<void>;
+}
+
+/** From the path, or from the configuration where none is given. Only a configuration knows of a catalog. */
+async function subjectOf(answer: Answer): Promise<Subject> {
   const [path] = answer.args;
   const access = {
     s3Endpoint: textOption(answer, 's3-endpoint') ?? null,
     s3Region: textOption(answer, 's3-region') ?? null,
     anonymous: switchOption(answer, 'anonymous'),
   };
-  if (path !== undefined) return findChains(path, access);
-  const { eras, storeSpec } = openContext(answer);
-  return eras.map((era) => ({ chain: chainOf(era), store: storeSpec }));
+  if (path !== undefined) {
+    return { chains: await findChains(path, access), rowsOf: async () => null, close: async () => undefined };
+  }
+  const { eras, storeSpec, catalog, config } = openContext(answer);
+  return {
+    chains: eras.map((era) => ({ chain: chainOf(era), store: storeSpec })),
+    rowsOf: async (chain, signal) => {
+      const rows = await catalog?.rows(
+        { domain: config.catalog.namespace, dataset: config.bronze.primary_table, chain },
+        signal,
+      );
+      return rows ? new Map(rows.map((row) => [rangeLabel(row.range), row])) : null;
+    },
+    close: async () => catalog?.close(),
+  };
 }
 
 const GUARANTEES = [
@@ -62,7 +87,7 @@ function text(reports: readonly ChainReport[], findings: readonly Finding[]): st
       `${report.chain}: ${report.partitions} partitions, ledgers ${report.first ?? '-'} to ${report.last ?? '-'}; ` +
       `${report.read} read (${(report.bytes_read / 1e6).toFixed(1)} MB), ${report.not_read} not read` +
       (report.not_looked_at > 0 ? `, ${report.not_looked_at} not looked at; ` : '; ') +
-      `${report.attested} attested; ${definitions(report.columns)}${report.findings.length === 0 ? 'nothing wrong found' : counted(report.findings.length)}`,
+      `${report.attested} attested, ${report.recorded === null ? 'no catalog asked' : `${report.recorded} in the catalog`}; ${definitions(report.columns)}${report.findings.length === 0 ? 'nothing wrong found' : counted(report.findings.length)}`,
   );
   for (const finding of findings) {
     lines.push(`${finding.chain}: ${finding.code}: ${finding.message}`);
@@ -85,12 +110,20 @@ export async function execute(answer: Answer): Promise<number> {
   const range = { from: ledgerOption(answer, 'from'), to: ledgerOption(answer, 'to') };
   const events = textOption(answer, 'events');
   const copied = events === undefined ? null : await gatherFolder(resolve(events));
-  const chains = await chainsOf(answer);
+  const { chains, rowsOf, close } = await subjectOf(answer);
 
   const pool = new ThreadPool(threads);
   const stop = new AbortController();
   const takeHandlersOff = onSignals(() => stop.abort());
   const shows = answer.options.progress !== false && process.stderr.isTTY && !switchOption(answer, 'json');
+  /** A catalog that cannot be asked proves nothing and disproves nothing: it is said, and Bronze is verified. */
+  const rows = (chain: FoundChain['chain']): Promise<VerifyOptions['rows']> =>
+    rowsOf(chain, stop.signal).catch((error: unknown) => {
+      const { code, message } = toFailure(error);
+      if (code === 'CANCELLED') throw error;
+      process.stderr.write(`${chainKey(chain)}: not compared with the catalog: ${code}: ${message}\n`);
+      return null;
+    });
   const reports: { report: ChainReport; chain: FoundChain['chain'] }[] = [];
   const findings: Finding[] = (copied?.failures ?? []).map((failure) => ({ ...failure, chain: 'copies of events' }));
   try {
@@ -108,6 +141,7 @@ export async function execute(answer: Answer): Promise<number> {
           sample,
           ...range,
           copies,
+          rows: await rows(chain),
           parallel: threads,
           signal: stop.signal,
           readBack: (task) => pool.run(task, { signal: stop.signal }),
@@ -127,6 +161,7 @@ export async function execute(answer: Answer): Promise<number> {
   } finally {
     await pool.close();
     takeHandlersOff();
+    await close();
   }
   findings.push(...verifyEraLinks(reports));
   const only = reports.map(({ report }) => report);

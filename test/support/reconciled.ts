@@ -150,6 +150,7 @@ export class Reconciled {
       from: null,
       to: null,
       copies: null,
+      rows: null,
       parallel: 2,
       signal: never,
       readBack: (task) => poolWith(realFiles).run(task, {}),

@@ -35,6 +35,7 @@ export async function expectVerified(scene: Scene): Promise<void> {
       from: null,
       to: null,
       copies: null,
+      rows: null,
       parallel: 1,
       signal,
       readBack: (task) => readBack(task, signal, () => {}),

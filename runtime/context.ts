@@ -205,6 +205,7 @@ export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'
       catalog: context.catalog,
       domain: config.catalog.namespace,
       mode: modeOf(true, config.catalog.strict),
+      writesBehind: config.catalog.backend === 'embedded' && !config.catalog.strict,
     },
     delivery: openDelivery(config, chain),
     pool,

@@ -57,6 +57,8 @@ export class CatalogRecorder {
   /** Labels of those whose row is known to be there. */
   readonly #recorded = new Set<string>();
   #prepared = false;
+  /** Whether the rows that were there at the start have been seen. */
+  #compared = false;
 
   constructor(place: RecorderPlace) {
     this.#place = place;
@@ -87,8 +89,9 @@ export class CatalogRecorder {
 
   /** Records all that is missing. `left`: how many have to wait for a reader. `onProgress` after every transaction. Throws as `record`. */
   async recordMissing(signal?: AbortSignal, onProgress?: () => void): Promise<{ left: number }> {
-    const missing = await this.#missing(signal);
-    if (missing === null) return { left: this.#unknown() };
+    // Once they were compared, this copier knows what it wrote.
+    const missing = this.#compared ? this.#unknown() : await this.#missing(signal);
+    if (missing === null) return { left: this.#unknown().length };
     for (let at = 0; at < missing.length; at += BATCH) {
       const batch = missing.slice(at, at + BATCH);
       if (!(await this.#write(batch, signal))) return { left: missing.length - at };
@@ -101,10 +104,10 @@ export class CatalogRecorder {
   async pending(signal?: AbortSignal): Promise<number> {
     try {
       const missing = await this.#missing(signal);
-      return missing === null ? this.#unknown() : missing.length;
+      return (missing ?? this.#unknown()).length;
     } catch (error) {
       if (toFailure(error).code === 'INTERNAL') throw error;
-      return this.#unknown();
+      return this.#unknown().length;
     }
   }
 
@@ -115,8 +118,8 @@ export class CatalogRecorder {
   }
 
   /** Those whose row nobody has seen yet. */
-  #unknown(): number {
-    return this.#committed.filter(({ range }) => !this.#recorded.has(rangeLabel(range))).length;
+  #unknown(): Committed[] {
+    return this.#committed.filter(({ range }) => !this.#recorded.has(rangeLabel(range)));
   }
 
   /** Null: held by a reader. */
@@ -130,6 +133,7 @@ export class CatalogRecorder {
     for (const partition of committed) {
       if (!isMissing.has(partition)) this.#recorded.add(rangeLabel(partition.range));
     }
+    this.#compared = true;
     return missing;
   }
 

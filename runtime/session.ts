@@ -349,6 +349,16 @@ export class EraSession {
     const checksum = this.#sealed.get(range.start);
     if (!this.#setup.attests && checksum !== undefined) recorder.note({ range, checksum, eventId: null });
     // Opening a file takes longer than writing many rows: the courier writes what came together meanwhile, at once.
+    if (this.#setup.catalog?.writesBehind) return { pending: true };
+    return recorder.record(range, signal);
+  }
+
+  /** `onProgress` after every transaction, and below after every event: there may be thousands of them. */
+  async recordPending(
+    _: Input<'recordPending'>,
+    signal: AbortSignal,
+    onProgress?: () => void,
+  ): Output<'recordPending'> {
     if (this.#setup.catalog?.writesBehind) {
       const due = this.#behindSince + WRITE_BEHIND_MS - performance.now();
       await sleep(Math.max(0, due), null, { signal });

@@ -30,8 +30,9 @@ import { THREAD_WAIT } from './dispatch.ts';
 import { backoffMs, effect } from './effects.ts';
 import { type Failure, toFailure } from './errors.ts';
 import { sameRange } from './partitions.ts';
-import { eraActorId, peer } from './peers.ts';
+import { courierActorId, eraActorId, peer } from './peers.ts';
 import type {
+  CourierEvent,
   EraEvent,
   Grid,
   LedgerEnds,
@@ -123,6 +124,7 @@ export const sequencerMachine = setup({
     isDraining: ({ context }) => context.draining,
     linkIsBroken: ({ context }) => brokenLink(context) !== null,
     isBuilt: ({ context }) => context.current?.staged != null,
+    isHeld: (_, params: { left: number }) => params.left > 0,
     isRefill: ({ context }) => context.current?.item?.kind === 'refill',
     isRestore: ({ context }) => context.current?.item?.kind === 'restore',
     isAttestedAlready: ({ context }) => context.current?.item?.kind === 'attested',
@@ -146,6 +148,10 @@ export const sequencerMachine = setup({
     tellEra: sendTo(
       ({ system, context }) => peer(system, eraActorId(context.eraId)),
       (_, event: EraEvent) => event,
+    ),
+    tellCourier: sendTo(
+      ({ system, context }) => peer(system, courierActorId(context.eraId)),
+      (_, event: CourierEvent) => event,
     ),
     keepStaged: assign(({ context }, params: { staged: StagedPartition }) => {
       const { staged } = params;
@@ -462,7 +468,14 @@ export const sequencerMachine = setup({
             src: 'recordPending',
             input: ({ context }) => ({ eraId: context.eraId }),
             // What a reader keeps from being written is the courier's, here as for a single row.
-            onDone: '#sequencer.delivering',
+            onDone: [
+              {
+                guard: { type: 'isHeld', params: ({ event }) => event.output },
+                target: '#sequencer.delivering',
+                actions: { type: 'tellCourier', params: { type: 'delivery.queued' } },
+              },
+              { target: '#sequencer.delivering' },
+            ],
             onError: waitOrFail('waitingForCatalog'),
           },
         },

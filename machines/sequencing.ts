@@ -88,7 +88,9 @@ export function takeNext(context: SequencerContext): Current | null {
   const staged = needsBuild(item) ? stagedFor(context, range) : undefined;
   if (needsBuild(item) && !staged) return null;
   const sealed = item?.kind === 'sealed' || item?.kind === 'attested' ? item.sealed : null;
-  return { range, item, staged: staged ?? null, published: null, sealed, rowPending: false };
+  // Mending passes by the step that records: its row, and the next one's link to it, are the courier's.
+  const rowPending = context.catalog === 'lenient' && (item?.kind === 'restore' || item?.kind === 'refill');
+  return { range, item, staged: staged ?? null, published: null, sealed, rowPending };
 }
 
 /** The event that a mended partition has to agree with; null for everything new. */

@@ -10,7 +10,7 @@ import { countUndelivered, deliverEvents } from '../actors/audit/deliver.ts';
 import { eventId } from '../actors/audit/event.ts';
 import { type BackupFolder, OLD_EVENTS } from '../actors/audit/old-chain.ts';
 import type { BuildAnswer, BuildTask, CheckSpec, CompressionSpec, Progress } from '../actors/build/spec.ts';
-import { CatalogRecorder } from '../actors/catalog/recorder.ts';
+import { CatalogRecorder, committedIn } from '../actors/catalog/recorder.ts';
 import { adoptionText, findAdoption } from '../actors/commit/adoption.ts';
 import { type BronzeFacts, expectBronze, openBronze, restoreBronze } from '../actors/commit/bronze-json.ts';
 import { checkNeighbours, type Neighbour } from '../actors/commit/neighbours.ts';
@@ -39,6 +39,7 @@ import { acquireLock } from '../actors/state/lock.ts';
 import type { ThreadPool } from '../actors/threads/pool.ts';
 import { BronzeError, type Failure, toFailure } from '../machines/errors.ts';
 import type { Effects, EraFacts, LedgerRange, Mode, Pending, StagedPartition } from '../machines/protocol.ts';
+import { assess } from '../machines/recovery.ts';
 import type { Logger } from './log.ts';
 import { PRODUCER } from './version.ts';
 
@@ -119,6 +120,8 @@ export class EraSession {
   /** When rows were last written beside the copying, by the monotonic clock. */
   #behindSince = Number.NEGATIVE_INFINITY;
   readonly #recorder: CatalogRecorder | null;
+  /** Whether it is known what was committed before. */
+  #isSurveyed = false;
   /** Checksums of sealed partitions by their first ledger, until their event is known. */
   readonly #sealed = new Map<number, string>();
 
@@ -196,18 +199,14 @@ export class EraSession {
     return facts;
   }
 
-  /** What earlier runs committed: what is attested; without an audit stream, what the checkpoint says was verified. */
-  #noteCommitted({ events, partitions, checkpoint }: EraFacts): void {
-    const { chain } = this.#setup;
-    for (const { range, data, sequence } of events) {
-      this.#recorder?.note({ range, checksum: data.checksum, eventId: eventId(chain, sequence) });
-    }
-    if (this.#setup.attests) return;
-    const attestedTo = events.at(-1)?.range.end ?? -1;
-    for (const { range, manifest } of partitions) {
-      if (manifest === null || range.start <= attestedTo || range.end > (checkpoint?.range.end ?? -1)) continue;
-      this.#recorder?.note({ range, checksum: manifest.data.checksum, eventId: null });
-    }
+  /** What earlier runs committed. Where recovery will refuse, nothing is recorded: the era fails. */
+  #noteCommitted(facts: EraFacts): void {
+    const { chain, terms, attests } = this.#setup;
+    // Where the era ends plays no part in what is committed.
+    const judged = assess(facts, { ...terms.grid, ledgerEnd: null }, attests);
+    if ('failure' in judged) return;
+    for (const partition of committedIn(chain, facts, judged.recovered)) this.#recorder?.note(partition);
+    this.#isSurveyed = true;
   }
 
   /** Lost, and there is Bronze that only it protects from another grid; or the partitions are the old program's. */
@@ -332,16 +331,21 @@ export class EraSession {
     const sealer = { producer: PRODUCER, now: () => new Date().toISOString() };
     const sealed = await sealPartition(this.#place, sealer, input, signal);
     this.#sealed.set(sealed.range.start, sealed.data.checksum);
+    const { range, data } = sealed;
+    // Restored: it has its event already.
+    if (input.attested) this.#note(range, data.checksum, input.attested.sequence);
     return sealed;
   }
 
   async attestPartition(input: Input<'attestPartition'>, signal: AbortSignal): Output<'attestPartition'> {
     const answer = await attestPartition(this.#place, input, signal);
     const checksum = input.expected?.data.checksum ?? this.#sealed.get(input.range.start);
-    if (answer.attested && checksum !== undefined) {
-      this.#recorder?.note({ range: input.range, checksum, eventId: eventId(this.#setup.chain, answer.sequence) });
-    }
+    if (answer.attested && checksum !== undefined) this.#note(input.range, checksum, answer.sequence);
     return answer;
+  }
+
+  #note(range: LedgerRange, checksum: string, sequence: number): void {
+    this.#recorder?.note({ range, checksum, eventId: eventId(this.#setup.chain, sequence) });
   }
 
   async recordPartition({ range }: Input<'recordPartition'>, signal: AbortSignal): Output<'recordPartition'> {
@@ -432,9 +436,10 @@ export class EraSession {
   /** Null where it cannot be told. Never throws: the lock has to be given back. */
   async #pending(): Promise<Pending | null> {
     const { delivery, store, chain, table } = this.#setup;
-    const patience = AbortSignal.timeout(COUNT_PATIENCE_MS);
+    if (!this.#isSurveyed) return null;
     try {
-      const rows = (await this.#recorder?.pending(patience)) ?? 0;
+      const rows = (await this.#recorder?.pending(AbortSignal.timeout(COUNT_PATIENCE_MS))) ?? 0;
+      const patience = AbortSignal.timeout(COUNT_PATIENCE_MS);
       const events = delivery && (await countUndelivered({ store, chain, table, ...delivery }, patience));
       return { rows, events: events ?? 0 };
     } catch (error) {

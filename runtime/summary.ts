@@ -103,6 +103,7 @@ export function reportText(report: RunReport): string {
         (era.restages > 0 ? `; ${era.restages} restages` : '') +
         (era.pending_rows ? `; ${era.pending_rows} catalog rows pending` : '') +
         (era.undelivered_events ? `; ${era.undelivered_events} events undelivered` : '') +
+        (era.pending_rows === null ? '; what is pending is not known' : '') +
         (era.waited_ms > 999 ? `; waited ${(era.waited_ms / 1000).toFixed(0)} s` : '') +
         `; next ledger ${era.next_ledger}`,
     );

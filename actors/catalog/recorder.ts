@@ -6,10 +6,12 @@
  */
 import { BronzeError, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
-import type { LedgerRange } from '../../machines/protocol.ts';
+import type { EraFacts, LedgerRange, Recovered } from '../../machines/protocol.ts';
 import type { ChainPlace } from '../audit/chain.ts';
+import { eventId } from '../audit/event.ts';
 import { mapBounded } from '../bounded.ts';
 import { killPoint } from '../kill-points.ts';
+import type { ChainName } from '../paths.ts';
 import type { Catalog, DatasetName, LineageRow, PartitionRecord } from '../ports.ts';
 import { partitionRecord } from './records.ts';
 
@@ -33,6 +35,30 @@ export interface RecorderPlace extends ChainPlace {
 /** Whether a row that the old program wrote lacks something that is known now. */
 const lacks = (row: LineageRow, of: Committed, prevHash: string | null): boolean =>
   (row.prevHash === null && prevHash !== null) || (row.pasEventId === null && of.eventId !== null);
+
+/**
+ * What earlier runs committed: attested partitions that are whole, and sealed ones that recovery takes as they are.
+ * What stands on its agenda is not committed before that is worked off.
+ */
+export function committedIn(chain: ChainName, facts: EraFacts, { agenda, frontier }: Recovered): Committed[] {
+  const attested = facts.events.map(({ range, data, sequence }) => ({
+    range,
+    checksum: data.checksum,
+    eventId: eventId(chain, sequence),
+  }));
+  const isAttested = new Set(attested.map(({ range }) => rangeLabel(range)));
+  const mended = new Set(agenda.flatMap((item) => (item.kind === 'restore' ? [rangeLabel(item.range)] : [])));
+  const listed = new Set(agenda.map((item) => rangeLabel(item.range)));
+  const sealed = facts.partitions.flatMap(({ range, manifest, dataBytes }) => {
+    const label = rangeLabel(range);
+    const isTaken = range.end < frontier && !isAttested.has(label) && !listed.has(label);
+    return manifest !== null && dataBytes !== null && isTaken
+      ? [{ range, checksum: manifest.data.checksum, eventId: null }]
+      : [];
+  });
+  const whole = attested.filter(({ range }) => !mended.has(rangeLabel(range)));
+  return [...whole, ...sealed].sort((a, b) => a.range.start - b.range.start);
+}
 
 /** The committed partitions without their row, in ledger order. Rows with other content count as missing: recording them says so. */
 export function missingRows(committed: readonly Committed[], rows: readonly LineageRow[]): Committed[] {
@@ -71,6 +97,9 @@ export class CatalogRecorder {
     while (at > 0 && (this.#committed[at - 1] as Committed).range.start >= range.start) at -= 1;
     const same = this.#committed[at]?.range.start === range.start;
     this.#committed.splice(at, same ? 1 : 0, partition);
+    // Written before the one it links to was known.
+    const after = same ? undefined : this.#committed[at + 1];
+    if (after?.range.start === range.end + 1) this.#recorded.delete(rangeLabel(after.range));
   }
 
   /** Makes the tables ready. Throws CATALOG_*. */

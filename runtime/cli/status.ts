@@ -1,11 +1,10 @@
 /** `status`: per era what is committed, where the lake ends, who holds the lock. Reads only. */
 import { countUndelivered } from '../../actors/audit/deliver.ts';
-import { eventId } from '../../actors/audit/event.ts';
-import { missingRows } from '../../actors/catalog/recorder.ts';
+import { committedIn, missingRows } from '../../actors/catalog/recorder.ts';
 import { chainKey } from '../../actors/paths.ts';
 import { toFailure } from '../../machines/errors.ts';
 import { eraEnd, MAX_LEDGER } from '../../machines/partitions.ts';
-import type { EraFacts, LedgerRange } from '../../machines/protocol.ts';
+import type { LedgerRange } from '../../machines/protocol.ts';
 import { type Context, openContext, openDelivery } from '../context.ts';
 import { adoptionLines, type EraLook, lookAt, partitionsToMend } from '../look.ts';
 import { type Answer, switchOption } from './answer.ts';
@@ -56,31 +55,25 @@ export function coverageOf(
 }
 
 /** How many rows the next run will write; null where the catalog cannot be asked. */
-async function pendingRows({ catalog, config, log }: Context, { chain }: EraLook, facts: EraFacts | null) {
-  if (catalog === null || facts === null) return null;
-  const attested = facts.events.map(({ range, data, sequence }) => ({
-    range,
-    checksum: data.checksum,
-    eventId: eventId(chain, sequence),
-  }));
-  const to = config.pas.enabled ? -1 : (facts.checkpoint?.range.end ?? -1);
-  const sealed = facts.partitions.flatMap(({ range, manifest }) =>
-    manifest !== null && range.start > (attested.at(-1)?.range.end ?? -1) && range.end <= to
-      ? [{ range, checksum: manifest.data.checksum, eventId: null }]
-      : [],
-  );
+async function pendingRows({ catalog, config, log }: Context, { chain, facts, recovered }: EraLook) {
+  if (catalog === null || facts === null || recovered === null) return null;
   try {
     const rows = await catalog.rows({ domain: config.catalog.namespace, dataset: config.bronze.primary_table, chain });
-    return rows && missingRows([...attested, ...sealed], rows).length;
+    return rows && missingRows(committedIn(chain, facts, recovered), rows).length;
   } catch (error) {
     log.warn({ component: 'catalog', error: toFailure(error).message }, 'the catalog cannot be asked');
     return null;
   }
 }
 
-async function undelivered({ store, config }: Context, { chain }: EraLook): Promise<number | null> {
+async function undelivered({ store, config, log }: Context, { chain }: EraLook): Promise<number | null> {
   const delivery = openDelivery(config, chain);
-  return delivery && countUndelivered({ store, chain, table: config.bronze.primary_table, ...delivery });
+  try {
+    return delivery && (await countUndelivered({ store, chain, table: config.bronze.primary_table, ...delivery }));
+  } catch (error) {
+    log.warn({ component: 'audit', error: toFailure(error).message }, 'what is undelivered cannot be counted');
+    return null;
+  }
 }
 
 async function statusOf(context: Context, look: EraLook, head: number | null): Promise<EraStatus> {
@@ -107,7 +100,7 @@ async function statusOf(context: Context, look: EraLook, head: number | null): P
     last_event: last ? { sequence: last.sequence, event_hash: last.eventHash } : null,
     not_attested: context.config.pas.enabled ? sealed.filter(({ range }) => !attested.has(range.start)).length : 0,
     undelivered_events: facts && (await undelivered(context, look)),
-    pending_catalog_rows: await pendingRows(context, look, facts),
+    pending_catalog_rows: await pendingRows(context, look),
     to_mend: partitionsToMend(look),
     to_adopt: look.adoption?.ranges.length ?? 0,
     lock: lock ? { holder: lock.description, liveness: lock.liveness } : null,
@@ -154,14 +147,17 @@ export async function execute(answer: Answer): Promise<number> {
   const context = openContext(answer);
   const all: EraStatus[] = [];
   const texts: string[] = [];
-  for (const era of context.eras) {
-    const look = await lookAt(context, era);
-    const head = await headOf(context, look.recovered?.frontier ?? era.ledger_start);
-    const status = await statusOf(context, look, head);
-    all.push(status);
-    texts.push(text(status, look));
+  try {
+    for (const era of context.eras) {
+      const look = await lookAt(context, era);
+      const head = await headOf(context, look.recovered?.frontier ?? era.ledger_start);
+      const status = await statusOf(context, look, head);
+      all.push(status);
+      texts.push(text(status, look));
+    }
+  } finally {
+    await context.catalog?.close();
   }
-  await context.catalog?.close();
   if (switchOption(answer, 'json')) process.stdout.write(`${JSON.stringify({ eras: all }, null, 2)}\n`);
   else process.stdout.write(`${texts.join('\n')}\n`);
   return all.some((status) => status.error !== null) ? 1 : 0;

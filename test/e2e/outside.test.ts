@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AuditServer, startAuditServer } from '../support/audit-endpoint.ts';
 import { catalogFile, changeCatalog, holdCatalog, queryCatalog } from '../support/catalog.ts';
 import { said } from '../support/copier.ts';
-import { filesIn, readJson } from '../support/estate.ts';
+import { eventFile, filesIn, manifestFile, readJson } from '../support/estate.ts';
 import { copyOf, sampleEra, sampleLake, sampleScene, takeAway } from '../support/lakes.ts';
 import { embeddedRows, expectDelivered, rowsOf } from '../support/outside.ts';
 import type { Scene, Settings } from '../support/program.ts';
@@ -110,6 +110,13 @@ describe('the embedded catalog', () => {
     rmSync(join(scene.root, 'catalog'), { recursive: true });
     expect(leftOf(await scene.run({ settings: embedded(scene) }))).toEqual([[0, 0]]);
     expect(await embeddedRows(catalogIn(scene))).toEqual(rows);
+    // Nor does a state folder that is gone leave any behind.
+    for (const strict of [true, false]) {
+      rmSync(join(scene.root, 'catalog'), { recursive: true });
+      scene.lose('state');
+      expect(leftOf(await scene.run({ settings: embedded(scene, { strict }) }))).toEqual([[0, 0]]);
+      expect(await embeddedRows(catalogIn(scene))).toEqual(rows);
+    }
     // Switched on late: the rows learn their events.
     expect((await scene.run({ settings: { ...embedded(scene), pas: { enabled: true } } })).code).toBe(0);
     expect(await embeddedRows(catalogIn(scene))).toEqual(rowsOf(scene));
@@ -131,6 +138,19 @@ describe('the embedded catalog', () => {
       expect(leftOf(held)).toEqual([[mode === 'READ_ONLY' ? 2 : 3, 0]]);
       await letGo();
       expect(leftOf(await scene.run({ settings: embedded(scene, { strict }) }))).toEqual([[0, 0]]);
+      expect(await embeddedRows(catalogIn(scene))).toEqual(rowsOf(scene));
+    },
+  );
+
+  it.each(['manifest', 'event'] as const)(
+    'rows of a chain that recovery mends are written in the same run (%s)',
+    async (what) => {
+      const scene = plain.copy();
+      const chain = scene.chain('sample', 'whole');
+      rmSync(what === 'event' ? eventFile(chain, 1) : manifestFile(chain, '10-19'));
+      const run = await scene.run({ settings: embedded(scene) });
+      expect(run.code, said(run)).toBe(0);
+      expect(leftOf(run)).toEqual([[0, 0]]);
       expect(await embeddedRows(catalogIn(scene))).toEqual(rowsOf(scene));
     },
   );

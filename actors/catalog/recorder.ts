@@ -178,18 +178,25 @@ export class CatalogRecorder {
     const records = await mapBounded(
       partitions,
       PARALLEL,
-      ({ range, eventId }): Promise<PartitionRecord> => {
-        const at = this.#committed.findIndex((other) => other.range.start === range.start);
-        const prevHash = precedingChecksum(this.#committed, at);
-        return partitionRecord(this.#place, range, { eventId, prevHash }, signal);
-      },
+      ({ range, eventId: id }): Promise<PartitionRecord> =>
+        partitionRecord(this.#place, range, { eventId: id, prevHash: this.#prevHash(range) }, signal),
       signal,
     );
     killPoint('commit:before-record');
     const answer = await this.#place.catalog.record(this.#place.dataset, records, signal);
     killPoint('commit:after-record');
     if (answer === 'held') return false;
-    for (const { range } of partitions) this.#recorded.add(rangeLabel(range));
+    for (const { range, prevHash } of records) {
+      // The partition before it may have become known meanwhile.
+      if (prevHash === this.#prevHash(range)) this.#recorded.add(rangeLabel(range));
+    }
     return true;
+  }
+
+  #prevHash({ start }: LedgerRange): string | null {
+    return precedingChecksum(
+      this.#committed,
+      this.#committed.findIndex(({ range }) => range.start === start),
+    );
   }
 }

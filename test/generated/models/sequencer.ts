@@ -1,5 +1,5 @@
 /** The sequencer: new partitions in any order, everything that recovery can leave to it, every step failing. */
-import { eraActorId, sequencerActorId } from '../../../machines/peers.ts';
+import { courierActorId, eraActorId, sequencerActorId } from '../../../machines/peers.ts';
 import type { AgendaItem, LedgerRange, Mode, Recovered } from '../../../machines/protocol.ts';
 import { sequencerMachine } from '../../../machines/sequencer.ts';
 import { attestedEvent, lastHashOf, sealedPartition, stagedPartition } from '../../support/pure-values.ts';
@@ -30,7 +30,7 @@ function outcomes({ name, input }: Asked, context: Loose): readonly Outcome[] {
     case 'recordPartition':
       return [answer({ pending: false }), { name: 'pending', output: { pending: true } }, PASSING, LASTING];
     case 'recordPending':
-      return [answer({ left: 0 }), PASSING, LASTING];
+      return [answer({ left: 0 }), { name: 'left', output: { left: 1 } }, PASSING, LASTING];
     default:
       return [answer(null), PASSING, LASTING];
   }
@@ -82,7 +82,7 @@ function model(of: Scenario): Model {
       retryAttempts: 2,
       retryBackoffMs: 1000,
     },
-    peers: [eraActorId('a')],
+    peers: [eraActorId('a'), courierActorId('a')],
     outcomes,
     moves: (at: Situation) => {
       const { context } = at.snapshot as { context: Loose };

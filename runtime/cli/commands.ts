@@ -57,7 +57,10 @@ export const COMMANDS: readonly CommandFacts[] = [
     usage: 'validate',
     help: 'Check the configuration and print every problem',
     options: [
-      { flag: '--online', help: 'Also whether the lake and the store can be reached with the rights needed' },
+      {
+        flag: '--online',
+        help: 'Also whether lake, store, folders, catalog and endpoint can be reached with the rights needed',
+      },
       json,
     ],
     examples: ['bronze-copier validate --config x.yaml --online'],

@@ -2,7 +2,7 @@
 import { countUndelivered } from '../../actors/audit/deliver.ts';
 import { committedIn, missingRows } from '../../actors/catalog/recorder.ts';
 import { chainKey } from '../../actors/paths.ts';
-import { toFailure } from '../../machines/errors.ts';
+import { type Failure, toFailure } from '../../machines/errors.ts';
 import { eraEnd, MAX_LEDGER } from '../../machines/partitions.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { type Context, openContext, openDelivery } from '../context.ts';
@@ -55,14 +55,19 @@ export function coverageOf(
 }
 
 /** How many rows the next run will write; null where the catalog cannot be asked. */
-async function pendingRows({ catalog, config, log }: Context, { chain, facts, recovered }: EraLook) {
+/** Null where they are not known; a failure where the next run would refuse to work for it. */
+async function pendingRows(
+  { catalog, config, log }: Context,
+  { chain, facts, recovered }: EraLook,
+): Promise<number | Failure | null> {
   if (catalog === null || facts === null || recovered === null) return null;
   try {
     const rows = await catalog.rows({ domain: config.catalog.namespace, dataset: config.bronze.primary_table, chain });
     return rows && missingRows(committedIn(chain, facts, recovered), rows).length;
   } catch (error) {
-    log.warn({ component: 'catalog', error: toFailure(error).message }, 'the catalog cannot be asked');
-    return null;
+    const failure = toFailure(error);
+    log.warn({ component: 'catalog', code: failure.code, error: failure.message }, 'the catalog cannot be asked');
+    return failure.retryable ? null : failure;
   }
 }
 
@@ -82,6 +87,8 @@ async function statusOf(context: Context, look: EraLook, head: number | null): P
   const last = facts?.events.at(-1);
   const attested = new Set(facts?.events.map((event) => event.range.start));
   const frontier = recovered?.frontier ?? null;
+  const pending = await pendingRows(context, look);
+  const refused = failure ?? (typeof pending === 'object' ? pending : null);
   return {
     era_id: era.era_id,
     chain: chainKey(chain),
@@ -100,11 +107,11 @@ async function statusOf(context: Context, look: EraLook, head: number | null): P
     last_event: last ? { sequence: last.sequence, event_hash: last.eventHash } : null,
     not_attested: context.config.pas.enabled ? sealed.filter(({ range }) => !attested.has(range.start)).length : 0,
     undelivered_events: facts && (await undelivered(context, look)),
-    pending_catalog_rows: await pendingRows(context, look),
+    pending_catalog_rows: typeof pending === 'number' ? pending : null,
     to_mend: partitionsToMend(look),
     to_adopt: look.adoption?.ranges.length ?? 0,
     lock: lock ? { holder: lock.description, liveness: lock.liveness } : null,
-    error: failure ? { ...failure } : null,
+    error: refused ? { ...refused } : null,
   };
 }
 

@@ -160,8 +160,8 @@ export interface StagingTarget {
 
 /** Checkpoint of one era. Read returns null for anything that cannot be used, and says why through `problem`. */
 export interface CheckpointStore {
-  /** `belongsTo`: the chain that it is of, where that is another one. */
-  read(): Promise<{ facts: CheckpointFacts | null; problem: string | null; belongsTo?: string }>;
+  /** `belongsTo`: the chain that it is of, where that is another one. `isOld`: the old program wrote it; nothing is wrong. */
+  read(): Promise<{ facts: CheckpointFacts | null; problem: string | null; belongsTo?: string; isOld?: true }>;
   write(range: LedgerRange, checksum: string): Promise<void>;
 }
 

@@ -180,7 +180,11 @@ const pas = z.strictObject({
   enabled: flag('Whether an event per partition is written to the audit chain beside the data.', true, {
     variable: 'PAS_ENABLED',
   }),
-  endpoint: text('URL to which events are delivered; empty = nowhere.', '', { ...HTTP_URL, variable: 'PAS_ENDPOINT' }),
+  endpoint: text('URL to which events are delivered; empty = nowhere.', '', {
+    ...HTTP_URL,
+    secret: true,
+    variable: 'PAS_ENDPOINT',
+  }),
   backup_dir: text("Folder for copies of the events, in the old program's form.", './pas-backup', {
     variable: 'PAS_BACKUP_DIR',
   }),

@@ -8,15 +8,21 @@ import type { Config } from './schema.ts';
 /** What stands in the place of a secret. */
 export const MASK = '***';
 
+/** Before `@` without a `:`, over HTTP: a token. In a connection string it is the user's name. */
+const TOKEN = /(https?:\/\/)[^:@\s]+@/gi;
 /** From the first `:` to the last `@`: passwords with `/`, `:` or `@` that nobody escaped are masked whole. */
 const USERINFO = /([A-Za-z][A-Za-z0-9+.-]*:\/\/[^:]*):.*@/gs;
 const PARAMETER =
-  /([?&;](?:[a-z_-]*(?:password|passwd|pwd|secret|token|signature|api[_-]?key|access[_-]?key))=)[^&#;\s]*/gi;
+  /([?&;](?:[a-z_-]*(?:password|passwd|pwd|secret|token|signature|api[_-]?key|access[_-]?key|credential)|code|key|sig|auth|pass)=)[^&#;\s]*/gi;
 const PAIR = /((?:^|\s)(?:ssl)?password\s*=\s*)(?:'(?:[^'\\]|\\.)*(?:'|$)|(?:\\.|[^\s\\])+)/gi;
 
 /** A connection string or URL with its password (and secrets among its parameters) replaced by `***`. */
 export function redactSecrets(text: string): string {
-  return text.replace(USERINFO, `$1:${MASK}@`).replace(PARAMETER, `$1${MASK}`).replace(PAIR, `$1${MASK}`);
+  return text
+    .replace(TOKEN, `$1${MASK}@`)
+    .replace(USERINFO, `$1:${MASK}@`)
+    .replace(PARAMETER, `$1${MASK}`)
+    .replace(PAIR, `$1${MASK}`);
 }
 
 /** The same configuration, fit for printing and logging. */

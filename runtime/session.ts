@@ -12,7 +12,14 @@ import { type BackupFolder, OLD_EVENTS } from '../actors/audit/old-chain.ts';
 import type { BuildAnswer, BuildTask, CheckSpec, CompressionSpec, Progress } from '../actors/build/spec.ts';
 import { CatalogRecorder, committedIn } from '../actors/catalog/recorder.ts';
 import { adoptionText, findAdoption } from '../actors/commit/adoption.ts';
-import { type BronzeFacts, expectBronze, openBronze, restoreBronze } from '../actors/commit/bronze-json.ts';
+import {
+  assertOnGrid,
+  type BronzeFacts,
+  expectBronze,
+  openBronze,
+  rangesFound,
+  restoreBronze,
+} from '../actors/commit/bronze-json.ts';
 import { checkNeighbours, type Neighbour } from '../actors/commit/neighbours.ts';
 import { refuseOverlap } from '../actors/commit/overlaps.ts';
 import type { CommitPlace } from '../actors/commit/place.ts';
@@ -37,7 +44,7 @@ import type {
 } from '../actors/ports.ts';
 import { acquireLock } from '../actors/state/lock.ts';
 import type { ThreadPool } from '../actors/threads/pool.ts';
-import { BronzeError, type Failure, toFailure } from '../machines/errors.ts';
+import { BronzeError, type Failure, fromFailure, toFailure } from '../machines/errors.ts';
 import type { Effects, EraFacts, LedgerRange, Mode, Pending, StagedPartition } from '../machines/protocol.ts';
 import { assess } from '../machines/recovery.ts';
 import type { Logger } from './log.ts';
@@ -186,11 +193,12 @@ export class EraSession {
   /** `onProgress` tells that it is alive: of an estate of the old program something of every file is read. */
   async surveyChain(signal: AbortSignal, onProgress: () => void = () => undefined): Output<'surveyChain'> {
     const { backup, store, checkpoint } = this.#setup;
-    const onProblem = (problem: string): void => this.#log.warn({ component: 'checkpoint' }, problem);
+    const onProblem = (problem: string, isOld: boolean): void =>
+      this.#log[isOld ? 'info' : 'warn']({ component: 'checkpoint' }, problem);
     const facts = await surveyChain({ ...this.#place, checkpoint, onProblem, onProgress }, signal);
-    if (!this.#termsAreFixed) await this.#restoreTerms(facts, signal);
+    if (!this.#termsAreFixed) await this.#restoreTerms(facts, signal, onProgress);
     if (backup !== null) {
-      const { written, old } = await restoreCopies(backup, store, facts.events, signal);
+      const { written, old } = await restoreCopies(backup, store, facts.events, signal, onProgress);
       if (old > 0)
         this.#log.info({ component: 'audit', events: old }, `events of version 1.1 are kept in ${OLD_EVENTS}/`);
       if (written > 0) this.#log.info({ component: 'audit', written }, 'wrote copies of events that were missing');
@@ -210,9 +218,13 @@ export class EraSession {
   }
 
   /** Lost, and there is Bronze that only it protects from another grid; or the partitions are the old program's. */
-  async #restoreTerms(facts: EraFacts, signal: AbortSignal): Promise<void> {
-    const { terms, oldEvents } = this.#setup;
-    const adoption = await findAdoption(this.#place, oldEvents, signal);
+  async #restoreTerms(facts: EraFacts, signal: AbortSignal, onProgress: () => void): Promise<void> {
+    const { chain, terms, oldEvents, attests } = this.#setup;
+    const adoption = await findAdoption(this.#place, oldEvents, signal, onProgress);
+    assertOnGrid(chain, terms, rangesFound(facts), adoption);
+    // What recovery would refuse fixes nothing: the configuration may be what is wrong.
+    const judged = assess(facts, { ...terms.grid, ledgerEnd: null }, attests);
+    if ('failure' in judged) throw fromFailure(judged.failure);
     this.#termsAreFixed = await restoreBronze(this.#place, terms, facts, adoption, signal);
     if (!this.#termsAreFixed) return;
     if (adoption === null) this.#log.warn({ component: 'store' }, '_bronze.json was missing and is written again');

@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { BronzeError } from '../../machines/errors.ts';
 import type { AttestedEvent } from '../../machines/protocol.ts';
+import { mapBounded } from '../bounded.ts';
 import { ensureFolder, readSmall, replaceFile } from '../durable.ts';
 import { type FileOps, fileError, realFiles } from '../files.ts';
 import { killPoint } from '../kill-points.ts';
@@ -14,6 +15,8 @@ import type { BronzeStore } from '../ports.ts';
 import { readHeads, writeHead } from './heads.ts';
 import { type BackupFolder, isOldEvent, keepOldEvent, keepOldEvents } from './old-chain.ts';
 
+/** Events read at a time. */
+const PARALLEL = 16;
 /** Of a copy, bytes. */
 export const LIMIT = 16 * 1024 * 1024;
 
@@ -60,27 +63,30 @@ export async function restoreCopies(
   store: BronzeStore,
   events: readonly AttestedEvent[],
   signal?: AbortSignal,
+  onProgress?: () => void,
 ): Promise<{ written: number; old: number }> {
   const files = to.files ?? realFiles;
-  const old = await keepOldEvents(to, new Set(events.map((event) => event.eventHash)));
+  const old = await keepOldEvents(to, new Set(events.map((event) => event.eventHash)), signal, onProgress);
   const last = events.at(-1);
   if (last === undefined) return { written: 0, old: old.size };
   let written = 0;
   try {
     await ensureFolder(files, to.dir);
     const present = new Set((await files.readdir(to.dir)).map((entry) => entry.name));
-    for (const event of events) {
+    const restore = async (event: AttestedEvent): Promise<void> => {
       const name = backupFile(to.chain, event.range);
-      if (present.has(name) && !old.has(name) && event !== last) continue;
+      if (present.has(name) && !old.has(name) && event !== last) return;
+      onProgress?.();
       const key = eventKey(to.chain, event.sequence);
       const bytes = await store.get(key, signal);
       if (bytes === null)
         throw new BronzeError('AUDIT_HOLE', `the event ${key} vanished`, { details: { object: key } });
       const copy = present.has(name) ? await readSmall(files, join(to.dir, name), LIMIT) : null;
-      if (copy !== null && Buffer.compare(copy, bytes) === 0) continue;
+      if (copy !== null && Buffer.compare(copy, bytes) === 0) return;
       await replaceCopy(files, to.dir, name, bytes);
       written += 1;
-    }
+    };
+    await mapBounded(events, PARALLEL, restore, signal);
     const heads = await readHeads(files, to.dir);
     if (heads[chainKey(to.chain)] !== last.eventHash) {
       await writeHead(files, to.dir, to.chain, last.eventHash);

@@ -34,6 +34,8 @@ export interface EventSource {
   readonly failures: readonly Failure[];
   /** What `pas-chain-heads.json` says there: chain key → hash; null where there is none. */
   readonly heads: ReadonlyMap<string, string> | null;
+  /** What the one in `v1.1/` says, which is of the old program's chains. */
+  readonly oldHeads: ReadonlyMap<string, string> | null;
 }
 
 interface Named {
@@ -115,30 +117,36 @@ function headsIn(bytes: Uint8Array, object: string): ReadonlyMap<string, string>
   return new Map(entries as [string, string][]);
 }
 
+/** What the heads file of a folder says; what cannot be used of it is a failure. Throws STORE_*. */
+async function headsOf(folder: string, failures: Failure[]): Promise<EventSource['heads']> {
+  const file = fileAt(folder, HEADS_FILE);
+  const bytes = await file.read();
+  try {
+    return headsIn(bytes, file.object);
+  } catch (error) {
+    failures.push(toFailure(error));
+    return null;
+  }
+}
+
 /** Events of one folder, and of a folder `v1.1` in it. Throws USAGE where there is none, STORE_*. */
 export async function gatherFolder(folder: string): Promise<EventSource> {
   if ((await kindOf(folder)) !== 'folder') throw new BronzeError('USAGE', `there is no folder ${folder} with events`);
   // Before the events: a copier at work writes an event first and then makes it the head.
   const names = await entriesOf(folder);
   const hasHeads = names.some(({ name }) => name === HEADS_FILE);
-  let heads: EventSource['heads'] = null;
   const failures: Failure[] = [];
-  if (hasHeads) {
-    const file = fileAt(folder, HEADS_FILE);
-    const bytes = await file.read();
-    try {
-      heads = headsIn(bytes, file.object);
-    } catch (error) {
-      failures.push(toFailure(error));
-    }
-  }
+  const heads = hasHeads ? await headsOf(folder, failures) : null;
   const old = names.some(({ name, isFolder }) => name === OLD_FOLDER && isFolder) ? join(folder, OLD_FOLDER) : null;
   const inside = hasHeads ? await entriesOf(folder) : names;
   const filesIn = (of: string, entries: typeof names) =>
     entries.filter(({ name, isFolder }) => isEventFile(name) && !isFolder).map(({ name }) => fileAt(of, name));
-  const files = [...filesIn(folder, inside), ...(old === null ? [] : filesIn(old, await entriesOf(old)))];
+  const kept = old === null ? [] : await entriesOf(old);
+  const hasOldHeads = old !== null && kept.some(({ name }) => name === HEADS_FILE);
+  const oldHeads = hasOldHeads ? await headsOf(old, failures) : null;
+  const files = [...filesIn(folder, inside), ...(old === null ? [] : filesIn(old, kept))];
   const read = await readAll(files.sort((a, b) => (a.object < b.object ? -1 : 1)));
-  return { place: folder, events: read.events, failures: [...failures, ...read.failures], heads };
+  return { place: folder, events: read.events, failures: [...failures, ...read.failures], heads, oldHeads };
 }
 
 /** Folders `_audit` below a folder, in order. Partitions and staging are not searched. */
@@ -186,7 +194,13 @@ export async function gatherChain(store: BronzeStore, chain: ChainName): Promise
     ),
   );
   const own = events.filter((event) => !foreign.includes(event));
-  return { place: `${store.uri}${prefix}`, events: own, failures: [...failures, ...misplaced], heads: null };
+  return {
+    place: `${store.uri}${prefix}`,
+    events: own,
+    failures: [...failures, ...misplaced],
+    heads: null,
+    oldHeads: null,
+  };
 }
 
 /** Events of an export of an endpoint, in any order. Throws USAGE for what is none, STORE_*. */
@@ -221,5 +235,5 @@ export async function gatherExport(path: string): Promise<EventSource> {
     read: async () => Buffer.from(its),
   }));
   const read = await readAll(named);
-  return { place: path, events: read.events, failures: [...failures, ...read.failures], heads: null };
+  return { place: path, events: read.events, failures: [...failures, ...read.failures], heads: null, oldHeads: null };
 }

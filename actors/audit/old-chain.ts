@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path';
 import { BronzeError } from '../../machines/errors.ts';
+import { throwIfCancelled } from '../bounded.ts';
 import { ensureFolder, readSmall, replaceFile } from '../durable.ts';
 import { errnoOf, type FileOps, fileError, realFiles } from '../files.ts';
 import { parseJson } from '../json.ts';
@@ -74,9 +75,14 @@ export async function keepOldEvent(files: FileOps, dir: string, name: string, by
 /**
  * Keeps all old events of a chain, and the head that the old program had written. Not needed, and not done, where the
  * head in the folder is one of `ours`: then it was done before the first of ours was written. Answers the names of the
- * old events that still stand in the folder itself. Throws AUDIT_INVALID, STATE_IO.
+ * old events that still stand in the folder itself. Throws AUDIT_INVALID, STATE_IO, CANCELLED.
  */
-export async function keepOldEvents(at: BackupFolder, ours: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+export async function keepOldEvents(
+  at: BackupFolder,
+  ours: ReadonlySet<string>,
+  signal?: AbortSignal,
+  onProgress?: () => void,
+): Promise<ReadonlySet<string>> {
   const files = at.files ?? realFiles;
   const { dir, chain } = at;
   const found = new Set<string>();
@@ -84,6 +90,8 @@ export async function keepOldEvents(at: BackupFolder, ours: ReadonlySet<string>)
     const head = (await readHeads(files, dir))[chainKey(chain)];
     if (head !== undefined && ours.has(head)) return found;
     for (const name of await eventNames(files, dir, chain)) {
+      throwIfCancelled(signal);
+      onProgress?.();
       const bytes = await readSmall(files, join(dir, name), LIMIT);
       if (bytes === null || !isOldEvent(bytes)) continue;
       await keepOldEvent(files, dir, name, bytes);
@@ -102,20 +110,27 @@ export async function keepOldEvents(at: BackupFolder, ours: ReadonlySet<string>)
 /** The old chain as its files say, in order of ledgers; not verified but for each event's own hash. */
 export interface OldChain {
   readonly events: readonly ChainEvent[];
-  /** As the heads file says; null where it says nothing. */
+  /**
+   * As the heads file says, that of the kept events before the other, which may name an event of ours by now; null
+   * where neither says anything.
+   */
   readonly head: string | null;
 }
 
-/** Reads the old program's events of a chain, where it wrote them and where they are kept. Throws AUDIT_INVALID, STATE_IO. */
-export async function readOldChain(at: BackupFolder): Promise<OldChain> {
+/**
+ * Reads the old program's events of a chain, where it wrote them and where they are kept. Throws AUDIT_INVALID, STATE_IO,
+ * CANCELLED.
+ */
+export async function readOldChain(at: BackupFolder, signal?: AbortSignal, onProgress?: () => void): Promise<OldChain> {
   const files = at.files ?? realFiles;
   const { dir, chain } = at;
   const events = new Map<string, ChainEvent>();
   let head: string | null = null;
   try {
     for (const folder of [dir, join(dir, OLD_EVENTS)]) {
-      let old = 0;
       for (const name of await eventNames(files, folder, chain)) {
+        throwIfCancelled(signal);
+        onProgress?.();
         const path = join(folder, name);
         const bytes = await readSmall(files, path, LIMIT);
         if (bytes === null) continue;
@@ -124,10 +139,10 @@ export async function readOldChain(at: BackupFolder): Promise<OldChain> {
         if (event.version !== '1.1' || chainKey(event.chain) !== chainKey(chain)) continue;
         const twin = events.get(name);
         if (twin && twin.eventHash !== event.eventHash) throw twoEvents(twin.object, path);
-        old += 1;
         events.set(name, event);
       }
-      if (old > 0) head = (await readHeads(files, folder))[chainKey(chain)] ?? head;
+      // Also where there are no events: a head says that there were some.
+      head = (await readHeads(files, folder))[chainKey(chain)] ?? head;
     }
   } catch (error) {
     throw fileError('state', 'read the events of the old program in', dir, error);

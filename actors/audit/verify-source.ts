@@ -80,7 +80,7 @@ export function verifySource(
   const findings = groups.map((group): ChainFinding => {
     const { chain, version, events, duplicates } = group;
     const others = groups.filter((other) => other !== group && other.chain === chain);
-    const named = source.heads?.get(chain);
+    const named = (version === '1.1' ? source.oldHeads?.get(chain) : undefined) ?? source.heads?.get(chain);
     const heads = headOf(group, others, named);
     const about = { chain, version, place: source.place, duplicates, heads: heads === 'missing' ? null : heads };
     const verdict = verifyChain(events);
@@ -94,17 +94,23 @@ export function verifySource(
     if (foreign) return { ...breakAt(foreign, 'the chain in Bronze does not have this event'), ...about };
     return { ...verdict, ...about };
   });
-  const lost = [...(source.heads ?? [])].filter(([chain]) => !groups.some((group) => group.chain === chain));
-  const failures = lost.map(([chain, hash]) =>
+  const noEvents = (chain: string, hash: string, hint: string, which = ''): Failure =>
     toFailure(
       new BronzeError(
         'AUDIT_HOLE',
-        `${HEADS_FILE} names ${hash} as the last event of ${chain}, of which there is none`,
-        {
-          details: { object: source.place, hint: 'the next run of this era writes the copies again' },
-        },
+        `${HEADS_FILE} names ${hash} as the last event of ${chain}${which}, of which there is none`,
+        { details: { object: source.place, hint } },
       ),
-    ),
-  );
-  return { findings, failures: [...source.failures, ...failures] };
+    );
+  const isHere = (chain: string, version?: string): boolean =>
+    groups.some((group) => group.chain === chain && (version === undefined || group.version === version));
+  const lost = [...(source.heads ?? [])]
+    .filter(([chain]) => !isHere(chain))
+    .map(([chain, hash]) => noEvents(chain, hash, 'the next run of this era writes the copies again'));
+  const oldLost = [...(source.oldHeads ?? [])]
+    .filter(([chain]) => !isHere(chain, '1.1'))
+    .map(([chain, hash]) =>
+      noEvents(chain, hash, 'bring them back from a copy: nothing writes them again', ' (events 1.1)'),
+    );
+  return { findings, failures: [...source.failures, ...lost, ...oldLost] };
 }

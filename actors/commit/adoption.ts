@@ -3,12 +3,15 @@
  * manifests, and its audit chain, whole and of one mind with them. It must never write, and never pass over an event
  * that says something else than what is there.
  */
+
+import { join } from 'node:path';
 import { BronzeError } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { DataFile, LedgerRange } from '../../machines/protocol.ts';
-import type { ChainPlace } from '../audit/chain.ts';
+import { type ChainPlace, readChain } from '../audit/chain.ts';
 import type { ChainEvent } from '../audit/event.ts';
-import { type BackupFolder, OLD_EVENTS, readOldChain } from '../audit/old-chain.ts';
+import { HEADS_FILE } from '../audit/heads.ts';
+import { type BackupFolder, OLD_EVENTS, type OldChain, readOldChain } from '../audit/old-chain.ts';
 import { verifyChain } from '../audit/verify-chain.ts';
 import { mapBounded } from '../bounded.ts';
 import { chainKey, manifestKey } from '../paths.ts';
@@ -47,13 +50,18 @@ interface OldPartition {
   readonly program: string;
 }
 
-async function oldPartitions(place: ChainPlace, signal?: AbortSignal): Promise<OldPartition[]> {
+async function oldPartitions(
+  place: ChainPlace,
+  signal?: AbortSignal,
+  onProgress?: () => void,
+): Promise<OldPartition[]> {
   const { store, chain, table } = place;
   const sealed = (await listPartitions(place, signal)).filter((found) => found.hasManifest && found.dataBytes !== null);
   const read = await mapBounded(
     sealed,
     PARALLEL,
     async ({ range }): Promise<OldPartition | null> => {
+      onProgress?.();
       const object = manifestKey(chain, table, range);
       const bytes = await store.get(object, signal);
       if (bytes === null) return null;
@@ -68,8 +76,8 @@ async function oldPartitions(place: ChainPlace, signal?: AbortSignal): Promise<O
 }
 
 /** The way out is the same whatever is wrong: the right file, or an adoption that does without the old chain. */
-function refuse(dir: string, object: string, range: LedgerRange, why: string): BronzeError {
-  const hint = `bring ${object} back as the old program wrote it; or move the events of this chain out of ${dir} (and ${OLD_EVENTS}/ below it), to adopt the partitions without the old chain (docs/runbook.md, "Taking over an estate of version 1")`;
+function refuse(dir: string, object: string, range: LedgerRange, why: string, lost = object): BronzeError {
+  const hint = `bring ${lost} back as the old program wrote it; or move the events of this chain out of ${dir} (and ${OLD_EVENTS}/ below it), and this chain's line out of ${HEADS_FILE} there, to adopt the partitions without the old chain (docs/runbook.md, "Taking over an estate of version 1")`;
   return new BronzeError('AUDIT_INVALID', `the old program's audit chain cannot be taken over: ${why}; ${hint}`, {
     details: { ...range, object, hint },
   });
@@ -107,11 +115,33 @@ function assertWhole(
   }
 }
 
-function warningsOf(
+/**
+ * Throws AUDIT_INVALID where the heads file names an event that is not there: the last ones were lost. Not where it names
+ * an event of our own, as it does once an estate was adopted.
+ */
+async function assertHeadIsThere(
+  place: ChainPlace,
   dir: string,
-  { events, head }: Awaited<ReturnType<typeof readOldChain>>,
-  partitions: readonly OldPartition[],
-): string[] {
+  { events, head }: OldChain,
+  range: LedgerRange,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (head === null || events.some((event) => event.eventHash === head)) return;
+  const ours = (await readChain(place, signal)).events;
+  if (ours.some((event) => event.eventHash === head)) return;
+  const last = events.at(-1);
+  const found = last === undefined ? 'there are no events at all' : `the last event that is there is ${last.eventHash}`;
+  const named = `its last event is ${head} by ${HEADS_FILE}, and`;
+  throw refuse(
+    dir,
+    last?.object ?? join(dir, HEADS_FILE),
+    last?.range ?? range,
+    `${named} ${found}`,
+    'what is missing',
+  );
+}
+
+function warningsOf(dir: string, { events, head }: OldChain, partitions: readonly OldPartition[]): string[] {
   const last = events.at(-1);
   if (last === undefined) {
     return [
@@ -136,23 +166,25 @@ function warningsOf(
 
 /**
  * What there is to adopt below a chain; null where the old program left nothing. `copies`: where its events are.
- * Throws AUDIT_INVALID where its chain is broken or contradicts the manifests, MANIFEST_INVALID, STATE_IO, STORE_*.
+ * Throws AUDIT_INVALID where its chain is broken, lacks its known head or contradicts the manifests, MANIFEST_INVALID, STATE_IO, STORE_*.
  */
 export async function findAdoption(
   place: ChainPlace,
   copies: BackupFolder,
   signal?: AbortSignal,
+  onProgress?: () => void,
 ): Promise<Adoption | null> {
-  const partitions = await oldPartitions(place, signal);
+  const partitions = await oldPartitions(place, signal, onProgress);
   const first = partitions[0];
   const last = partitions.at(-1);
   if (first === undefined || last === undefined) return null;
-  const old = await readOldChain(copies).catch((error: unknown) => {
+  const old = await readOldChain(copies, signal, onProgress).catch((error: unknown) => {
     if (!(error instanceof BronzeError) || error.code !== 'AUDIT_INVALID') throw error;
     const { object = copies.dir, start = first.range.start, end = last.range.end } = error.details;
     throw refuse(copies.dir, object, { start, end }, error.message);
   });
   assertWhole(place, copies.dir, old.events, partitions);
+  await assertHeadIsThere(place, copies.dir, old, last.range, signal);
   return {
     ranges: partitions.map(({ range }) => range),
     record: {

@@ -5,8 +5,8 @@
  */
 import * as z from 'zod';
 import { BronzeError, type Details } from '../../machines/errors.ts';
-import { cellEnd, rangeLabel } from '../../machines/partitions.ts';
-import type { EraFacts, Grid, LedgerRange } from '../../machines/protocol.ts';
+import { cellEnd, overlapsOrGap, rangeLabel, sameRange } from '../../machines/partitions.ts';
+import type { AttestedEvent, EraFacts, FoundPartition, Grid, LedgerRange } from '../../machines/protocol.ts';
 import { parseJson, prettyJson } from '../json.ts';
 import { bronzeJsonKey, type ChainName, chainKey, chainPrefix, parsePartitionKey } from '../paths.ts';
 import type { BronzeStore } from '../ports.ts';
@@ -199,12 +199,22 @@ export async function readBronze(
   };
 }
 
-/** The first range that does not lie on a grid: every one but the last fills its cell. `ranges` in order. */
+/**
+ * The first range that does not lie on a grid: the first one begins the era, none overlaps the one before it, and every
+ * one but the last ends with its cell. `ranges` in order; the same one may come twice, sealed and attested.
+ * Where `ledger_end` was raised, a clipped partition lies in the middle and the next one goes on in the same cell. That
+ * is taken only where another one fills a whole cell: partitions of any smaller size look like that on a larger grid.
+ */
 function misfitOn(grid: Omit<Grid, 'ledgerEnd'>, ranges: readonly LedgerRange[]): LedgerRange | null {
-  const last = ranges.at(-1);
-  const misfit = ranges.find(({ start, end }) => {
-    const cell = cellEnd({ ...grid, ledgerEnd: null }, start);
-    return start < grid.ledgerStart || end > cell || (end < cell && start !== last?.start);
+  const each = ranges.filter((range, i) => i === 0 || !sameRange(range, ranges[i - 1] as LedgerRange));
+  const endOf = (ledger: number): number => cellEnd({ ...grid, ledgerEnd: null }, ledger);
+  const sizeIsProved = each.some(({ start, end }) => end === endOf(start) && end - start + 1 === grid.size);
+  const misfit = each.find(({ start, end }, i) => {
+    const [before, next] = [each[i - 1], each[i + 1]];
+    if (before === undefined ? start !== grid.ledgerStart : overlapsOrGap(before, { start, end }) === 'overlap')
+      return true;
+    if (end > endOf(start)) return true;
+    return end < endOf(start) && next !== undefined && !(sizeIsProved && next.start === end + 1);
   });
   return misfit ?? null;
 }
@@ -220,19 +230,32 @@ export function assertOnGrid(
   adoption: Adoption | null,
 ): void {
   const misfit = misfitOn(grid, ranges);
-  if (misfit === null) return;
+  const first = ranges[0];
+  if (misfit === null || first === undefined) return;
   const key = bronzeJsonKey(chain);
   const mismatch = (message: string, hint: string, details: Details): BronzeError =>
     new BronzeError('BRONZE_MISMATCH', `${message}; ${hint}`, {
       details: { ...misfit, object: key, ...details, hint },
     });
   const configured = `size ${grid.size}, origin ${grid.origin}, from ledger ${grid.ledgerStart}`;
-  const start = adoption?.ranges[0]?.start ?? grid.origin;
+  const { start } = first;
+  const isLate = start !== grid.ledgerStart;
+  if (isLate && misfitOn({ ...grid, ledgerStart: start }, ranges) === null) {
+    throw mismatch(
+      `the first partition is ${rangeLabel(first)}, and the configured ledger_start is ${grid.ledgerStart}`,
+      `set ledger_start: ${start} in this era and run again, or bring back the partitions that are missing; nothing was written`,
+      { check: 'ledger_start', expected: String(start), found: String(grid.ledgerStart) },
+    );
+  }
   const origin = start % grid.size;
-  if (adoption !== null && origin !== grid.origin && misfitOn({ ...grid, origin }, ranges) === null) {
+  if (
+    adoption !== null &&
+    origin !== grid.origin &&
+    misfitOn({ ...grid, origin, ledgerStart: start }, ranges) === null
+  ) {
     throw mismatch(
       `the partitions of the old program do not lie on the configured grid (${configured}): its grid began at its ledger_start, ${start}`,
-      `set partition_origin: ${origin} in this era and run again; nothing was written`,
+      `set partition_origin: ${origin}${isLate ? ` and ledger_start: ${start}` : ''} in this era and run again; nothing was written`,
       { check: 'partition_origin', expected: String(origin), found: String(grid.origin) },
     );
   }
@@ -242,16 +265,22 @@ export function assertOnGrid(
   throw mismatch(
     `${!isNew ? `${key} is missing, and ` : ''}partition ${found} does not fit the configured grid (${configured})`,
     !isNew
-      ? `bring ${key} back from a copy, or configure the layout that the partitions have`
+      ? `bring ${key} back from a copy, or configure the layout that the partitions have; nothing was written`
       : 'configure what the old program had: its ledger_start, its partition_size, and as partition_origin its ledger_start modulo partition_size; nothing was written',
     { found },
   );
 }
 
-/** What stands in Bronze of an era: sealed, or attested. In order. */
-export function rangesFound({ partitions, events }: Pick<EraFacts, 'partitions' | 'events'>): LedgerRange[] {
+/** What stands in Bronze of an era: sealed, or attested. In order; what is both comes twice. */
+export function rangesFound({
+  partitions,
+  events,
+}: {
+  readonly partitions: readonly Pick<FoundPartition, 'range' | 'hasManifest' | 'dataBytes'>[];
+  readonly events: readonly Pick<AttestedEvent, 'range'>[];
+}): LedgerRange[] {
   const sealed = partitions.filter((partition) => partition.hasManifest && partition.dataBytes !== null);
-  return [...sealed, ...events].map(({ range }) => range).sort((a, b) => a.start - b.start);
+  return [...sealed, ...events].map(({ range }) => range).sort((a, b) => a.start - b.start || a.end - b.end);
 }
 
 /**

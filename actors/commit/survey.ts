@@ -27,8 +27,8 @@ const PARALLEL = 16;
 export interface SurveyPlace extends ChainPlace {
   /** Null where checkpoints are switched off. */
   readonly checkpoint: CheckpointStore | null;
-  /** Told why a checkpoint is not used; it is only a hint. */
-  readonly onProblem?: (problem: string) => void;
+  /** Told why a checkpoint is not used; it is only a hint. `isOld`: because the old program wrote it, as it should have. */
+  readonly onProblem?: (problem: string, isOld: boolean) => void;
   /** Told after each manifest: of an estate of the old program a little of every file is read, which takes a while. */
   readonly onProgress?: () => void;
 }
@@ -229,8 +229,8 @@ export async function surveyChain(place: SurveyPlace, signal?: AbortSignal): Pro
   );
   const rederived: AttestedEvent[] = [];
   for (const gap of gaps) rederived.push(...(await rederive(place, gap, partitions, signal)));
-  const { facts, problem } = (await place.checkpoint?.read()) ?? { facts: null, problem: null };
+  const { facts, problem, isOld = false } = (await place.checkpoint?.read()) ?? { facts: null, problem: null };
   const doubt = facts && contradiction(facts, partitions, byLabel.get(rangeLabel(facts.range)));
-  if (problem ?? doubt) place.onProblem?.((problem ?? doubt) as string);
+  if (problem ?? doubt) place.onProblem?.((problem ?? doubt) as string, isOld);
   return { partitions, events, checkpoint: facts, rederived };
 }

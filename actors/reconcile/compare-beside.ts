@@ -139,7 +139,7 @@ export function committedEnd(view: View): CheckpointFacts | null {
 export function compareCheckpoint(view: View): Difference[] {
   const { checkpoint, attests } = view.facts;
   if (checkpoint === null) return [];
-  const { facts, problem, belongsTo, file } = checkpoint;
+  const { facts, problem, belongsTo, isOld, file } = checkpoint;
   const of = (kind: Difference['kind'], what: string, cause: string): Difference[] => [
     view.difference({
       kind,
@@ -153,6 +153,15 @@ export function compareCheckpoint(view: View): Difference[] {
   const TOUCHED = 'somebody or some disk changed it';
   if (belongsTo !== null)
     return of('checkpoint.foreign', `${file} belongs to ${belongsTo}`, 'it was copied here from elsewhere');
+  if (isOld) {
+    // Before anything is adopted it lies where it belongs.
+    if (committedEnd(view) === null) return [];
+    return of(
+      'checkpoint.foreign',
+      `${file} is of the old program`,
+      'the estate was adopted, or the old program ran again',
+    );
+  }
   if (problem !== null) return of('checkpoint.corrupt', problem, TOUCHED);
   const last = view.slots.at(-1);
   // An end of the chain that nothing is known of cannot be compared with.

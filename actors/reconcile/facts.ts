@@ -79,6 +79,8 @@ export interface CheckpointFound {
   readonly problem: string | null;
   /** The chain that it belongs to, where that is another one. */
   readonly belongsTo: string | null;
+  /** Whether the old program wrote it. */
+  readonly isOld: boolean;
 }
 
 export interface CatalogFound {

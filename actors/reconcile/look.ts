@@ -191,8 +191,8 @@ async function lookAtBronzeJson(place: LookPlace, signal?: AbortSignal): Promise
 
 async function lookAtCheckpoint({ checkpoint }: LookPlace): Promise<CheckpointFound | null> {
   if (checkpoint === null) return null;
-  const { facts, problem, belongsTo = null } = await checkpoint.store.read();
-  return { file: checkpoint.file, facts, problem, belongsTo };
+  const { facts, problem, belongsTo = null, isOld = false } = await checkpoint.store.read();
+  return { file: checkpoint.file, facts, problem, belongsTo, isOld };
 }
 
 async function lookAtDelivery({ delivery }: LookPlace): Promise<DeliveryFound | null> {

@@ -15,12 +15,20 @@ import type { CheckpointStore } from '../ports.ts';
 
 const LIMIT = 1024 * 1024;
 
+/**
+ * Stands in what this program writes, and nowhere else: the old program's file has the same name and keys, and what it
+ * committed nobody has verified.
+ */
+const FORMAT = 2;
+
 const ledger = z.int().min(0).max(MAX_LEDGER);
 
 const schema = z.looseObject({
   network: z.string(),
   era_id: z.string(),
   version_label: z.string(),
+  /** Absent: of the old program. */
+  format: z.int().optional(),
   last_committed_ledger: ledger,
   last_committed_partition: z.looseObject({
     start: ledger,
@@ -39,7 +47,7 @@ export interface CheckpointOptions {
   readonly now?: () => string;
 }
 
-type Verdict = { facts: CheckpointFacts } | { problem: string; belongsTo?: string };
+type Verdict = { facts: CheckpointFacts } | { problem: string; belongsTo?: string } | 'old';
 
 /** What a checkpoint says, or what is wrong with its content for this chain. */
 function judge(bytes: Uint8Array, chain: ChainName): Verdict {
@@ -58,6 +66,7 @@ function judge(bytes: Uint8Array, chain: ChainName): Verdict {
   if (last.end !== last_committed_ledger) {
     return { problem: `its ledger ${last_committed_ledger} is not the end of its partition ${last.start}-${last.end}` };
   }
+  if ((parsed.data.format ?? 0) < FORMAT) return 'old';
   return { facts: { range: { start: last.start, end: last.end }, checksum: last.checksum } };
 }
 
@@ -73,6 +82,10 @@ export function openCheckpoint(options: CheckpointOptions): CheckpointStore {
         const bytes = await readSmall(files, path, LIMIT);
         if (bytes === null) return { facts: null, problem: null };
         const verdict = judge(bytes, chain);
+        if (verdict === 'old') {
+          const problem = `the checkpoint ${path} is of the old program and vouches for nothing: it is replaced once the last partition is verified`;
+          return { facts: null, problem, isOld: true };
+        }
         if ('facts' in verdict) return { facts: verdict.facts, problem: null };
         const { problem, belongsTo } = verdict;
         const of = belongsTo === undefined ? {} : { belongsTo };
@@ -90,6 +103,7 @@ export function openCheckpoint(options: CheckpointOptions): CheckpointStore {
         version_label: chain.versionLabel,
         last_committed_ledger: range.end,
         last_committed_partition: { start: range.start, end: range.end, checksum },
+        format: FORMAT,
         updated_at: options.now?.() ?? new Date().toISOString(),
       };
       killPoint('checkpoint:before-write');

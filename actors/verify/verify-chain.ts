@@ -31,6 +31,8 @@ import {
 } from '../paths.ts';
 import type { BronzeStore, LineageRow, StoreSpec } from '../ports.ts';
 
+/** Events read at a time. */
+const EVENTS_AT_ONCE = 16;
 /** The only table that the old program wrote. */
 const OLD_TABLE = 'ledgers_lcm_raw';
 
@@ -122,6 +124,7 @@ class ChainVerification {
     this.#table = fixed?.table ?? OLD_TABLE;
     const all = await this.#list();
     this.#beginning(fixed?.ledgerStart ?? null, all[0]?.range ?? null);
+    this.#adoptedEnd(fixed?.adopted?.ledger_end ?? null, all.at(-1)?.range.end ?? null);
     const events = await this.#events();
     this.#gaps(all);
     const { from, to, sample, parallel, signal } = this.#options;
@@ -144,7 +147,11 @@ class ChainVerification {
       signal,
     );
     this.#links(known);
-    if (!fixed && known.some(({ columns }) => columns === 2)) {
+    // Events are written after it, also where all partitions are the old program's.
+    if (
+      !fixed &&
+      ([...events.values()].some(({ version }) => version === '1.2') || known.some(({ columns }) => columns === 2))
+    ) {
       this.#wrong('BRONZE_INVALID', `${bronzeJsonKey(this.#chain)} is missing`, {
         object: bronzeJsonKey(this.#chain),
         hint: 'run writes it again where the partitions fit the configuration',
@@ -209,8 +216,7 @@ class ChainVerification {
   /** The audit chain by range; its own defects become findings. */
   async #events(): Promise<Map<string, ChainEvent>> {
     const objects = await this.#store.list(auditPrefix(this.#chain), this.#options.signal);
-    const events: ChainEvent[] = [];
-    for (const { key } of objects) {
+    const read = async (key: string): Promise<ChainEvent | Failure> => {
       try {
         const bytes = await this.#store.get(key, this.#options.signal);
         if (bytes === null) throw new BronzeError('AUDIT_INVALID', `the event ${key} was listed and is gone`);
@@ -220,10 +226,17 @@ class ChainVerification {
             details: { object: key },
           });
         }
-        events.push(event);
+        return event;
       } catch (error) {
-        this.#find(toFailure(error));
+        const failure = toFailure(error);
+        if (failure.code === 'CANCELLED') throw error;
+        return failure;
       }
+    };
+    const events: ChainEvent[] = [];
+    for (const one of await mapBounded(objects, EVENTS_AT_ONCE, ({ key }) => read(key), this.#options.signal)) {
+      if ('code' in one) this.#find(one);
+      else events.push(one);
     }
     const verdict = verifyEvents(events);
     if (!verdict.ok) {
@@ -242,6 +255,19 @@ class ChainVerification {
       ledger: ledgerStart,
       expected: String(ledgerStart),
       found: String(first.start),
+    });
+  }
+
+  /** What was adopted has to be there to its end; only `_bronze.json` says where that was. */
+  #adoptedEnd(adopted: number | null, last: number | null): void {
+    if (adopted === null || (last !== null && last >= adopted)) return;
+    const found = last === null ? 'no partition' : `the last partition ends at ${last}`;
+    this.#wrong('LEDGER_MISSING', `partitions of the old program were adopted up to ledger ${adopted}, and ${found}`, {
+      ...(last === null ? {} : { ledger: last + 1 }),
+      object: bronzeJsonKey(this.#chain),
+      expected: String(adopted),
+      found: last === null ? 'none' : String(last),
+      hint: 'bring them back from a copy: only the old program wrote them so',
     });
   }
 

@@ -2,9 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { readChain } from '../../actors/audit/chain.ts';
 import { openEndpoint } from '../../actors/audit/endpoint.ts';
 import { findAdoption } from '../../actors/commit/adoption.ts';
-import { assertOnGrid, compareBronze, expectBronze } from '../../actors/commit/bronze-json.ts';
+import { assertOnGrid, compareBronze, expectBronze, rangesFound } from '../../actors/commit/bronze-json.ts';
+import { listPartitions } from '../../actors/commit/survey.ts';
 import { chainKey } from '../../actors/paths.ts';
 import { checkConfig } from '../../config/load.ts';
 import { networkPassphrase } from '../../config/networks.ts';
@@ -63,7 +65,9 @@ async function lookOutside(context: Context): Promise<Failure[]> {
         // Nothing, or what the old program left: would a run adopt it?
         await expectBronze(place, terms);
         const adoption = await findAdoption(place, copiesOf(config, chain));
-        assertOnGrid(chain, terms, adoption?.ranges ?? [], adoption);
+        const { events } = await readChain(place);
+        const partitions = await listPartitions(place);
+        assertOnGrid(chain, terms, rangesFound({ partitions, events }), adoption);
       } else if (differences.length > 0) {
         throw new BronzeError('BRONZE_MISMATCH', `${chainKey(chain)}: ${differences.join('; ')}`, {
           details: { hint: 'configure what is stored, or choose a new version_label' },

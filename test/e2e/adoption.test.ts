@@ -2,8 +2,8 @@
  * S28: estates that the old program left, with its own config.yaml, beside the lake that they were copied from: they are
  * verified, attested, and gone on with; what cannot be taken over is refused, and no event of the old chain is lost.
  */
-import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import type { KillPoint } from '../../actors/kill-points.ts';
 import {
@@ -251,6 +251,46 @@ describeShared('S28: an estate of the old program whose grid is the configured o
     await expectRun(scene);
     expect(contentOf(scene.data)).toEqual(contentOf(adopted.data));
     expect(contentOf(scene.backup)).toEqual(contentOf(adopted.backup));
+  });
+
+  it('without an audit stream is not taken for verified because its checkpoint says so', async () => {
+    const scene = oldScene('aligned');
+    const path = dataFile(chainOf(scene), '64020-64024');
+    const bytes = readFileSync(path);
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 1;
+    writeFileSync(path, bytes);
+    const { stderr } = await expectRefused(scene, 'PARTITION_DAMAGED', { PAS_ENABLED: 'false' });
+    expect(stderr).toContain('part-64020-64024.parquet');
+  });
+
+  it('with an unfit ledger_start, or what recovery would refuse, fixes nothing', async () => {
+    const scene = oldScene('aligned');
+    const before = [filesIn(scene.data), filesIn(scene.backup)];
+    const env = { LEDGER_START: '63000' };
+    expect((await expectRefused(scene, 'BRONZE_MISMATCH', env)).stderr).toContain('set ledger_start: 64000');
+    for (const words of [['plan'], ['validate', '--online']]) {
+      const said = await scene.command(...words, '--config', 'config.yaml', env);
+      expect(said.stdout + said.stderr).toContain('set ledger_start: 64000');
+    }
+    expect([filesIn(scene.data), filesIn(scene.backup)]).toEqual(before);
+    // Not sealed, and across the grid.
+    const stray = dataFile(chainOf(scene), '64025-64039');
+    mkdirSync(dirname(stray), { recursive: true });
+    writeFileSync(stray, 'PAR1');
+    await expectRefused(scene, 'PARTITION_OVERLAP');
+    expect(existsSync(join(chainOf(scene), '_bronze.json'))).toBe(false);
+    expect(filesIn(scene.backup)).toEqual(before[1]);
+  });
+
+  it('that lost its last partition and event, or _bronze.json, is found out by verify', async () => {
+    const scene = copyOf(adopted);
+    rmSync(join(chainOf(scene), 'ledgers_lcm_raw/range=64020-64024'), { recursive: true });
+    rmSync(eventFile(chainOf(scene), 2));
+    const cut = await scene.verify();
+    expect(cut.code).toBe(3);
+    expect(cut.stdout).toContain('LEDGER_MISSING: partitions of the old program were adopted up to ledger 64024');
+    rmSync(join(chainOf(scene), '_bronze.json'));
+    expect((await scene.verify()).stdout).toContain('_bronze.json is missing');
   });
 
   it('gets back an event that was lost; a file or a manifest of the old program only a copy brings back', async () => {

@@ -92,7 +92,7 @@ describe('a run over the sample lake', () => {
     });
   });
 
-  it('writes the checkpoint of the old program', () => {
+  it('writes the checkpoint of the old program, with a mark of its own', () => {
     const { updated_at, ...rest } = readJson(scene.state, 'checkpoint_sample_whole_v1.json');
     expect(new Date(updated_at).toISOString()).toBe(updated_at);
     const checksum = `sha256:${sha256Hex(readFileSync(dataFile(chain, '120-127')))}`;
@@ -103,6 +103,7 @@ describe('a run over the sample lake', () => {
       version_label: 'v1',
       last_committed_ledger: 127,
       last_committed_partition: { start: 120, end: 127, checksum },
+      format: 2,
     });
   });
 

@@ -155,9 +155,47 @@ describeShared("S28: the old program's audit chain", () => {
     expect(adoption?.warnings.join()).toContain('no events of the old program');
   });
 
-  it('with another head in the heads file, or fewer events than partitions, is adopted with a warning', async () => {
+  it('that lost its last event, or all of them, is refused by its heads file, until that chain is taken out', async () => {
+    const estate = oldEstate();
+    for (const range of [LAST, ...RANGES.slice(0, 2)]) {
+      rmSync(eventPath(estate, range));
+      if (range === RANGES[0]) continue;
+      const failure = await failureOf(adopt(estate));
+      expect(failure).toMatchObject({ code: 'AUDIT_INVALID', retryable: false });
+      expect(failure.details.hint).toContain("this chain's line out of pas-chain-heads.json");
+    }
+    writeFileSync(join(estate.backup.dir, 'pas-chain-heads.json'), '{}');
+    expect((await adopt(estate))?.record).toMatchObject({ chain_head: null, events: 0 });
+  });
+
+  it('with the head of our own events in the heads file is not missed', async () => {
+    const estate = oldEstate();
+    const range = RANGES[0] as LedgerRange;
+    await attestPartition(estate, { range, chain: FIRST, expected: null });
+    for (const each of RANGES) rmSync(eventPath(estate, each), { force: true });
+    rmSync(join(estate.backup.dir, 'v1.1'), { recursive: true });
+    expect((await adopt(estate))?.record).toMatchObject({ chain_head: null, events: 0 });
+  });
+
+  it('tells that it is alive while it is read, and stops when it is told to', async () => {
+    const { backup, ...estate } = oldEstate();
+    let told = 0;
+    await findAdoption(placeOf(estate as OldEstate), backup, undefined, () => told++);
+    expect(told).toBe(6);
+    await restoreCopies(backup, estate.store, [], undefined, () => told++);
+    expect(told).toBe(9);
+    const stopped = AbortSignal.abort();
+    for (const call of [readOldChain(backup, stopped), restoreCopies(backup, estate.store, [], stopped)]) {
+      expect((await failureOf(call)).code).toBe('CANCELLED');
+    }
+  });
+
+  it('with an earlier event as its head, or fewer events than partitions, is adopted with a warning', async () => {
     const estate = oldEstate();
     rmSync(eventPath(estate, LAST));
+    const [first] = (await readOldChain(estate.backup)).events;
+    const heads = { 'pubnet/pre_p23/v1': first?.eventHash };
+    writeFileSync(join(estate.backup.dir, 'pas-chain-heads.json'), JSON.stringify(heads));
     const adoption = await adopt(estate);
     expect(adoption?.record.events).toBe(2);
     expect(adoption?.warnings).toEqual([

@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import type { BackupFolder } from '../../actors/audit/old-chain.ts';
 import { findAdoption } from '../../actors/commit/adoption.ts';
 import {
+  assertOnGrid,
   type BronzeFacts,
   compareBronze,
   expectBronze,
@@ -14,6 +15,7 @@ import {
 } from '../../actors/commit/bronze-json.ts';
 import { surveyChain } from '../../actors/commit/survey.ts';
 import { bronzeJsonKey } from '../../actors/paths.ts';
+import type { LedgerRange } from '../../machines/protocol.ts';
 import {
   bronzeFiles,
   CHAIN,
@@ -150,6 +152,45 @@ itShared('S28: a grid that began at ledger_start is refused with the origin that
   expect(other.message).not.toMatch(/partition_origin: \d/);
   expect(bronzeFiles(estate)).toEqual(files);
   expect(await restore(estate, at(3))).toBe(true);
+});
+
+itShared(
+  'another ledger_start than the first partition has is refused with the right one, and fixes nothing',
+  async () => {
+    const estate = oldEstate('aligned');
+    const files = bronzeFiles(estate);
+    const at = (ledgerStart: number) => ({ ...facts, grid: { size: 10, origin: 0, ledgerStart } });
+    for (const ledgerStart of [63000, 63999, 64005]) {
+      const failure = await failureOf(restore(estate, at(ledgerStart)));
+      expect(failure).toMatchObject({ code: 'BRONZE_MISMATCH', details: { check: 'ledger_start', expected: '64000' } });
+      expect(failure.details.hint).toContain('set ledger_start: 64000');
+      expect(failure.details.hint).toContain('nothing was written');
+    }
+    expect(bronzeFiles(estate)).toEqual(files);
+    expect(await restore(estate, at(64000))).toBe(true);
+  },
+);
+
+it('partitions without _bronze.json fit a grid, or do not', () => {
+  const grid = { size: 10, origin: 0, ledgerStart: 2 };
+  const ranges = (text: string): LedgerRange[] =>
+    text.split(' ').map((label) => {
+      const [start = 0, end = 0] = label.split('-').map(Number);
+      return { start, end };
+    });
+  const check =
+    (text: string, terms = grid) =>
+    () =>
+      assertOnGrid(CHAIN, { grid: terms, networkPassphrase: null }, ranges(text), null);
+  // The second and third: sealed and attested; `ledger_end` was raised, once or twice, behind a whole cell.
+  for (const fits of ['2-9 10-19', '2-9 2-9 10-14', '2-9 10-14 15-19 20-29', '2-5 6-7 8-9 10-19 20-24']) {
+    expect(check(fits), fits).not.toThrow();
+  }
+  for (const text of ['12-19', '2-9 10-19 10-14', '2-9 10-19 15-19', '2-9 10-14 16-19 20-29', '2-9 10-25']) {
+    expect(check(text), text).toThrow(expect.objectContaining({ code: 'BRONZE_MISMATCH' }));
+  }
+  // Every partition lies within a cell of twice its size, too: that alone does not make it the grid.
+  expect(check('2-9 10-19 20-29 30-39', { ...grid, size: 20 })).toThrow(/does not fit the configured grid/);
 });
 
 itShared('partitions of the old program in another table are ESTATE_FOREIGN, with the way out', async () => {

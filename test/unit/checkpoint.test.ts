@@ -1,5 +1,5 @@
 /** The checkpoint: written durably, read without ever failing. */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { openCheckpoint } from '../../actors/state/checkpoint.ts';
@@ -25,16 +25,25 @@ it('is written with the keys of the old program, and read back', async () => {
     version_label: 'v1',
     last_committed_ledger: 19,
     last_committed_partition: { start: 10, end: 19, checksum: SUM },
+    format: 2,
     updated_at: '2026-01-01T00:00:00Z',
   });
   expect(await open(dir).read()).toEqual({ facts: { range: { start: 10, end: 19 }, checksum: SUM }, problem: null });
   expect(readdirSync(dir)).toEqual([NAME]);
 });
 
-itShared("S28: the old program's file is read", async () => {
-  const { facts, problem } = await open(join(SHARED, 'old-estate/aligned/state')).read();
-  expect(problem).toBeNull();
-  expect(facts).toMatchObject({ range: { start: 64020, end: 64024 } });
+itShared("S28: the old program's file vouches for nothing, and nothing is wrong with it", async () => {
+  const dir = tempFolder();
+  cpSync(join(SHARED, 'old-estate/aligned/state', NAME), join(dir, NAME));
+  const { facts, problem, isOld } = await open(dir).read();
+  expect(facts).toBeNull();
+  expect(isOld).toBe(true);
+  expect(problem).toContain('is of the old program');
+  await open(dir).write({ start: 64020, end: 64024 }, SUM);
+  expect(await open(dir).read()).toEqual({
+    facts: { range: { start: 64020, end: 64024 }, checksum: SUM },
+    problem: null,
+  });
 });
 
 it('S14: what is corrupt, of another era or nonsense is not used, and the reason is told', async () => {

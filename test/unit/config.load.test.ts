@@ -319,6 +319,12 @@ describe('secrets', () => {
     "password='hunter2",
     'https://token:hunter2@pas.example/v1',
     'https://pas.example/v1?api_key=hunter2',
+    'https://hunter2@pas.example/v1',
+    'https://hunter2@pas.example:8080/v1/@me',
+    'https://fn.example/api?code=hunter2',
+    'https://pas.example/v1?a=1&key=hunter2',
+    'https://blob.example/c?sv=1&sig=hunter2&se=2',
+    'https://pas.example/v1?auth=hunter2',
   ];
 
   it.each(secrets)('masks the password of a connection string: %#', (dsn) => {
@@ -328,7 +334,13 @@ describe('secrets', () => {
   });
 
   it('leaves what is not secret as it is', () => {
-    for (const text of ['postgres://user@host:5432/db', 'https://pas.example/v1?x=1', 'host=h dbname=d', './a:b/c']) {
+    for (const text of [
+      'postgres://user@host:5432/db',
+      'https://pas.example/v1?x=1',
+      'https://pas.example/v1?monkey=1&decode=1',
+      'host=h dbname=d',
+      './a:b/c',
+    ]) {
       expect(redactSecrets(text)).toBe(text);
     }
     expect(redactSecrets('postgres://u:p@h/db')).toBe('postgres://u:***@h/db');
@@ -350,7 +362,7 @@ storage: { prefix: / }
 catalog: { postgres_dsn: "mysql://u:hunter2@h/d" }
 pas: { endpoint: "ftp://u:hunter2@h/d" }
 `;
-    const env = { CATALOG_DSN: 'hunter2' };
+    const env = { CATALOG_DSN: 'hunter2', PAS_ENDPOINT: 'pas.example/v1/hunter2' };
     expect(JSON.stringify(problemsOf(wrong, { env }))).not.toContain('hunter2');
     expect(JSON.stringify(problemsOf('catalog: { postgres_dsn: "postgres://u:hunter2@h/d"\nera: 1\n'))).not.toContain(
       'hunter2',

@@ -364,6 +364,17 @@ describeShared("S28: the old program's chains", () => {
     expect(await verify(backup)).toMatchObject({ code: 3, chains: [{ ok: false, version: '1.1' }] });
   });
 
+  it('in v1.1/ are held against the heads that were kept with them', async () => {
+    const kept = join(backup, 'v1.1');
+    cpSync(old, kept, { recursive: true });
+    const chains = (more: object) => expect.arrayContaining([expect.objectContaining({ version: '1.1', ...more })]);
+    expect(await verify(backup)).toMatchObject({ code: 0, chains: chains({ ok: true, heads: 'same' }), failures: [] });
+    rmSync(join(kept, oldFiles()[2] as string));
+    expect(await verify(backup)).toMatchObject({ code: 3, chains: chains({ ok: false, start: 64010 }) });
+    for (const name of oldFiles()) rmSync(join(kept, name), { force: true });
+    expect(await verify(backup)).toMatchObject({ code: 3, failures: [{ code: 'AUDIT_HOLE' }] });
+  });
+
   it('are found archived in the configured Bronze, and its copies are compared with them', async () => {
     const config = join(estate.root, 'config.yaml');
     const text = readFileSync(join(SHARED, 'old-estate/aligned/config.yaml'), 'utf8');

@@ -429,6 +429,7 @@ export const eraMachine = setup({
     'sequencer.failed': {
       actions: [{ type: 'stopAtFailure', params: ({ event }) => event }, 'cancelPointless', 'progress'],
     },
+    'rows.left': { actions: [{ type: 'tellCourier', params: { type: 'delivery.queued' } }, 'progress'] },
     'sequencer.caught_up': { actions: ['noteCaughtUp', 'progress'] },
     'courier.failed': { actions: [{ type: 'fail', params: ({ event }) => event }, 'cancelPointless', 'progress'] },
     'drain.requested': { actions: ['startDrain', 'cancelPointless', 'progress'] },

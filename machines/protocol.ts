@@ -100,6 +100,8 @@ export interface SealedPartition {
   /** Hex SHA-256 of the manifest's bytes as stored. */
   readonly manifestSha256: string;
   readonly createdAt: string;
+  /** The old program's: nobody of this program has read its rows yet. */
+  readonly isOld?: true;
 }
 
 /** Where the audit chain stands: the sequence that the next event gets and the hash it must name. */
@@ -294,6 +296,8 @@ export type EraEvent =
   | { readonly type: 'restage.requested'; readonly range: LedgerRange }
   | { readonly type: 'sequencer.failed'; readonly range: LedgerRange; readonly failure: Failure }
   | { readonly type: 'sequencer.drained' }
+  /** Strict: a reader held the catalog open while it was caught up on; what it kept back is the courier's. */
+  | { readonly type: 'rows.left' }
   /** Strict: what earlier runs left is recorded and delivered. */
   | { readonly type: 'sequencer.caught_up' }
   /** The catalog or the endpoint refuses in a way that no retry can help. */

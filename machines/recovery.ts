@@ -177,8 +177,11 @@ export function assess(facts: EraFacts, grid: Grid, attests: boolean): Assessmen
     for (const sealed of prefix.sealed) unfinished.push({ kind: 'sealed', range: sealed.range, sealed });
   } else {
     // Without the audit stream the checkpoint is all that says "verified"; without it, the last one is verified.
-    const behind = checkpoint ? prefix.sealed.filter((sealed) => sealed.range.end > checkpoint.range.end) : [];
+    // What the old program sealed is verified whole: it checked nothing.
     const last = prefix.sealed.at(-1);
+    const isBehind = (sealed: SealedPartition): boolean =>
+      checkpoint ? sealed.range.end > checkpoint.range.end : sealed.isOld === true || sealed === last;
+    const behind = prefix.sealed.filter(isBehind);
     const rest = behind.length > 0 || !last || known(last) ? behind : [last];
     for (const sealed of rest) unfinished.push({ kind: 'attested', range: sealed.range, sealed });
   }

@@ -30,9 +30,8 @@ import { THREAD_WAIT } from './dispatch.ts';
 import { backoffMs, effect } from './effects.ts';
 import { type Failure, toFailure } from './errors.ts';
 import { sameRange } from './partitions.ts';
-import { courierActorId, eraActorId, peer } from './peers.ts';
+import { eraActorId, peer } from './peers.ts';
 import type {
-  CourierEvent,
   EraEvent,
   Grid,
   LedgerEnds,
@@ -148,10 +147,6 @@ export const sequencerMachine = setup({
     tellEra: sendTo(
       ({ system, context }) => peer(system, eraActorId(context.eraId)),
       (_, event: EraEvent) => event,
-    ),
-    tellCourier: sendTo(
-      ({ system, context }) => peer(system, courierActorId(context.eraId)),
-      (_, event: CourierEvent) => event,
     ),
     keepStaged: assign(({ context }, params: { staged: StagedPartition }) => {
       const { staged } = params;
@@ -472,7 +467,7 @@ export const sequencerMachine = setup({
               {
                 guard: { type: 'isHeld', params: ({ event }) => event.output },
                 target: '#sequencer.delivering',
-                actions: { type: 'tellCourier', params: { type: 'delivery.queued' } },
+                actions: { type: 'tellEra', params: { type: 'rows.left' } },
               },
               { target: '#sequencer.delivering' },
             ],

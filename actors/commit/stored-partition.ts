@@ -115,6 +115,7 @@ export async function storedPartition(
     data,
     ledgers: known ?? (await endsOfFile(place, range, data.byteSize, signal)),
     manifestSha256: sha256Hex(bytes),
+    isOld: true,
     createdAt: manifest.created_at,
   };
   return { columns, manifest, sealed };

@@ -253,15 +253,18 @@ describeShared('S28: an estate of the old program whose grid is the configured o
     expect(contentOf(scene.backup)).toEqual(contentOf(adopted.backup));
   });
 
-  it('without an audit stream is not taken for verified because its checkpoint says so', async () => {
-    const scene = oldScene('aligned');
-    const path = dataFile(chainOf(scene), '64020-64024');
-    const bytes = readFileSync(path);
-    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 1;
-    writeFileSync(path, bytes);
-    const { stderr } = await expectRefused(scene, 'PARTITION_DAMAGED', { PAS_ENABLED: 'false' });
-    expect(stderr).toContain('part-64020-64024.parquet');
-  });
+  it.each(['64000-64009', '64020-64024'])(
+    'without an audit stream is not taken for verified because its checkpoint says so (%s)',
+    async (label) => {
+      const scene = oldScene('aligned');
+      const path = dataFile(chainOf(scene), label);
+      const bytes = readFileSync(path);
+      bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 1;
+      writeFileSync(path, bytes);
+      const { stderr } = await expectRefused(scene, 'PARTITION_DAMAGED', { PAS_ENABLED: 'false' });
+      expect(stderr).toContain(`part-${label}.parquet`);
+    },
+  );
 
   it('with an unfit ledger_start, or what recovery would refuse, fixes nothing', async () => {
     const scene = oldScene('aligned');

@@ -166,7 +166,9 @@ function movesOf(scenario: Scenario, at: Situation): Move[] {
     ...(at.children.includes(sequencer) ? [crash(sequencer)] : []),
     ...(state === '{"draining":"discarding"}' ? [send({ type: 'sequencer.drained' })] : []),
     ...(state === '{"draining":"delivering"}' ? [send({ type: 'courier.drained' })] : []),
-    ...(context.spawned && !context.caughtUp && !isDrained ? [send({ type: 'sequencer.caught_up' })] : []),
+    ...(context.spawned && !context.caughtUp && !isDrained
+      ? [send({ type: 'sequencer.caught_up' }), send({ type: 'rows.left' })]
+      : []),
     ...(scenario.spec.delivery !== 'lenient' || !context.spawned || state === '{"draining":"closing"}'
       ? []
       : [send({ type: 'courier.failed', failure } as never)]),

@@ -1,5 +1,5 @@
 /** The sequencer: new partitions in any order, everything that recovery can leave to it, every step failing. */
-import { courierActorId, eraActorId, sequencerActorId } from '../../../machines/peers.ts';
+import { eraActorId, sequencerActorId } from '../../../machines/peers.ts';
 import type { AgendaItem, LedgerRange, Mode, Recovered } from '../../../machines/protocol.ts';
 import { sequencerMachine } from '../../../machines/sequencer.ts';
 import { attestedEvent, lastHashOf, sealedPartition, stagedPartition } from '../../support/pure-values.ts';
@@ -82,7 +82,7 @@ function model(of: Scenario): Model {
       retryAttempts: 2,
       retryBackoffMs: 1000,
     },
-    peers: [eraActorId('a'), courierActorId('a')],
+    peers: [eraActorId('a')],
     outcomes,
     moves: (at: Situation) => {
       const { context } = at.snapshot as { context: Loose };

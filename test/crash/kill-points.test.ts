@@ -1,10 +1,13 @@
 // The real program, killed between every two durable steps of a run and of a recovery, then started again: with the
 // state folder as the dead one left it, and without. The outcome is that of a run that nothing disturbed (S5, S14, S29).
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KILL_POINTS, type KillPoint } from '../../actors/kill-points.ts';
 import { type Cut, copyOfCopier, expectDone, newCopier, said, undisturbed } from '../support/copier.ts';
 import { filesIn } from '../support/estate.ts';
 import { everything, expectNothingHalfVisible, expectWhole, type Reference } from '../support/outcome.ts';
+import { embeddedRows, rowsOf } from '../support/outside.ts';
 import type { Scene } from '../support/program.ts';
 import { type KillResult, writeResults } from '../support/results.ts';
 import { expectNoWarnings, expectSettled } from '../support/settled.ts';
@@ -12,6 +15,8 @@ import { expectNoWarnings, expectSettled } from '../support/settled.ts';
 // Partitions 40-47, 48-55, 56-63 and 64-71, 72-79. One thread, so that hits in threads are counted in one place.
 const CUT: Cut = { start: 40, end: 79, size: 8 };
 const SETTINGS = { perf: { threads: 1 } };
+/** For deaths around a row: each partition waits for its own. The folder is relative to each copier's. */
+const RECORDING = { ...SETTINGS, catalog: { backend: 'embedded', dir: 'catalog', strict: true } };
 
 interface Kill {
   readonly at: KillPoint;
@@ -22,6 +27,8 @@ const nameOf = ({ at, hit }: Kill): string => (hit === 1 ? at : `${at}#${hit}`);
 
 /** Reached only by a run that finds a dead holder's lock, or what a dead run had staged. */
 const RECOVERY_ONLY: readonly KillPoint[] = ['lock:after-claim', 'lock:after-takeover', 'sweep:before-unlink'];
+
+const isOfRecording = (at: KillPoint): boolean => at === 'commit:before-record' || at === 'commit:after-record';
 
 /** No run comes by there: `reconcile` does (reconcile.test.ts). */
 const isOfReconcile = (at: KillPoint): boolean => at.startsWith('reconcile:');
@@ -105,11 +112,18 @@ async function expectRecovery(scene: Scene, proof: boolean): Promise<KillResult[
     [bereft, false],
   ] as const) {
     did.push(await expectDone(place));
+    if (catalogIn(place) !== null) expect(await embeddedRows(catalogIn(place) as string)).toEqual(rowsOf(place));
     if (proof) await expectSettled(place, reference, { kept });
     else expectWhole(place, reference, { kept });
   }
   const [kept, lost] = did as [KillResult['recovery']['kept'], KillResult['recovery']['lost']];
   return { kept, lost };
+}
+
+/** Null where rows are written nowhere. */
+function catalogIn(scene: Scene): string | null {
+  const dir = join(scene.root, 'catalog');
+  return existsSync(dir) ? dir : null;
 }
 
 /** What lies on disk, counted, for docs/failure-model.md. */
@@ -143,7 +157,7 @@ describe('S5, S14, S29: killed at every kill point', () => {
   });
 
   it.concurrent.each(inFirstRun.map((kill) => [nameOf(kill), kill] as const))('%s', async (_, kill) => {
-    const scene = await newCopier(CUT, SETTINGS);
+    const scene = await newCopier(CUT, isOfRecording(kill.at) ? RECORDING : SETTINGS);
     await killedAt(scene, kill);
     const found = left(scene);
     results.push({ point: nameOf(kill), found, recovery: await expectRecovery(scene, kill.hit === 1) });

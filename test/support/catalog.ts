@@ -54,8 +54,17 @@ export const catalogFile = (dir: string): string => join(dir, 'catalog.duckdb');
 
 let analyst: Promise<DuckDBInstance> | null = null;
 
+/** One after the other: the name that a file is attached by is the engine's. */
+let turn: Promise<unknown> = Promise.resolve();
+
 /** Opens the file for a moment, while the program has not; by another name than the program does. */
-async function asAnalyst<T>(dir: string, mode: string, work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
+function asAnalyst<T>(dir: string, mode: string, work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
+  const mine = turn.then(() => attached(dir, mode, work));
+  turn = mine.catch(() => undefined);
+  return mine;
+}
+
+async function attached<T>(dir: string, mode: string, work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
   analyst ??= DuckDBInstance.create(':memory:');
   const connection = await (await analyst).connect();
   try {

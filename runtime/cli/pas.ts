@@ -84,6 +84,14 @@ function line(finding: ChainFinding): string {
   return `${name}: breaks at ${finding.object} (ledgers ${finding.start} to ${finding.end}): ${finding.reason}\n`;
 }
 
+/** Whoever reads standard output alone has to learn of events that could not be used. */
+function lastLine(findings: readonly ChainFinding[], failures: readonly Failure[]): string {
+  const broken = findings.filter((finding) => !finding.ok).length;
+  if (broken + failures.length === 0)
+    return `OK: ${findings.length === 1 ? 'the chain is' : 'all chains are'} unbroken\n`;
+  return `NOT OK: ${broken} of ${findings.length} chains broken, ${failures.length} files or elements that are no good events\n`;
+}
+
 async function verify(answer: Answer): Promise<number> {
   const [, given] = answer.args;
   const { places, findings, failures } = given === undefined ? await verifyConfigured(answer) : await verifyPath(given);
@@ -94,7 +102,7 @@ async function verify(answer: Answer): Promise<number> {
   if (switchOption(answer, 'json')) {
     process.stdout.write(`${JSON.stringify({ ok, chains: findings, failures }, null, 2)}\n`);
   } else {
-    process.stdout.write(findings.map(line).join(''));
+    process.stdout.write(findings.map(line).join('') + lastLine(findings, failures));
     process.stderr.write(failures.map(errorText).join(''));
   }
   return ok ? 0 : 3;

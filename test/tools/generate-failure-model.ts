@@ -17,6 +17,7 @@ interface Deaths {
 const kills = readResults<KillResult[]>('kill-points');
 const models = readResults<ModelResult[]>('model');
 const random = readResults<Deaths>('random-kills');
+const outside = readResults<Deaths>('random-kills-outside');
 
 const number = (value: number): string => value.toLocaleString('en');
 const row = (...cells: readonly (string | number)[]): string => `| ${cells.join(' | ')} |`;
@@ -107,6 +108,12 @@ ${number(random.deaths)} deaths at random moments over ${number(random.estates)}
 ${number(random.recovering)} of them while an earlier death was being recovered from, one in three with the state folder
 deleted: 0 lost, 0 duplicated, 0 changed, every chain unbroken.
 
+Beside a real PostgreSQL and an HTTP endpoint that fails at random and loses answers, strict and lenient in turn
+(\`test/crash/random-kills.outside.test.ts\`): ${number(outside.deaths)} deaths over ${number(outside.estates)} estates,
+${number(outside.recovering)} of them while an earlier one was being recovered from. Afterwards rows, manifests, events and
+delivered events are the same, in order, once each. \`reconcile --repair\` is killed as well
+(\`test/crash/reconcile.test.ts\`), and so is the embedded catalog's writer (\`test/crash/catalog.embedded.test.ts\`).
+
 ## Disk faults
 
 ENOSPC, EIO, EROFS and EACCES at each changing file operation of a run, once and from there on
@@ -155,7 +162,8 @@ a real PostgreSQL and a real HTTP endpoint.
    folder is lost; the endpoint tells by \`event_id\` and keeps one.
 9. *A fork is told*: another event under a sequence that the endpoint knows is \`AUDIT_FORK\`, and no retry helps.
    Whatever may pass is \`DELIVERY_FAILED\`.
-10. *Every call ends*: with a time-out of its own, shorter than \`stall_timeout_ms\`, and when its actor is stopped.
+10. *Every call ends*: one transaction, one post, each with a time-out of its own, shorter than \`stall_timeout_ms\`, and
+    when its actor is stopped. A catch-up of thousands says after each of them that it is alive.
 11. *What is left is counted* when the chain is closed, and never too little.
 
 ## What is not proved
@@ -163,8 +171,8 @@ a real PostgreSQL and a real HTTP endpoint.
 - Larger sizes than those above, but for \`npm run test:model:deep\`. More workers and partitions repeat the same
   situations; that they bring no new one is an argument, not a proof.
 - Crashes of the era and supervisor actors themselves are in the random schedules, not in the explorer.
-- The catalog and the endpoint themselves: neither is in this release. What is proved of their modes holds for adapters
-  that keep the assumptions above, which their conformance suites have to show.
+- BigQuery is a double in these tests, with DuckDB behind it: what is assumed of GoogleSQL stands in its header
+  (\`test/support/googlesql-double.ts\`).
 - Late requests to a catalog or an endpoint that are equal in all but their sender count as one.
 - Google Cloud Storage is a double in these tests, and AWS is not among them: what is assumed of both is what they
   document ([object-storage.md](object-storage.md#what-was-not-tried)).

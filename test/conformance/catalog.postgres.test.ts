@@ -17,9 +17,10 @@ describePostgres('rights', (server) => {
     return dsnWith(dsn, { user, password: 'rolepassword' });
   };
   /** The statements of docs/catalog.md; its role and its database become the test's. */
-  const [queries = '', statements = ''] = [
-    ...readFileSync('docs/catalog.md', 'utf8').matchAll(/```sql\n(.*?)```/gs),
-  ].map(([, block]) => block ?? '');
+  const [queries = '', statements = ''] = [...readFileSync('docs/catalog.md', 'utf8').matchAll(/```sql\n(.*?)```/gs)]
+    .map(([, block]) => block ?? '')
+    // How a DuckDB shell opens the embedded one.
+    .filter((block) => !block.startsWith('ATTACH'));
   const LEAST = statements.replace(/.*(CREATE ROLE|GRANT CONNECT|GRANT DELETE).*\n/g, '').replaceAll('copier', '$ROLE');
 
   it('is given by the statements of docs/catalog.md, whose queries work', async () => {

@@ -95,6 +95,7 @@ function product(of: Lake, threads: number): Figures {
     ],
     source: { mode: 'local', local_path: of.path, network_passphrase: of.passphrase },
     storage: { backend: 'local', local_dir: join(dir, 'data') },
+    catalog: { backend: 'none' },
     checkpoint: { dir: join(dir, 'state') },
     pas: { backup_dir: join(dir, 'pas') },
     perf: { workers: threads, threads },

@@ -17,6 +17,7 @@ function copy(node, i) {
     ],
     source: { local_path: join(work, 'lake'), network_passphrase: 'Bronze Copier Sample Network ; 2026' },
     storage: { local_dir: join(dir, 'data') },
+    catalog: { backend: 'none' },
     checkpoint: { dir: join(dir, 'state') },
     pas: { backup_dir: join(dir, 'pas') },
     logging: { level: 'warn' },

@@ -20,7 +20,7 @@ export const CODES = {
   USAGE: usage('the command line cannot be understood'),
   CONFIG_INVALID: usage('the configuration has errors'),
   CONFIG_UNREADABLE: usage('the configuration file cannot be read'),
-  NOT_BUILT: usage('a configured backend, catalog or endpoint is not in this release'),
+  LISTEN_FAILED: usage('an address for metrics or the inspector cannot be listened on'),
   // buckets
   BUCKET_MISSING: data('a bucket does not exist'),
   BUCKET_REGION: data('a bucket lies in another region than the one configured'),

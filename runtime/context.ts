@@ -22,7 +22,7 @@ import { lakeLocation, networkPassphrase } from '../config/networks.ts';
 import type { Config, EraConfig, SourceConfig, StorageConfig } from '../config/schema.ts';
 import { BronzeError } from '../machines/errors.ts';
 import { type Answer, switchOption, textOption } from './cli/answer.ts';
-import { chosenEras, modeOf, refuseUnbuilt } from './era-spec.ts';
+import { chosenEras, modeOf } from './era-spec.ts';
 import { type Logger, makeLogger } from './log.ts';
 import { EraSession, type EraSetup } from './session.ts';
 
@@ -122,11 +122,10 @@ export function configOf(answer: Answer, env: Environment = process.env): Config
   return loadConfig({ env, ...(file === undefined ? {} : { file }) });
 }
 
-/** Throws CONFIG_INVALID, CONFIG_UNREADABLE, NOT_BUILT, USAGE. */
+/** Throws CONFIG_INVALID, CONFIG_UNREADABLE, USAGE. */
 export function openContext(answer: Answer, env: Environment = process.env): Context {
   const config = configOf(answer, env);
   const eras = chosenEras(config, namedEras(answer));
-  refuseUnbuilt(config);
   const sourceSpec = sourceSpecOf(config.source);
   const storeSpec = storeSpecOf(config);
   const catalogSpec = catalogSpecOf(config);

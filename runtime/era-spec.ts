@@ -56,11 +56,3 @@ export function eraSpec(config: Config, era: EraConfig, choices: RunChoices, run
     runId,
   };
 }
-
-/** Refuses what validates and is not in this release yet. */
-export function refuseUnbuilt(config: Config): void {
-  if (!config.metrics.enabled) return;
-  throw new BronzeError('NOT_BUILT', 'not in this release yet: metrics.enabled', {
-    details: { found: 'metrics.enabled', hint: 'this release has no metrics server' },
-  });
-}

@@ -22,9 +22,6 @@ export interface CommandFacts {
 const json: OptionFacts = { flag: '--json', help: 'Print JSON on standard output; logs go to standard error' };
 const eras: OptionFacts = { flag: '--eras <names>', help: 'Only these eras, separated by commas' };
 
-/** Commands and options that are promised and not in this release: refused as such, not as unknown. */
-export const LATER: readonly string[] = ['--inspect', '--inspect-log'];
-
 export const GLOBAL_OPTIONS: readonly OptionFacts[] = [
   { flag: '--config <file>', help: 'Configuration file (YAML); CONFIG_FILE names it as well' },
 ];

@@ -5,9 +5,8 @@
  */
 import { cac } from 'cac';
 import { closest, distance } from 'fastest-levenshtein';
-import { BronzeError } from '../../machines/errors.ts';
 import { type Answer, usage } from './answer.ts';
-import { COMMANDS, type CommandFacts, GLOBAL_OPTIONS, LATER, type OptionFacts } from './commands.ts';
+import { COMMANDS, type CommandFacts, GLOBAL_OPTIONS, type OptionFacts } from './commands.ts';
 
 /** Keeps cac from turning what looks like a number into one. */
 const MARK = '\u0001';
@@ -81,8 +80,6 @@ export interface Parsed {
 /** Null where help or the version was asked for and has been printed. */
 export function parse(argv: readonly string[], version: string): Parsed | null {
   const words = normalise(argv);
-  const later = words.find((word) => LATER.includes(word.split('=')[0] as string));
-  if (later) throw new BronzeError('NOT_BUILT', `${later} is not in this release yet`);
   const named = words.find((word) => commandNames.includes(word));
   const command = COMMANDS.find((entry) => commandName(entry) === named);
   const wantsHelp = words.some((word) => word === '--help' || word === '-h' || word === '--version' || word === '-v');

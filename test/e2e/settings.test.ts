@@ -209,12 +209,4 @@ describe('S25: mistakes in the configuration', () => {
     }
     expect(namesIn(scene.root)).toEqual(['bronze.yaml']);
   });
-
-  it('what this release does not have is refused before anything is written', async () => {
-    const scene = await sampleScene();
-    const outcome = await scene.run({ settings: { catalog: { backend: 'embedded' }, metrics: { enabled: true } } });
-    expect(outcome.code).toBe(2);
-    expect(outcome.stderr).toMatch(/NOT_BUILT.*metrics\.enabled/);
-    expect([...namesIn(scene.data), ...namesIn(scene.state)]).toEqual([]);
-  });
 });

@@ -58,7 +58,7 @@ interface Thread {
 /** Where the compiled entry of a thread is: beside this file, or in dist/ where this file runs as TypeScript. */
 export function threadEntry(from: string = import.meta.url): URL {
   if (from.endsWith('.js')) return new URL('./thread.js', from);
-  const entry = new URL('../../dist/actors/threads/thread.js', from);
+  const entry = new URL('../../dist/bin/thread.js', from);
   if (!existsSync(entry)) {
     throw new BronzeError(
       'INTERNAL',

@@ -247,7 +247,8 @@ export class Metrics implements Watcher {
         histograms.partition_upload_duration_seconds.observe({ ...era.labels }, (now - began) / 1000);
         return;
       case 'attestPartition':
-        if ((output as { attested: boolean }).attested) counters.pas_events_emitted_total.inc({ ...era.labels });
+        if ((output as { attested: boolean } | undefined)?.attested)
+          counters.pas_events_emitted_total.inc({ ...era.labels });
         return;
       case 'surveyChain':
         era.facts = output as EraFacts;
@@ -277,10 +278,9 @@ export class Metrics implements Watcher {
     const labels = { ...era.labels };
     const { publishing } = era;
     era.publishing = null;
-    era.partitions += 1;
     era.committedAt = (this.#options.wallClock?.() ?? Date.now()) / 1000;
     if (facts.alreadyThere) {
-      counters.partitions_skipped_total.inc(labels);
+      if (!era.isOwn(facts.range)) counters.partitions_skipped_total.inc(labels);
       return;
     }
     counters.partitions_processed_total.inc(labels);

@@ -27,7 +27,7 @@ import type {
 } from '../../machines/protocol.ts';
 import type { EraSession } from '../session.ts';
 import type { Watcher } from '../watcher.ts';
-import { blameFor, EFFECTS, isEffect } from './blame.ts';
+import { blameFor, EFFECTS, isEffect, SOURCE_REQUEST } from './blame.ts';
 import type { MetricName } from './definitions.ts';
 import { Disk } from './disks.ts';
 import { EraWatch, type SeenSnapshot } from './era-watch.ts';
@@ -340,9 +340,6 @@ interface ErrorEvent {
 
 const DONE = 'xstate.done.actor.';
 const FAILED = 'xstate.error.actor.';
-
-/** The `operation` of a request to the lake that a thread has sent again by itself. */
-const SOURCE_REQUEST = 'source_request';
 
 const ERA_COUNTERS = [
   'ledgers_processed_total',

@@ -10,17 +10,22 @@ import { assemble } from './assemble.ts';
 import { type Context, openPool, openSessions } from './context.ts';
 import { Diagnostics } from './diagnostics.ts';
 import { eraSpec } from './era-spec.ts';
+import type { InspectOptions } from './inspect/index.ts';
+import type { Metrics } from './metrics/metrics.ts';
 import { Observer } from './observer.ts';
 import { Progress } from './progress.ts';
 import { EraSession } from './session.ts';
 import { onSignals } from './signals.ts';
 import { makeReport, type RunReport } from './summary.ts';
+import { openWatchers } from './watchers.ts';
 
 export interface RunOptions {
   readonly stopAfter: number | null;
   readonly once: boolean;
   /** A stream to draw on, `log` for a line a minute, `none`. */
   readonly progress: NodeJS.WriteStream | 'log' | 'none';
+  /** Absent: nothing of the inspector is loaded. */
+  readonly inspect?: InspectOptions;
 }
 
 /** Ten minutes: how long a hole or an unreadable file at the head of a lake is put up with (contract, section 3). */
@@ -30,8 +35,11 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
   const { config, eras, log } = context;
   const runId = EraSession.runId();
   const specs = eras.map((era) => eraSpec(config, era, { eras: null, ...options }, runId));
-  const pool = openPool(config);
+  let addReads: Metrics['addReads'] | null = null;
+  const pool = openPool(config, { onReads: (chain, reads) => addReads?.(chain, reads) });
   const sessions = openSessions(context, pool, options.once);
+  const watchers = await openWatchers(context, specs, sessions, options.inspect ?? null);
+  addReads = watchers.metrics?.addReads ?? null;
   const observer = new Observer(specs, log);
   const diagnostics = new Diagnostics(resolve(config.checkpoint.dir));
   const dump = (reason: string, eraId?: string): void => {
@@ -58,6 +66,7 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
     inspect: (event) => {
       diagnostics.inspect(event);
       observer.inspect(event);
+      watchers.inspect(event);
     },
   });
   diagnostics.watch(actor);
@@ -103,6 +112,7 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
     for (const session of sessions.values()) await session.closeChain().catch(() => null);
     await pool.close();
     await context.catalog?.close();
+    await watchers.close();
     process.off('SIGQUIT', onQuit);
     takeHandlersOff();
   }

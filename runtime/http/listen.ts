@@ -10,7 +10,7 @@ import { BronzeError } from '../../machines/errors.ts';
 /** Connections at once; what comes beyond is closed at once. */
 const CONNECTIONS = 100;
 /** Ms in which a request must have come, and its answer must have been taken. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 5_000;
 
 export interface ListenOptions {
   /** Null: all interfaces. */

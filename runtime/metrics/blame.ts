@@ -90,6 +90,9 @@ const BUCKET_OF: Readonly<Record<EffectName, 'source' | 'storage'>> = {
   deliverPending: 'storage',
 };
 
+/** The `operation` of a request to the lake that a thread sends again by itself; every other one is an effect. */
+export const SOURCE_REQUEST = 'source_request';
+
 /** Names of all effects. */
 export const EFFECTS = Object.keys(BUCKET_OF) as EffectName[];
 

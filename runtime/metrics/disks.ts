@@ -1,4 +1,5 @@
 /** How full a disk is, asked at a scrape. It must never hold up a scrape, nor pile up questions to a disk that hangs. */
+import type { StatsFs } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -13,17 +14,18 @@ export interface DiskFacts {
 }
 
 export class Disk {
-  readonly #path: string;
+  readonly #ask: () => Promise<StatsFs>;
   /** A question that was not answered yet: of a file system that hangs it may never be. */
   #asked: Promise<DiskFacts | null> | null = null;
 
-  constructor(path: string) {
-    this.#path = path;
+  /** `ask`: how the file system of a path is asked. */
+  constructor(path: string, ask: (path: string) => Promise<StatsFs> = statfs) {
+    this.#ask = () => ask(path);
   }
 
   /** Null where it cannot be told now. Never throws. */
   async facts(): Promise<DiskFacts | null> {
-    this.#asked ??= this.#ask();
+    this.#asked ??= this.#look();
     const over = new AbortController();
     const late = sleep(PATIENCE_MS, null, { signal: over.signal, ref: false }).catch(() => null);
     try {
@@ -33,9 +35,9 @@ export class Disk {
     }
   }
 
-  async #ask(): Promise<DiskFacts | null> {
+  async #look(): Promise<DiskFacts | null> {
     try {
-      const { bavail, blocks, bsize } = await statfs(this.#path);
+      const { bavail, blocks, bsize } = await this.#ask();
       return { free: bavail * bsize, size: blocks * bsize };
     } catch {
       return null;

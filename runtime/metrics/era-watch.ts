@@ -43,8 +43,6 @@ export class EraWatch {
   readonly started = new Map<string, number>();
   /** What a survey found, until the era has judged it. */
   facts: EraFacts | null = null;
-  /** Partitions that this process has counted, as built or as found. */
-  partitions = 0;
   /** The partition that is being published, and since when, ms. */
   publishing: { readonly start: number; readonly at: number } | null = null;
   /** Unix time, seconds. */
@@ -114,11 +112,13 @@ export class EraWatch {
     this.facts = null;
     const listed = new Set(recovered.agenda.map(({ range }) => range.start));
     const isWhole = ({ range }: { range: LedgerRange }): boolean =>
-      range.end < recovered.frontier && !listed.has(range.start);
-    // A fresh actor of the same era finds what this process has committed.
-    const found = Math.max(facts.partitions.filter(isWhole).length - this.partitions, 0);
-    this.partitions += found;
-    return found;
+      range.end < recovered.frontier && !listed.has(range.start) && !this.isOwn(range);
+    return facts.partitions.filter(isWhole).length;
+  }
+
+  /** A fresh actor of the same era finds what this process has committed and counted already. */
+  isOwn({ end }: LedgerRange): boolean {
+    return this.#carried !== null && end <= this.#carried;
   }
 
   /** Last ledger before which nothing is missing; null before it is known, and where there is none. */

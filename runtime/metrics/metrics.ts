@@ -27,7 +27,7 @@ import type {
 } from '../../machines/protocol.ts';
 import type { EraSession } from '../session.ts';
 import type { Watcher } from '../watcher.ts';
-import { blameFor, EFFECTS, isEffect } from './blame.ts';
+import { blameFor, EFFECTS, isEffect, SOURCE_REQUEST } from './blame.ts';
 import type { MetricName } from './definitions.ts';
 import { Disk } from './disks.ts';
 import { EraWatch, type SeenSnapshot } from './era-watch.ts';
@@ -247,7 +247,8 @@ export class Metrics implements Watcher {
         histograms.partition_upload_duration_seconds.observe({ ...era.labels }, (now - began) / 1000);
         return;
       case 'attestPartition':
-        if ((output as { attested: boolean }).attested) counters.pas_events_emitted_total.inc({ ...era.labels });
+        if ((output as { attested: boolean } | undefined)?.attested)
+          counters.pas_events_emitted_total.inc({ ...era.labels });
         return;
       case 'surveyChain':
         era.facts = output as EraFacts;
@@ -277,10 +278,9 @@ export class Metrics implements Watcher {
     const labels = { ...era.labels };
     const { publishing } = era;
     era.publishing = null;
-    era.partitions += 1;
     era.committedAt = (this.#options.wallClock?.() ?? Date.now()) / 1000;
     if (facts.alreadyThere) {
-      counters.partitions_skipped_total.inc(labels);
+      if (!era.isOwn(facts.range)) counters.partitions_skipped_total.inc(labels);
       return;
     }
     counters.partitions_processed_total.inc(labels);
@@ -340,9 +340,6 @@ interface ErrorEvent {
 
 const DONE = 'xstate.done.actor.';
 const FAILED = 'xstate.error.actor.';
-
-/** The `operation` of a request to the lake that a thread has sent again by itself. */
-const SOURCE_REQUEST = 'source_request';
 
 const ERA_COUNTERS = [
   'ledgers_processed_total',

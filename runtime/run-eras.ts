@@ -52,6 +52,7 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
   const startedAt = new Date();
   const t0 = performance.now();
   const actor = createActor(machine, {
+    id: SUPERVISOR_ID,
     systemId: SUPERVISOR_ID,
     input: { eras: specs },
     inspect: (event) => {

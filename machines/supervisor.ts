@@ -200,8 +200,7 @@ export const supervisorMachine = setup({
   },
 }).createMachine({
   id: 'supervisor',
-  description:
-    'One per process. Spawns the eras, restarts what crashed under a budget, drains, holds the circuit breaker.',
+  description: 'One per run. Spawns the eras, restarts what crashed under a budget, drains, holds the circuit breaker.',
   context: ({ input }) => ({
     eras: Object.fromEntries(
       input.eras.map((spec) => [

@@ -11,7 +11,7 @@ import { stringify } from 'yaml';
 import type { RunReport } from '../../runtime/summary.ts';
 import { tempFolder } from './bronze.ts';
 
-const BINARY = resolve(process.env.BRONZE_BINARY ?? join(import.meta.dirname, '../../dist/runtime/main.js'));
+export const BINARY = resolve(process.env.BRONZE_BINARY ?? join(import.meta.dirname, '../../dist/runtime/main.js'));
 
 /** Longer than any run of a test may take, ms; a program that hangs fails its test with its output. */
 const PATIENCE_MS = 50_000;

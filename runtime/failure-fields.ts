@@ -22,6 +22,8 @@ export function failureFields(failure: Failure): Record<string, unknown> {
 /** Of `inspect`'s account: messages and frames, not the properties of an error, which may hold a request's headers. */
 const IS_TRACE = /^\s*(?:at |(?:\[cause\]: )?(?:\w+\.)*\w*Error\b)/;
 
+const IS_FRAME = /^\s*at /;
+
 /** Where an error was thrown, that of its causes as well; a thread's own account is one of them. */
 export function traceOf(error: unknown): string {
   const lines: string[] = [];
@@ -29,8 +31,9 @@ export function traceOf(error: unknown): string {
     const own = (each.stack ?? `${each.name}: ${each.message}`)
       .split('\n')
       .filter((line) => IS_TRACE.test(line))
-      .map((line) => line.replace(/ \{$/, ''));
+      // Line by line: the mask takes everything up to the last @, and folders of packages begin with one.
+      .map((line) => (IS_FRAME.test(line) ? line : redactSecrets(line)).replace(/ \{$/, ''));
     lines.push(...own.map((line, n) => (n === 0 && depth > 0 ? `caused by ${line.trim()}` : line)));
   }
-  return redactSecrets(lines.join('\n')).slice(0, KEPT_TRACE);
+  return lines.join('\n').slice(0, KEPT_TRACE);
 }

@@ -75,7 +75,6 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
   const over = new Promise<RunSummary>((settle, reject) => {
     actor.subscribe({
       next: (snapshot) => {
-        for (const [eraId, era] of Object.entries(snapshot.context.eras)) if (era.summary) observer.finish(eraId);
         if (snapshot.status === 'done') settle(snapshot.output);
       },
       error: (error) => {

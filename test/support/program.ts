@@ -11,7 +11,7 @@ import { stringify } from 'yaml';
 import type { RunReport } from '../../runtime/summary.ts';
 import { tempFolder } from './bronze.ts';
 
-const BINARY = resolve(process.env.BRONZE_BINARY ?? join(import.meta.dirname, '../../dist/bin/main.js'));
+export const BINARY = resolve(process.env.BRONZE_BINARY ?? join(import.meta.dirname, '../../dist/bin/main.js'));
 
 /** Longer than a run of a test may take, ms, where it says nothing else; one that hangs fails its test with its output. */
 const PATIENCE_MS = 50_000;

@@ -8,7 +8,7 @@ import { type EraContext, isWaiting, THREAD_WAIT } from '../../machines/dispatch
 import type { Failure } from '../../machines/errors.ts';
 import { lastLedger, MAX_LEDGER } from '../../machines/partitions.ts';
 import type { EraFacts, EraSpec, LedgerRange } from '../../machines/protocol.ts';
-import { SlidingRate } from './rate.ts';
+import { SlidingRate } from '../rate.ts';
 
 /** What is looked at in a snapshot of any machine. */
 export interface SeenSnapshot {
@@ -34,7 +34,7 @@ export class EraWatch {
   readonly spec: EraSpec;
   readonly labels: EraLabels;
   /** Ledgers read and checked. */
-  readonly rate: SlidingRate;
+  readonly rate = new SlidingRate();
   /** What the bytes of its lake have cost so far. */
   reads: ReadCounts = NOTHING_READ;
   /** Ledgers that each worker has reported of the attempt in hand. */
@@ -58,7 +58,7 @@ export class EraWatch {
   constructor(spec: EraSpec, now: number) {
     this.spec = spec;
     this.labels = { network: spec.network, era_id: spec.eraId, version: spec.versionLabel };
-    this.rate = new SlidingRate(now);
+    this.rate.add(0, now);
   }
 
   /** A first actor of this era, or another one after a crash or a stall. */

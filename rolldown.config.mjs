@@ -20,7 +20,6 @@ export default defineConfig({
     /^@statelyai\//,
     'google-auth-library',
     'pg',
-    'pino-pretty',
     'prom-client',
     'snappy',
     'ws',

@@ -38,7 +38,7 @@ const NAMES = rulesIn(ruleFiles().values()).flatMap(({ alert }) => (alert === un
 /** What a run has from its beginning to its end, by definition. */
 const CONSTANT = new Set(['era_first_ledger', 'era_last_ledger', 'disk_size_bytes']);
 
-const AUDIT_ERRORS = 'bronze_copier:errors:rate5m{kind="audit"}';
+const errorsOf = (kind: string): string => `bronze_copier:errors:rate5m{kind${kind}}`;
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
@@ -157,7 +157,10 @@ describePrometheus('every metric, query and alert on real runs', () => {
             ['< 0.5', '< 2'],
           ],
           // Pauses between attempts are not scaled: what is at most a fifth of a range there may be longer than it here.
-          BronzeCopierEventsUndelivered: [[AUDIT_ERRORS, `max_over_time(${AUDIT_ERRORS}[20s])`]],
+          BronzeCopierEventsUndelivered: [[errorsOf('="audit"'), `max_over_time(${errorsOf('="audit"')}[20s])`]],
+          BronzeCopierFailing: [
+            [errorsOf('=~"source|storage"'), `max_over_time(${errorsOf('=~"source|storage"')}[15s])`],
+          ],
         },
       });
       prometheus = await Prometheus.start({
@@ -179,9 +182,9 @@ describePrometheus('every metric, query and alert on real runs', () => {
       await double?.close();
     });
 
-    /** Two eras; each is held up at three partitions, with what follows staged behind them. */
+    /** Two eras; each is held up at two partitions, with what follows staged behind them. */
     async function backfill(): Promise<void> {
-      const lake = makeLake({ start: 1_000, count: 200, templates: SMALL });
+      const lake = makeLake({ start: 1_000, count: 100, templates: SMALL });
       const proxy = await proxyBeforeGcs();
       const kind = { protocol: 'gcs', double, url: proxy.url } as const;
       const { name } = await lakeIn({ protocol: 'gcs', double }, lake.path);
@@ -189,11 +192,11 @@ describePrometheus('every metric, query and alert on real runs', () => {
       const local = new Scene(
         '',
         [
-          { ...era, era_id: 'early', ledger_start: 1_000, ledger_end: 1_099 },
-          { ...era, era_id: 'late', ledger_start: 1_100, ledger_end: 1_199 },
+          { ...era, era_id: 'early', ledger_start: 1_000, ledger_end: 1_049 },
+          { ...era, era_id: 'late', ledger_start: 1_050, ledger_end: 1_099 },
         ],
         {
-          perf: { workers: 4, retry_attempts: 20 },
+          perf: { workers: 4, threads: 2, retry_attempts: 20 },
           catalog: { backend: 'embedded', strict: false },
           pas: { endpoint: endpoint.url, strict: false },
         },
@@ -203,14 +206,14 @@ describePrometheus('every metric, query and alert on real runs', () => {
       const first = await scene.run({ args: ['--to', '1009', '--eras', 'early'] });
       expect(first.code, said(first)).toBe(0);
 
-      proxy.rules.push({ name: 'down', path: /--1[01][123]\d\.xdr/, fault: { kind: 'answer', status: 503 } });
+      proxy.rules.push({ name: 'down', path: /--10[1267]\d\.xdr/, fault: { kind: 'answer', status: 503 } });
       endpoint.behave = () => ({ kind: 'answer', status: 503 });
       const running = scene.start('run', { settings: metricsOn(ports.backfill as number), patienceMs: RUN_MS });
       await during(running, watch.untilFires('BronzeCopierFailing', 'backfill'));
       // Nothing is committed now, so nobody else has the file open.
       const letGo = await holdCatalog(join(local.state, 'catalog'), 'READ_WRITE');
       // Both eras stay: what an era that is over has left behind is the next run's.
-      proxy.rules[0] = { path: /\/range=(?:1010-1019|1190-1199)\//, fault: { kind: 'answer', status: 503 } };
+      proxy.rules[0] = { path: /\/range=(?:1010-1019|1090-1099)\//, fault: { kind: 'answer', status: 503 } };
       await during(running, watch.untilFires('BronzeCopierEventsUndelivered', 'backfill'));
       await during(running, watch.untilFires('BronzeCopierCatalogPending', 'backfill'));
       await letGo();
@@ -219,7 +222,7 @@ describePrometheus('every metric, query and alert on real runs', () => {
       proxy.rules.length = 0;
       const run = await running.done;
       expect(run.code, said(run)).toBe(0);
-      expect(run.summary?.eras.map(({ next_ledger }) => next_ledger)).toEqual([1_100, 1_200]);
+      expect(run.summary?.eras.map(({ next_ledger }) => next_ledger)).toEqual([1_050, 1_100]);
       await watch.untilEnds('BronzeCopierEventsUndelivered', 'backfill');
       await watch.untilEnds('BronzeCopierFailing', 'backfill');
     }
@@ -230,19 +233,19 @@ describePrometheus('every metric, query and alert on real runs', () => {
       const kind = { protocol: 'gcs', double, url: proxy.url } as const;
       const { name } = await lakeIn({ protocol: 'gcs', double }, (await sampleLake()).path);
       const first = { before: 0, after: 0 };
-      // Until the circuit breaker has acted, eleven seconds after the first request; then for five seconds.
+      // Until the circuit breaker has acted, thirteen seconds after the first request; then long enough to be seen.
       const hang = ({ at }: { at: number }): Fault | null => {
         first.before ||= at;
-        if (at < first.before + 8_000) return { kind: 'stall-body', afterBytes: 10 };
+        if (at < first.before + 10_000) return { kind: 'stall-body', afterBytes: 10 };
         first.after ||= at;
-        return at < first.after + 3_000 ? { kind: 'delay', ms: 5_000 } : null;
+        return at < first.after + 3_000 ? { kind: 'delay', ms: 3_500 } : null;
       };
       proxy.rules.push({ path: /\.xdr\.zst/, fault: hang });
       const database = await freePort();
       const scene = new Scene('', sampleEra({ era_id: 'stuck', ledger_end: 41 }), {
         source: SAMPLE_SOURCE,
         // A thread that hangs is not free at once.
-        perf: { stall_timeout_ms: 6_000, workers: 1, threads: 2 },
+        perf: { stall_timeout_ms: 8_000, workers: 1, threads: 2 },
         catalog: { backend: 'postgres', postgres_dsn: `postgres://nobody@127.0.0.1:${database}/nothing` },
       });
       scene.change({ source: sourceIn(kind, name) });

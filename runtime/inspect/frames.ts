@@ -29,7 +29,7 @@ const LONGEST_PAUSE_MS = 1_000;
 /** Events that wait; more only where there are more actors. */
 const WAITING = 2_000;
 /** Of them at the end of a run, between two writes to the sockets. */
-const AT_ONCE = 100;
+const AT_ONCE = 25;
 
 /** Characters as JSON of the parts of a frame, together below FRAME. */
 const CONTEXT = 14_000;

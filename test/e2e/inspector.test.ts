@@ -34,7 +34,11 @@ async function following(more: Record<string, unknown> = {}) {
 const isAtHead = (tree: FollowedTree): boolean =>
   JSON.stringify(tree.named('era:two')?.snapshot.value ?? null).includes('awaitingLedgers');
 
-const isWaiting = (tree: FollowedTree): boolean => tree.named('era:one')?.snapshot.status === 'done' && isAtHead(tree);
+/** The last ones that are introduced to who comes late. */
+const CHILDREN = ['one', 'two'].flatMap((era) => [`worker:${era}:1`, `worker:${era}:2`, `sequencer:${era}`]);
+
+const isWaiting = (tree: FollowedTree): boolean =>
+  tree.named('era:one')?.snapshot.status === 'done' && isAtHead(tree) && CHILDREN.every((name) => tree.named(name));
 
 /** What a run leaves that nobody watched. */
 let reference: Record<string, string> = {};

@@ -159,7 +159,11 @@ describe('whoever asks, the copy goes on', () => {
     const scene = await sampleScene(following, onLoopback);
     const running = scene.start('run');
     const url = await urlOf(running);
-    const words = ['', 'GET /metrics HTTP/1.1\r\nHost: x\r\n', `${'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(200)}`];
+    const words = [
+      '',
+      'GET /metrics HTTP/1.1\r\nHost: x\r\n',
+      `${'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(200)}`,
+    ];
     for (let n = 0; n < 150; n += 1) {
       // Beyond the limit they are closed at once.
       await silent(url, words[n % words.length]).catch(() => null);

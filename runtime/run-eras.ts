@@ -10,6 +10,7 @@ import { assemble } from './assemble.ts';
 import { type Context, openPool, openSessions } from './context.ts';
 import { Diagnostics } from './diagnostics.ts';
 import { eraSpec } from './era-spec.ts';
+import type { InspectOptions } from './inspect/index.ts';
 import { Observer } from './observer.ts';
 import { Progress } from './progress.ts';
 import { EraSession } from './session.ts';
@@ -21,6 +22,8 @@ export interface RunOptions {
   readonly once: boolean;
   /** A stream to draw on, `log` for a line a minute, `none`. */
   readonly progress: NodeJS.WriteStream | 'log' | 'none';
+  /** Absent: nothing of the inspector is loaded. */
+  readonly inspect?: InspectOptions;
 }
 
 /** Ten minutes: how long a hole or an unreadable file at the head of a lake is put up with (contract, section 3). */
@@ -28,6 +31,10 @@ const HEAD_PATIENCE_MS = 600_000;
 
 export async function runEras(context: Context, options: RunOptions): Promise<RunReport> {
   const { config, eras, log } = context;
+  // First of all: where it cannot be had, nothing has been touched.
+  const inspector = options.inspect
+    ? await (await import('./inspect/index.ts')).openInspector({ ...options.inspect, log })
+    : null;
   const runId = EraSession.runId();
   const specs = eras.map((era) => eraSpec(config, era, { eras: null, ...options }, runId));
   const pool = openPool(config);
@@ -52,11 +59,13 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
   const startedAt = new Date();
   const t0 = performance.now();
   const actor = createActor(machine, {
+    id: SUPERVISOR_ID,
     systemId: SUPERVISOR_ID,
     input: { eras: specs },
     inspect: (event) => {
       diagnostics.inspect(event);
       observer.inspect(event);
+      inspector?.inspect(event);
     },
   });
   diagnostics.watch(actor);
@@ -102,6 +111,7 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
     for (const session of sessions.values()) await session.closeChain().catch(() => null);
     await pool.close();
     await context.catalog?.close();
+    await inspector?.close();
     process.off('SIGQUIT', onQuit);
     takeHandlersOff();
   }

@@ -6,7 +6,7 @@
 import type { Answer } from './answer.ts';
 
 export interface OptionFacts {
-  /** cac's notation: `--to <ledger>` takes a value, `--json` does not, `--no-x` switches off. */
+  /** cac's notation: `--to <ledger>` takes a value, `--inspect [port]` may take one, `--json` none, `--no-x` switches off. */
   readonly flag: string;
   readonly help: string;
 }
@@ -38,6 +38,9 @@ export const COMMANDS: readonly CommandFacts[] = [
       { flag: '--progress', help: 'Show progress on standard error, also without a terminal' },
       { flag: '--no-progress', help: 'Show no progress' },
       { flag: '--summary <file>', help: 'Write the summary as JSON to this file' },
+      { flag: '--inspect [port]', help: 'Show the machines in a browser, on 127.0.0.1 only [5150]' },
+      { flag: '--inspect-log <file>', help: 'Write what the inspector shows to this file, as JSON lines' },
+      { flag: '--inspect-hosted <url>', help: 'Page for its tab "Stately" [https://stately.ai/inspect]' },
       json,
     ],
     examples: ['bronze-copier run --config two-era-backfill.yaml', 'bronze-copier run --config x.yaml --eras pre_p23'],

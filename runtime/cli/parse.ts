@@ -14,6 +14,7 @@ const MARK = '\u0001';
 const commandName = (command: CommandFacts): string => command.usage.split(' ')[0] as string;
 const optionName = (option: OptionFacts): string => (option.flag.split(' ')[0] as string).slice(2);
 const takesValue = (option: OptionFacts): boolean => option.flag.includes('<');
+const mayTakeValue = (option: OptionFacts): boolean => option.flag.includes('[');
 
 /** `-config x` of the old program, `-validate`, `-version`. */
 function normalise(argv: readonly string[]): string[] {
@@ -58,6 +59,15 @@ function mark(words: readonly string[], options: readonly OptionFacts[]): string
     if (!option) throw usage(`unknown option ${flag}${nearest(name, [...byName.keys()])}`);
     if (seen.has(name)) throw usage(`option --${name} is given twice`);
     seen.add(name);
+    if (mayTakeValue(option)) {
+      const next = words[i + 1];
+      const follows = rest.length === 0 && next !== undefined && !next.startsWith('-') && !commandNames.includes(next);
+      if (follows) i += 1;
+      else if (rest.length > 0 && rest.join('') === '') throw usage(`option --${name}= has no value: ${option.flag}`);
+      // Always with `=`: cac would take the next word, whatever it is.
+      out.push(`--${name}=${MARK}${follows ? next : rest.join('=')}`);
+      continue;
+    }
     if (!takesValue(option)) {
       if (rest.length > 0) throw usage(`option --${name} takes no value`);
       out.push(`--${name}`);
@@ -118,7 +128,8 @@ export function parse(argv: readonly string[], version: string): Parsed | null {
     const value: unknown = options[key];
     if (!marked.some((word) => word === `--${optionName(option)}` || word.startsWith(`--${optionName(option)}=`)))
       continue;
-    given[name] = typeof value === 'string' ? value.slice(MARK.length) : !optionName(option).startsWith('no-');
+    const text = typeof value === 'string' ? value.slice(MARK.length) : '';
+    given[name] = text !== '' ? text : !optionName(option).startsWith('no-');
   }
   return { command, answer: { args, options: given } };
 }

@@ -1,6 +1,7 @@
 /** `run`: copies the active eras. Starts the machines, turns signals into a drain, reports what was done. */
 import { open, writeFile } from 'node:fs/promises';
 import { openContext } from '../context.ts';
+import type { InspectOptions } from '../inspect/index.ts';
 import { runEras } from '../run-eras.ts';
 import { reportText } from '../summary.ts';
 import { type Answer, ledgerOption, switchOption, textOption, usage } from './answer.ts';
@@ -15,17 +16,43 @@ export async function execute(answer: Answer): Promise<number> {
   const file = textOption(answer, 'summary');
   if (file !== undefined) await checkWritable(file);
   const context = openContext(answer);
+  const inspect = inspectOptions(answer);
   const wanted = answer.options.progress;
   const terminal = wanted === true || (wanted === undefined && process.stderr.isTTY) ? process.stderr : null;
   const report = await runEras(context, {
     stopAfter: ledgerOption(answer, 'to'),
     once: switchOption(answer, 'once'),
     progress: wanted === false ? 'none' : (terminal ?? 'log'),
+    ...(inspect ? { inspect } : {}),
   });
   if (switchOption(answer, 'json')) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   else process.stderr.write(reportText(report));
   if (file !== undefined) await writeFile(file, `${JSON.stringify(report, null, 2)}\n`);
   return EXIT[report.status];
+}
+
+const HOSTED_INSPECTOR = 'https://stately.ai/inspect';
+
+/** Null where nobody wants to look. */
+function inspectOptions(answer: Answer): InspectOptions | null {
+  const wanted = answer.options.inspect;
+  const logFile = textOption(answer, 'inspect-log') ?? null;
+  const hosted = hostedAddress(textOption(answer, 'inspect-hosted') ?? HOSTED_INSPECTOR);
+  if (wanted === undefined) return logFile === null ? null : { port: null, logFile, hosted };
+  if (wanted === true) return { port: 'default', logFile, hosted };
+  if (!/^(0|[1-9]\d{0,4})$/.test(String(wanted)) || Number(wanted) > 65_535) {
+    throw usage(`--inspect takes a port (0 to 65535), not ${wanted}`, '0 takes any that is free');
+  }
+  return { port: Number(wanted), logFile, hosted };
+}
+
+function hostedAddress(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return url.href;
+  throw usage(
+    '--inspect-hosted takes the address of a page, without user and password',
+    `the default is ${HOSTED_INSPECTOR}`,
+  );
 }
 
 /** Before hours of copying rather than after them. */

@@ -2,7 +2,7 @@
  * Eras of real actors, joined as the program joins them, over effects that only say what they would have done, and a
  * clock that a test turns. Hours take milliseconds.
  */
-import { type AnyActorRef, createActor, SimulatedClock } from 'xstate';
+import { type AnyActorRef, createActor, type InspectionEvent, SimulatedClock } from 'xstate';
 import { BronzeError } from '../../machines/errors.ts';
 import { SUPERVISOR_ID } from '../../machines/peers.ts';
 import type { AttestedEvent, EraSpec, LedgerRange, SealedPartition } from '../../machines/protocol.ts';
@@ -80,7 +80,12 @@ export class FakeWorld {
     };
   }
 
-  constructor(specs: readonly EraSpec[], overrides: Readonly<Record<string, Override>> = {}) {
+  /** `inspect`: is told what passes between the actors. */
+  constructor(
+    specs: readonly EraSpec[],
+    overrides: Readonly<Record<string, Override>> = {},
+    inspect: (event: InspectionEvent) => void = () => {},
+  ) {
     const sessions = new Map<string, EraEffects>();
     for (const spec of specs) {
       const era: FakeEra = { spec, sealed: [], events: [], calls: [], builds: 0, mostBuilds: 0, aborted: 0 };
@@ -92,7 +97,13 @@ export class FakeWorld {
     const machine = assemble(sessions, tuning, (eraId, reason) =>
       this.stalls.push({ eraId, reason, at: this.clock.now() }),
     );
-    const actor = createActor(machine, { systemId: SUPERVISOR_ID, input: { eras: specs }, clock: this.clock });
+    const actor = createActor(machine, {
+      id: SUPERVISOR_ID,
+      systemId: SUPERVISOR_ID,
+      input: { eras: specs },
+      clock: this.clock,
+      inspect,
+    });
     actor.subscribe({
       next: ({ status, output }) => {
         if (status === 'done') this.summary = output;

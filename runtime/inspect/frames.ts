@@ -183,13 +183,15 @@ export class Frames {
 
   #send({ event, seq }: Waiting): void {
     this.#tellSkipped(seq);
-    const known = this.#tree.get(sessionOf(event));
+    this.#convert(event, this.#snapshotIn(event), (text) => this.#broadcast(text, seq));
+  }
+
+  /** Of a birth the first one: there was none yet when XState told of it. */
+  #snapshotIn(event: Relevant): unknown {
+    if (event.type === '@xstate.event') return null;
+    if (event.type === '@xstate.snapshot') return event.snapshot;
     const ref = event.actorRef as unknown as SeenActor;
-    const snapshot =
-      event.type === '@xstate.actor'
-        ? (known?.first ?? ref.getSnapshot())
-        : event.type === '@xstate.snapshot' && event.snapshot;
-    this.#convert(event, snapshot, (text) => this.#broadcast(text, seq));
+    return this.#tree.get(ref.sessionId)?.first ?? ref.getSnapshot();
   }
 
   #broadcast(text: string, seq: number): void {
@@ -227,13 +229,14 @@ export class Frames {
   /** Through the adapter, on its next turn. What it is given cannot make it throw: plain data and nothing else. */
   #convert(event: Relevant, snapshot: unknown, take: (text: string) => void): void {
     const ref = event.actorRef as unknown as SeenActor;
+    const copied = event.type === '@xstate.event' ? null : this.#snapshot(snapshot);
     const shown = {
       id: ref.id,
       sessionId: ref.sessionId,
       // Without a parent the adapter would find none either.
       ...(ref._parent ? { _parent: { sessionId: ref._parent.sessionId } } : {}),
       logic: { config: ref.logic?.config },
-      getSnapshot: () => this.#snapshot(snapshot),
+      getSnapshot: () => copied,
     };
     const source = event.type === '@xstate.event' && event.sourceRef ? { sessionId: event.sourceRef.sessionId } : null;
     const prepared = {
@@ -242,7 +245,7 @@ export class Frames {
       actorRef: shown,
       ...(source ? { sourceRef: source } : {}),
       ...('event' in event ? { event: this.#copy(event.event, EVENT) } : {}),
-      ...(event.type === '@xstate.snapshot' ? { snapshot: this.#snapshot(snapshot) } : {}),
+      ...(event.type === '@xstate.snapshot' ? { snapshot: copied } : {}),
     };
     const { inspect } = createInspector({ send: (frame) => take(frameText(frame)) });
     inspect.next?.(prepared as unknown as InspectionEvent);

@@ -1,0 +1,162 @@
+/**
+ * What watching costs: the same two-era copy without the inspector and with one client that reads everything, in turn;
+ * medians of pairs. Small partitions are the worst case: the most events between actors for the least copying.
+ * Wall and processor time are the program's own, from start to end of the copy; the client is this process and shares
+ * the processors. Prints a table and JSON.
+ *
+ *   npm run build && npm run tools && node build/test/bench/inspector.js [--runs 9] [--partition 10] [--last 6001]
+ *
+ * With --real: 600 real ledgers of 2026, where ../shared is there.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { WebSocket } from 'ws';
+import { SAMPLE_PASSPHRASE, writeSampleLake } from '../../actors/sample/index.ts';
+import type { RunReport } from '../../runtime/summary.ts';
+
+const ROOT = resolve(import.meta.dirname, '../../..');
+const SHARED = process.env.BRONZE_SHARED ?? resolve(ROOT, '../shared');
+const MAIN = join(ROOT, 'dist/runtime/main.js');
+
+interface Lake {
+  readonly path: string;
+  readonly start: number;
+  readonly end: number;
+  readonly network: string;
+  readonly passphrase: string;
+}
+
+interface Figures {
+  readonly wallMs: number;
+  readonly cpuMs: number;
+  readonly rssMB: number;
+  readonly frames: number;
+  readonly skipped: number;
+}
+
+const { values } = parseArgs({
+  options: {
+    runs: { type: 'string', default: '9' },
+    partition: { type: 'string', default: '10' },
+    last: { type: 'string', default: '6001' },
+    real: { type: 'boolean', default: false },
+  },
+});
+const runs = Number(values.runs);
+const work = mkdtempSync(join(tmpdir(), 'bronze-bench-'));
+
+async function lake(): Promise<Lake> {
+  const path = join(work, 'lake');
+  if (!values.real) {
+    const made = await writeSampleLake(path, { last: Number(values.last) });
+    return { path, start: made.ledgerStart, end: made.ledgerEnd, network: 'sample', passphrase: SAMPLE_PASSPHRASE };
+  }
+  const folder = join(SHARED, 'ledgers/pubnet');
+  const templates = readdirSync(folder)
+    .filter((name) => name.startsWith('pubnet-6309'))
+    .map((name) => join(folder, name));
+  const tool = join(SHARED, 'tools/make-lake.mjs');
+  const args = ['--out', path, '--templates', templates.join(','), '--start', '63000000', '--count', '600'];
+  execFileSync(process.execPath, [tool, ...args], { stdio: 'ignore' });
+  return { path, start: 63_000_000, end: 63_000_599, network: 'pubnet', passphrase: '' };
+}
+
+const SKIPPED = /"type":"inspector\.skipped","frames":(\d+)/;
+
+/** Reads all that comes and keeps nothing. */
+function follow(url: string, seen: { frames: number; skipped: number }): Promise<unknown> {
+  const client = new WebSocket(url);
+  client.on('message', (data: Buffer) => {
+    seen.frames += 1;
+    const skipped = data.length < 400 ? SKIPPED.exec(data.toString()) : null;
+    if (skipped) seen.skipped += Number(skipped[1]);
+  });
+  return once(client, 'close');
+}
+
+async function copy(of: Lake, isWatched: boolean): Promise<Figures> {
+  const dir = mkdtempSync(join(work, 'run-'));
+  const middle = (of.start + of.end) >> 1;
+  const era = (era_id: string, ledger_start: number, ledger_end: number) => ({
+    era_id,
+    version_label: 'v1',
+    network: of.network,
+    ledger_start,
+    ledger_end,
+    partition_size: Number(values.partition),
+  });
+  const config = {
+    eras: [era('one', of.start, middle), era('two', middle + 1, of.end)],
+    source: { mode: 'local', local_path: of.path, network_passphrase: of.passphrase },
+    storage: { backend: 'local', local_dir: join(dir, 'data') },
+    catalog: { backend: 'none' },
+    checkpoint: { dir: join(dir, 'state') },
+    pas: { backup_dir: join(dir, 'pas') },
+    perf: { workers: 8, threads: 2 },
+    // The address is a line at this level; so is every partition, in both cases.
+    logging: { level: 'info' },
+  };
+  const file = join(dir, 'config.yaml');
+  const summary = join(dir, 'summary.json');
+  writeFileSync(file, JSON.stringify(config));
+  const args = [MAIN, 'run', '--config', file, '--no-progress', '--summary', summary];
+  const child = spawn(process.execPath, [...args, ...(isWatched ? ['--inspect=0'] : [])], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const seen = { frames: 0, skipped: 0 };
+  let followed: Promise<unknown> | null = null;
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    const url = isWatched && !followed ? /"url":"http(:[^"]+)"/.exec(text)?.[1] : undefined;
+    if (url) followed = follow(`ws${url}`, seen);
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code !== 0 || (isWatched && !followed)) throw new Error(`the run ended with ${code}`);
+  await followed;
+  const report = JSON.parse(readFileSync(summary, 'utf8')) as RunReport;
+  rmSync(dir, { recursive: true });
+  return { wallMs: report.duration_ms, cpuMs: report.cpu_ms, rssMB: report.peak_rss_bytes / 1e6, ...seen };
+}
+
+const median = (all: readonly number[]): number => [...all].sort((a, b) => a - b)[all.length >> 1] as number;
+
+try {
+  const chosen = await lake();
+  const pairs: { off: Figures; on: Figures }[] = [];
+  // In turn, and each first in every other pair, so that a slower minute of the machine slows both.
+  for (let run = 0; run <= runs; run++) {
+    const first = await copy(chosen, run % 2 === 0);
+    const second = await copy(chosen, run % 2 !== 0);
+    if (run > 0) pairs.push(run % 2 === 0 ? { on: first, off: second } : { off: first, on: second });
+  }
+  const of = (side: 'on' | 'off', key: keyof Figures): number => median(pairs.map((pair) => pair[side][key]));
+  const change = (key: 'wallMs' | 'cpuMs'): number =>
+    (median(pairs.map(({ on, off }) => on[key] / off[key])) - 1) * 100;
+  const result = {
+    partitions: Math.ceil((chosen.end - chosen.start + 1) / Number(values.partition)),
+    off: { wallMs: of('off', 'wallMs'), cpuMs: of('off', 'cpuMs'), rssMB: of('off', 'rssMB') },
+    on: { wallMs: of('on', 'wallMs'), cpuMs: of('on', 'cpuMs'), rssMB: of('on', 'rssMB') },
+    frames: of('on', 'frames'),
+    skipped: of('on', 'skipped'),
+    wallChangePercent: Number(change('wallMs').toFixed(2)),
+    cpuChangePercent: Number(change('cpuMs').toFixed(2)),
+  };
+  console.log(
+    `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, Node ${process.version}; medians of ${runs} pairs`,
+  );
+  for (const side of ['off', 'on'] as const) {
+    const { wallMs, cpuMs, rssMB } = result[side];
+    console.log(
+      `inspector ${side.padEnd(4)} ${wallMs.toFixed(0)} ms wall, ${cpuMs.toFixed(0)} ms CPU, ${rssMB.toFixed(0)} MB peak RSS`,
+    );
+  }
+  console.log(
+    `change: ${result.wallChangePercent} % wall, ${result.cpuChangePercent} % CPU; ${result.frames} frames, ${result.skipped} skipped`,
+  );
+  console.log(JSON.stringify(result));
+} finally {
+  rmSync(work, { recursive: true, force: true });
+}

@@ -11,6 +11,8 @@ import { BronzeError } from '../machines/errors.ts';
 import { activePaths } from './inspect/page/chart.ts';
 import { PRODUCER } from './version.ts';
 
+export { activePaths };
+
 /** Of the file's form. A dump of another version is refused, not guessed at. */
 const DUMP_VERSION = 1;
 const KEPT_EVENTS = 1_000;

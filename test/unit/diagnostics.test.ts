@@ -6,8 +6,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createActor } from 'xstate';
 import { supervisorMachine } from '../../machines/supervisor.ts';
 import { execute } from '../../runtime/cli/machines.ts';
-import { Diagnostics, parseDump } from '../../runtime/diagnostics.ts';
-import { activePaths } from '../../runtime/inspect/page/chart.ts';
+import { activePaths, Diagnostics, parseDump } from '../../runtime/diagnostics.ts';
 import { eraSpec } from '../support/pure.ts';
 
 const folders: string[] = [];

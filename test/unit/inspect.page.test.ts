@@ -83,6 +83,15 @@ describe('the tree of actors', () => {
     expect(actors.get('x:5')).toBeUndefined();
   });
 
+  it('knows what an effect was called when an event of it comes late', () => {
+    const actors = run();
+    actors.apply(became('x:4', { status: 'done' }));
+    actors.apply(born('x:5', '0.worker.staging', 'x:3', { status: 'done' }));
+    const labels = ['x:3', 'x:4', 'x:5', 'x:6'].map((id) => actors.labelOf(id));
+    expect(labels).toEqual(['worker:one:1', 'buildPartition', 'stagePartition', 'x:6']);
+    expect([...actors.all].map(({ sessionId }) => sessionId)).toEqual(['x:0', 'x:1', 'x:2', 'x:3']);
+  });
+
   it('keeps effects of which a frame that was cut says nothing', () => {
     const actors = run();
     actors.apply(became('x:3', active('building', { children: {}, context: '…' })));

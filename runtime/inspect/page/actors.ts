@@ -34,6 +34,8 @@ export type Kind = 'running' | 'waiting' | 'idle' | 'done' | 'failed' | 'stopped
 /** What the copier puts in the place of what it left out. */
 const CUT = '…';
 
+const KEPT_LABELS = 500;
+
 const WAITS = new Set(['backingOff', 'awaitingLedgers', 'waitingForCatalog', 'waitingForDelivery']);
 const FAILURES = new Set(['failed', 'crashed']);
 
@@ -67,6 +69,8 @@ export class Actors {
   readonly #all = new Map<string, Actor>();
   /** By machine: they never change within a run. */
   readonly #effects = new Map<string, Map<string, string>>();
+  /** Labels of effects that have ended: events that were sent before may come after. The oldest are forgotten. */
+  readonly #ended = new Map<string, string>();
 
   get roots(): Actor[] {
     return [...this.#all.values()].filter((actor) => actor.parent === null);
@@ -86,9 +90,15 @@ export class Actors {
     return undefined;
   }
 
+  /** For people: the name of a machine, what an effect does. */
+  labelOf(sessionId: string): string {
+    return this.#all.get(sessionId)?.label ?? this.#ended.get(sessionId) ?? sessionId;
+  }
+
   /** The copier was started again: what was known is another run's. */
   clear(): void {
     this.#all.clear();
+    this.#ended.clear();
   }
 
   /** Answers the transition that the frame tells of; null where no state was left. */
@@ -116,8 +126,6 @@ export class Actors {
     }
     const parent = (parentId !== undefined && this.#all.get(parentId)) || null;
     const machine = snapshot.value === undefined ? null : (name.split(':')[0] ?? name);
-    // Told of after its end: only machines stay.
-    if (machine === null && !isActive(snapshot)) return;
     if (machine !== null && definition !== undefined && !this.#effects.has(machine)) {
       this.#effects.set(machine, effectsOf(definition));
     }
@@ -133,6 +141,11 @@ export class Actors {
       active: activePaths(snapshot.value),
       last: null,
     };
+    // Told of after its end: only machines stay.
+    if (machine === null && !isActive(snapshot)) {
+      this.#noteEnd(actor);
+      return;
+    }
     this.#all.set(sessionId, actor);
     parent?.children.add(actor);
   }
@@ -164,6 +177,13 @@ export class Actors {
     for (const child of actor.children) this.#remove(child);
     actor.parent?.children.delete(actor);
     this.#all.delete(actor.sessionId);
+    if (actor.machine === null) this.#noteEnd(actor);
+  }
+
+  #noteEnd({ sessionId, label }: Actor): void {
+    this.#ended.set(sessionId, label);
+    const [oldest] = this.#ended.keys();
+    if (this.#ended.size > KEPT_LABELS && oldest !== undefined) this.#ended.delete(oldest);
   }
 }
 

@@ -41,7 +41,7 @@ button[aria-pressed=true], button[aria-selected=true] { background: var(--chosen
 .era.failed b, .era.failed .progress { color: var(--failed); }
 #stale { margin: 0; padding: 4px 10px; background: var(--chosen); border-bottom: 1px solid var(--line); }
 main { flex: 1; min-height: 0; }
-#live { display: grid; grid-template-columns: minmax(220px, 290px) minmax(300px, 1fr) minmax(240px, 360px); }
+#live { display: grid; grid-template-columns: minmax(220px, 340px) minmax(300px, 1fr) minmax(240px, 360px); }
 #live > * { min-height: 0; min-width: 0; display: flex; flex-direction: column; }
 nav { border-right: 1px solid var(--line); background: var(--panel); }
 nav ul { list-style: none; margin: 0; padding: 0 0 0 14px; }

@@ -19,8 +19,7 @@ export interface Field {
   readonly long: string | null;
 }
 
-const cut = (text: string, length: number): string =>
-  text.length <= length ? text : `${text.slice(0, length)}… (${text.length} characters)`;
+const cut = (text: string, length: number): string => (text.length <= length ? text : `${text.slice(0, length)}…`);
 
 function shortOf(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? '[]' : `[${value.length}]`;
@@ -29,7 +28,7 @@ function shortOf(value: unknown): string {
     return keys.length === 0 ? '{}' : `{${cut(keys.join(', '), SHORT)}}`;
   }
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'undefined');
-  return text.length <= SHORT ? text : `${text.slice(0, SHORT)}…`;
+  return cut(text, SHORT);
 }
 
 /** A context, field by field in its own order. */

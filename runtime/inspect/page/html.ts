@@ -14,8 +14,8 @@ export const PAGE_HTML = `<!doctype html>
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="data:,">
 <style>${CSS}</style>
-<script src="/mermaid.js" defer></script>
 <script src="/page.js" type="module"></script>
+<script src="/mermaid.js" defer></script>
 </head>
 <body>
 <header>

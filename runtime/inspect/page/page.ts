@@ -46,9 +46,11 @@ function take(text: string): void {
   const frame = parseFrame(text);
   if (frame === null) return;
   if (frame.type === '@xstate.event') {
-    const target = actors.get(frame.sessionId);
-    const source = frame.sourceId === undefined ? undefined : actors.get(frame.sourceId);
-    events.add(frame, target?.name ?? frame.sessionId, source?.name ?? null);
+    events.add(
+      frame,
+      actors.labelOf(frame.sessionId),
+      frame.sourceId === undefined ? null : actors.labelOf(frame.sourceId),
+    );
   }
   const transition = actors.apply(frame);
   if (transition !== null) events.settle(actors.get(frame.sessionId)?.name ?? '', transition);
@@ -131,13 +133,14 @@ async function start(): Promise<void> {
     const supervisor = roots[0];
     if (supervisor) connection.outcome = isOver(supervisor) ? stateText(supervisor) : null;
     const eras = [...(supervisor?.children ?? [])].filter((actor) => actor.machine === 'era');
-    if (chosen === null || actors.named(chosen) === undefined) chosen = eras[0]?.name ?? supervisor?.name ?? null;
-    const actor = chosen === null ? null : (actors.named(chosen) ?? null);
+    // Who is not there may come back: after a reconnection everybody is told of anew, one by one.
+    const actor = (chosen === null ? undefined : actors.named(chosen)) ?? eras[0] ?? supervisor ?? null;
+    const name = actor?.name ?? null;
     header.draw(eras, connection);
-    tree.draw(roots, chosen);
+    tree.draw(roots, name);
     chart.draw(actor);
     context.draw(actor, now);
-    list.draw(chosen);
+    list.draw(name);
     // A context that changed within its pause is drawn later.
     if (context.isBehind(actor)) isDirty = true;
   };

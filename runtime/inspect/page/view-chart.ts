@@ -119,6 +119,8 @@ export class ChartView {
   }
 
   async #make(machine: string, text: string): Promise<Drawn> {
+    // Mermaid is large: everything else works before it is there.
+    if (document.readyState !== 'complete') await new Promise((loaded) => addEventListener('load', loaded));
     mermaid.initialize({
       startOnLoad: false,
       securityLevel: 'strict',

@@ -11,6 +11,9 @@ interface Item {
   readonly list: HTMLUListElement;
 }
 
+/** Another run gives the same session ids to other actors. */
+const keyOf = ({ sessionId, name }: Actor): string => `${sessionId} ${name}`;
+
 /** `worker:pre_p23:2` stands below its era, so `worker 2` says enough. */
 function shortName({ name, parent }: Actor): string {
   const [kind = name, eraId = '', n] = name.split(':');
@@ -20,6 +23,7 @@ function shortName({ name, parent }: Actor): string {
 
 export class TreeView {
   readonly #root = byId<HTMLUListElement>('actors');
+  /** By `keyOf`. */
   readonly #items = new Map<string, Item>();
   readonly #choose: (name: string) => void;
 
@@ -34,12 +38,12 @@ export class TreeView {
       this.#root,
       roots.map((actor) => this.#draw(actor, chosen, drawn)),
     );
-    for (const sessionId of this.#items.keys()) if (!drawn.has(sessionId)) this.#items.delete(sessionId);
+    for (const key of this.#items.keys()) if (!drawn.has(key)) this.#items.delete(key);
   }
 
   #draw(actor: Actor, chosen: string | null, drawn: Set<string>): HTMLLIElement {
-    drawn.add(actor.sessionId);
-    const view = this.#items.get(actor.sessionId) ?? this.#make(actor);
+    drawn.add(keyOf(actor));
+    const view = this.#items.get(keyOf(actor)) ?? this.#make(actor);
     const kind = kindOf(actor);
     const wait = waitOf(actor);
     const isBelow = kind !== 'failed' && hasFailure(actor);
@@ -75,7 +79,7 @@ export class TreeView {
     const list = make('ul');
     item.append(button, list);
     const view = { item, button, name, state, effects, list };
-    this.#items.set(actor.sessionId, view);
+    this.#items.set(keyOf(actor), view);
     return view;
   }
 

@@ -13,10 +13,10 @@ export async function execute(answer: Answer): Promise<number> {
     const plan = await import('./plan.ts');
     return plan.execute(answer);
   }
+  const inspect = inspectOptions(answer);
   const file = textOption(answer, 'summary');
   if (file !== undefined) await checkWritable(file);
   const context = openContext(answer);
-  const inspect = inspectOptions(answer);
   const wanted = answer.options.progress;
   const terminal = wanted === true || (wanted === undefined && process.stderr.isTTY) ? process.stderr : null;
   const report = await runEras(context, {

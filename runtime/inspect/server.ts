@@ -19,9 +19,12 @@ import { PRODUCER } from '../version.ts';
 import type { Frames, Sink } from './frames.ts';
 import { PAGE_HTML } from './page/html.ts';
 
+/** Only to find a file: the library is the browser's, and never loaded here. */
+const require = createRequire(import.meta.url);
+
 const HOST = '127.0.0.1';
 /** Where `--inspect` names no port; where that is taken, any other. */
-export const DEFAULT_PORT = 5150;
+const DEFAULT_PORT = 5150;
 const CLIENTS = 20;
 /** Bytes that may wait for a client beyond what it is given at first. */
 const WAITING = 4_000_000;
@@ -138,7 +141,7 @@ class Page {
     if (path === '/mermaid.js') {
       response.writeHead(200, { ...this.#headers, 'content-type': 'text/javascript; charset=utf-8' });
       if (method === 'HEAD') return void response.end();
-      const file = createRequire(import.meta.url).resolve('@mermaid-js/tiny');
+      const file = require.resolve('@mermaid-js/tiny');
       const stream = createReadStream(file).on('error', () => response.destroy());
       response.on('close', () => stream.destroy());
       stream.pipe(response);

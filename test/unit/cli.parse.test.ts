@@ -2,6 +2,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { ledgerOption } from '../../runtime/cli/answer.ts';
 import { parse } from '../../runtime/cli/parse.ts';
+import { execute } from '../../runtime/cli/run.ts';
 
 const parsed = (...argv: string[]) => {
   const result = parse(argv, '0.0.0');
@@ -56,6 +57,33 @@ describe('the command line', () => {
   });
 
   it.each([
+    [['run', '--inspect'], true],
+    [['run', '--inspect', '--once'], true],
+    [['--inspect', 'run'], true],
+    [['run', '--inspect', '0'], '0'],
+    [['run', '--inspect=0'], '0'],
+    [['run', '--inspect', '5151', '--once'], '5151'],
+    [['run', '--inspect=007'], '007'],
+  ])('an option that may have a value: %j', (argv, value) => {
+    expect(parsed(...argv).options.inspect).toBe(value);
+    expect(parsed(...argv, '--config', 'x.yaml')).toMatchObject({ command: 'run', options: { config: 'x.yaml' } });
+  });
+
+  it.each([
+    ...['70000', 'http', '1e3', '-1', '08', '5150.0'].map(
+      (inspect) => [{ inspect }, /--inspect takes a port/] as const,
+    ),
+    ...['stately.ai/inspect', 'javascript:alert(1)', 'https://user:hunter2@stately.ai/'].map(
+      (address) => [{ inspect: true, 'inspect-hosted': address }, /^(?!.*hunter2)--inspect-hosted takes/] as const,
+    ),
+  ])('run with %j is refused before anything is read', async (options, message) => {
+    await expect(execute({ args: [], options })).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringMatching(message),
+    });
+  });
+
+  it.each([
     [['rnu'], /unknown command rnu; did you mean run\?/],
     [[], /no command/],
     [['run', '--eraz', 'a'], /unknown option --eraz; did you mean eras\?/],
@@ -64,6 +92,10 @@ describe('the command line', () => {
     [['run', '--to', '1', '--to', '2'], /given twice/],
     [['run', '--once=yes'], /takes no value/],
     [['run', 'now'], /one argument too many/],
+    [['run', '--inspect='], /--inspect= has no value/],
+    [['run', '--inspect', '1', '2'], /one argument too many/],
+    [['run', '--inspect', '--inspect=1'], /given twice/],
+    [['plan', '--inspect'], /unknown option --inspect/],
     [['pas'], /needs <action>/],
   ])('%j is refused', (argv, expected) => {
     expect(message(...(argv as string[]))).toMatch(expected as RegExp);

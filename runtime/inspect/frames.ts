@@ -4,8 +4,8 @@
  * nobody listens.
  *
  * A run must not be slowed by who watches it: frames are made in short turns, for at most a fiftieth of the time of one
- * core on the whole. What comes faster waits in a list of limited length; when that is full, events in it are left out
- * and of each actor's snapshots only the last is kept. So a listener always ends up with the true state, and a frame
+ * core on the whole. What comes faster waits in a list; when that is full, or two seconds behind, events in it are left
+ * out and of each actor's snapshots only the last is kept. So a listener always ends up with the true state, and a frame
  * `inspector.skipped` says how much it did not see.
  */
 
@@ -28,6 +28,8 @@ const TURN_MS = 1;
 const LONGEST_PAUSE_MS = 1_000;
 /** Events that wait; more only where there are more actors. */
 const WAITING = 2_000;
+/** Ms after which what waits is thinned out: who watches wants to see the present. */
+const LATE_MS = 2_000;
 /** Of them at the end of a run, between two writes to the sockets. */
 const AT_ONCE = 25;
 
@@ -44,6 +46,8 @@ interface Waiting {
   readonly event: Relevant;
   /** Counts upwards: who began to listen later does not get it. */
   readonly seq: number;
+  /** Ms, monotonic. */
+  readonly at: number;
 }
 
 interface LooseSnapshot {
@@ -77,6 +81,7 @@ export class Frames {
   #credit = SAVED_MS;
   #creditAt = performance.now();
   #timer: NodeJS.Timeout | null = null;
+  #isOver = false;
 
   constructor(tree: ActorTree) {
     this.#tree = tree;
@@ -85,7 +90,7 @@ export class Frames {
   /** For every inspection event; some microseconds at the most. */
   inspect(event: InspectionEvent): void {
     if (!isRelevant(event) || this.#sinks.size === 0) return;
-    this.#waiting.push({ event, seq: this.#seq++ });
+    this.#waiting.push({ event, seq: this.#seq++, at: performance.now() });
     if (this.#waiting.length > Math.max(WAITING, 4 * this.#tree.size)) this.#thin();
     this.#schedule(PAUSE_MS);
   }
@@ -93,9 +98,9 @@ export class Frames {
   /** Gives the sink a frame for every actor as it stands, parents first, then what happens from now on. */
   listen(sink: Sink): void {
     this.#refill();
-    if (this.#credit > 0) this.#begin(sink);
+    // On credit, so that nobody waits to see anything at all; but who comes again and again is not to cost more than that.
+    if (this.#credit > -SAVED_MS) this.#begin(sink);
     else {
-      // Those who come again and again are not to cost more than others.
       this.#coming.add(sink);
       this.#schedule(PAUSE_MS);
     }
@@ -111,6 +116,8 @@ export class Frames {
 
   /** Everything that still waits: the run is over, nothing can be slowed. Settles when all sinks have it. */
   async flush(): Promise<void> {
+    this.#isOver = true;
+    if (this.#timer) clearTimeout(this.#timer);
     for (const sink of this.#coming) this.#begin(sink);
     this.#coming.clear();
     do {
@@ -119,7 +126,6 @@ export class Frames {
       // Sockets are written meanwhile.
       await new Promise(setImmediate);
     } while (this.#waiting.length > 0);
-    if (this.#timer) clearTimeout(this.#timer);
   }
 
   #begin(sink: Sink): void {
@@ -134,6 +140,7 @@ export class Frames {
   }
 
   #schedule(ms: number): void {
+    if (this.#isOver) return;
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
       this.#takeTurn();
@@ -143,6 +150,8 @@ export class Frames {
   #takeTurn(): void {
     this.#refill();
     if (this.#credit <= 0) {
+      const [oldest] = this.#waiting;
+      if (oldest && this.#creditAt - oldest.at > LATE_MS) this.#thin();
       this.#schedule(Math.min(LONGEST_PAUSE_MS, PAUSE_MS - this.#credit / SHARE));
       return;
     }

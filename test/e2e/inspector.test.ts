@@ -22,7 +22,7 @@ const two = sampleEra({ era_id: 'two', ledger_start: 64, ledger_end: 127 });
 /** The first era ends by itself; the second follows a lake that ends at ledger 89, until it is given more or is told to end. */
 async function following(more: Record<string, unknown> = {}) {
   const sample = await sampleLake();
-  const scene = await sampleScene([one, { ...two, ledger_end: 0 }], { source: { poll_interval_ms: 100 }, ...more });
+  const scene = await sampleScene([one, { ...two, ledger_end: 0 }], { source: { poll_interval_ms: 500 }, ...more });
   const lake = join(scene.root, 'lake');
   mkdirSync(lake);
   cpSync(join(sample.path, '.config.json'), join(lake, '.config.json'));

@@ -228,13 +228,18 @@ describe('the list of events', () => {
     expect(types('era:one', 'cancel')).toEqual([]);
   });
 
-  it('says what state an event led to', () => {
+  it('says what state an event led to, also where another was sent before it was told', () => {
     const events = new Events();
     events.add(sent('x:3', 'partition.assigned'), 'worker:one:1', 'era:one');
+    events.add(sent('x:3', 'build.started'), 'worker:one:1', null);
+    events.add(sent('x:9', 'partition.assigned'), 'worker:one:2', 'era:one');
     events.settle('worker:one:1', { from: 'idle', to: 'building', event: 'partition.assigned' });
-    events.add(sent('x:3', 'build.queued'), 'worker:one:1', null);
     events.settle('worker:one:1', { from: 'idle', to: 'building', event: 'something.else' });
-    expect(events.shown(everything).map(({ result }) => result)).toEqual([null, 'building']);
+    expect(events.shown(everything).map(({ to, result }) => `${to} ${result}`)).toEqual([
+      'worker:one:2 null',
+      'worker:one:1 null',
+      'worker:one:1 building',
+    ]);
   });
 
   it('shows fields on one line of limited length', () => {

@@ -7,6 +7,9 @@ import type { EventFrame, LooseEvent } from './frames.ts';
 /** As many as are kept and shown. */
 export const KEPT_EVENTS = 400;
 
+/** Events of one actor that may be sent before the state is told that an earlier one led to. */
+const UNSETTLED = 8;
+
 /** Characters of an event's fields that are shown and searched. */
 const DETAIL = 300;
 
@@ -56,8 +59,8 @@ export function clock(ms: number): string {
 export class Events {
   #rows: Row[] = [];
   #count = 0;
-  /** The last row of each receiver, so that its result can be told. */
-  readonly #last = new Map<string, Row>();
+  /** The last rows of each receiver, so that their results can be told. */
+  readonly #last = new Map<string, Row[]>();
 
   /** Of all events since the page was opened. */
   get count(): number {
@@ -68,16 +71,19 @@ export class Events {
     this.#count += 1;
     const row: Row = { n: this.#count, time: Number(frame.createdAt ?? 0), from, to, event: frame.event, result: null };
     this.#rows.push(row);
-    this.#last.set(to, row);
+    this.#last.set(to, [...(this.#last.get(to) ?? []), row].slice(-UNSETTLED));
     // In steps, so that not every event moves the whole list.
     if (this.#rows.length >= 2 * KEPT_EVENTS) this.#rows = this.#rows.slice(-KEPT_EVENTS);
     if (this.#last.size > KEPT_EVENTS) this.#last.clear();
   }
 
-  /** What the last event of this actor did to it; the frame of the state follows that of the event. */
+  /**
+   * What an event did to its receiver. The frame of the state follows that of the event, but what the receiver was sent
+   * meanwhile, as by an effect that it has just started, stands between the two.
+   */
   settle(to: string, transition: Transition): void {
-    const row = this.#last.get(to);
-    if (row?.event.type === transition.event) row.result = transition.to;
+    const row = this.#last.get(to)?.findLast(({ event }) => event.type === transition.event);
+    if (row) row.result = transition.to;
   }
 
   /** Newest first. `after`: only rows that came later than this one. */

@@ -5,7 +5,6 @@ import { byId, make, setAttribute, setChildren, setClass, setText } from './dom.
 interface Item {
   readonly item: HTMLLIElement;
   readonly button: HTMLButtonElement;
-  readonly name: HTMLElement;
   readonly state: HTMLElement;
   readonly effects: HTMLElement;
   readonly list: HTMLUListElement;
@@ -78,7 +77,7 @@ export class TreeView {
     button.addEventListener('click', () => this.#choose(actor.name));
     const list = make('ul');
     item.append(button, list);
-    const view = { item, button, name, state, effects, list };
+    const view = { item, button, state, effects, list };
     this.#items.set(keyOf(actor), view);
     return view;
   }

@@ -19,3 +19,12 @@ export const grouped = (n: number): string => n.toLocaleString('en-US', { maximu
 
 /** `1 partition`, `2 partitions` */
 export const counted = (n: number, one: string, many = `${one}s`): string => `${grouped(n)} ${n === 1 ? one : many}`;
+
+/**
+ * What came from outside (a lake, a store, a configuration), fit for a terminal: control characters are shown and not
+ * sent, and lines are joined, so that it can neither move the cursor nor pass for a line of its own.
+ */
+export const printable = (text: string): string =>
+  text
+    .replace(/\s*\n\s*/g, ' ')
+    .replace(/\p{Cc}/gu, (char) => `\\u${(char.codePointAt(0) as number).toString(16).padStart(4, '0')}`);

@@ -4,7 +4,7 @@
  * is printed as it is.
  */
 import { CODES, type ErrorCode, type Failure } from '../machines/errors.ts';
-import { counted, durationText, grouped, megabytes } from './human.ts';
+import { counted, durationText, grouped, megabytes, printable } from './human.ts';
 import { errorText } from './print-error.ts';
 
 type Line = Readonly<Record<string, unknown>>;
@@ -31,7 +31,7 @@ const SAID: Readonly<Record<string, (value: never) => string>> = {
 const UNSAID = new Set(
   (
     'level time msg copier_id component correlation_id era_id version_label network ledger_start ledger_end run_id ' +
-    'duration_ms error code retryable retryAfterMs ledger object check expected found hint step trace'
+    'duration_ms error code retryable retryAfterMs ledger object check expected found hint step trace url'
   ).split(' '),
 );
 
@@ -62,8 +62,8 @@ function below(line: Line): string[] {
   if (typeof code === 'string' && code in CODES && level === 'error') {
     const failure = { ...line, code: code as ErrorCode, message: String(error) } as unknown as Failure;
     lines.push(...errorText(failure).trimEnd().split('\n').slice(1));
-  } else if (typeof line.hint === 'string') lines.push(`  what to do: ${line.hint}`);
-  if (typeof line.trace === 'string') lines.push(...line.trace.split('\n').map((each) => `  ${each}`));
+  } else if (typeof line.hint === 'string') lines.push(`  what to do: ${printable(line.hint)}`);
+  if (typeof line.trace === 'string') lines.push(...line.trace.split('\n').map((each) => `  ${printable(each)}`));
   return lines.map((each) => `         ${each.trimEnd()}\n`);
 }
 
@@ -89,7 +89,7 @@ function format(line: Line, colour: boolean): string {
     (isEmpty(error) ? '' : `: ${error}${isEmpty(code) ? '' : ` (${code})`}`) +
     (rest.length > 0 ? `${line.msg === 'progress' ? ':' : ','} ${rest.join(', ')}` : '');
   const label = level.padEnd(5);
-  return `${time} ${colour ? `\x1b[${COLOURS[level] ?? 0}m${label}\x1b[0m` : label} ${text}\n${below(line).join('')}`;
+  return `${time} ${colour ? `\x1b[${COLOURS[level] ?? 0}m${label}\x1b[0m` : label} ${printable(text)}\n${below(line).join('')}`;
 }
 
 /** `json`: a line as pino writes it. With its end of line; several lines where an error has more to say. */

@@ -313,7 +313,9 @@ export class Observer {
       ...failureFields(failure),
       ...this.#trace(era, failure, traceOf(error)),
     };
-    this.#warn(era, fields, 'a step failed', failure.code);
+    // What ends the era is said by the era itself, right after it.
+    if (component === 'era' && !failure.retryable) era.log.debug(fields, 'a step failed');
+    else this.#warn(era, fields, 'a step failed', failure.code);
   }
 
   #commit(era: Watched, facts: CommitFacts): void {

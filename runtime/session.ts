@@ -275,6 +275,12 @@ export class EraSession {
     return this.#setup.source.head(this.#openedLayout(), from, signal, this.#setup.ledgersAhead);
   }
 
+  /** Highest ledger in the lake at present, for those who watch; null where it is empty, or was not opened yet. */
+  async lakeHead(from: number, signal: AbortSignal): Promise<number | null> {
+    if (this.#layout === null) return null;
+    return (await this.#setup.source.head(this.#layout, from, signal, this.#setup.ledgersAhead)).head;
+  }
+
   /** Runs in a thread. Cancelled: settles once the thread has removed what it had written. */
   async buildPartition(
     { workerId, job, retries }: Input<'buildPartition'>,
@@ -537,4 +543,4 @@ export class EraSession {
 }
 
 /** What the machines of an era are given: the methods of its session. */
-export type EraEffects = Pick<EraSession, Exclude<keyof EraSession, 'recordFailure' | 'readings'>>;
+export type EraEffects = Pick<EraSession, Exclude<keyof EraSession, 'recordFailure' | 'readings' | 'lakeHead'>>;

@@ -8,6 +8,7 @@ import type { InspectionEvent } from 'xstate';
 import type { EraSpec } from '../machines/protocol.ts';
 import type { Context } from './context.ts';
 import type { InspectOptions } from './inspect/index.ts';
+import type { Logger } from './log.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import type { EraSession } from './session.ts';
 import type { Watcher } from './watcher.ts';
@@ -42,10 +43,26 @@ export async function openWatchers(
   }
   return {
     metrics,
-    inspect: (event: InspectionEvent) => {
-      for (const watcher of opened) watcher.inspect(event);
-    },
+    inspect: asOne(opened, log),
     close: () => closeAll(opened),
+  };
+}
+
+/**
+ * Tells all of them. What one throws would come up in the middle of an actor's transition: who watches wrongly watches no
+ * more, and the others go on.
+ */
+export function asOne(watchers: readonly Watcher[], log: Pick<Logger, 'error'>): Watcher['inspect'] {
+  const watching = new Set(watchers);
+  return (event: InspectionEvent) => {
+    for (const watcher of watching) {
+      try {
+        watcher.inspect(event);
+      } catch (error) {
+        watching.delete(watcher);
+        log.error({ component: 'watcher', error: String(error) }, 'a bug in what watches the run: it is switched off');
+      }
+    }
   };
 }
 
@@ -56,9 +73,10 @@ async function openServed(
   sessions: ReadonlyMap<string, EraSession>,
   opened: Watcher[],
 ): Promise<Metrics> {
-  const [{ Health }, { openMetrics }, { openWatchServer }] = await Promise.all([
+  const [{ Health }, { openMetrics }, { watchHeads }, { openWatchServer }] = await Promise.all([
     import('./health.ts'),
     import('./metrics/metrics.ts'),
+    import('./metrics/head-watch.ts'),
     import('./http/watch-server.ts'),
   ]);
   const health = new Health(specs);
@@ -72,7 +90,13 @@ async function openServed(
     onProblem: (error) => log.error({ component: 'metrics', error: String(error) }, 'a bug: metrics may be wrong'),
   });
   const server = await openWatchServer(config.metrics, health, metrics);
-  opened.push({ inspect: () => {}, close: server.close }, health, metrics);
+  const heads = watchHeads({
+    specs,
+    sessions,
+    frontierOf: (eraId) => metrics.frontierOf(eraId),
+    onHead: (eraId, head) => metrics.noteHead(eraId, head),
+  });
+  opened.push({ inspect: () => {}, close: server.close }, heads, health, metrics);
   log.info({ component: 'metrics', url: server.url }, `metrics: ${server.url}${config.metrics.path}, /health, /ready`);
   return metrics;
 }

@@ -2,6 +2,8 @@
  * The gauges: found out when somebody asks, from the last snapshot of every actor that is there, from what sessions and
  * disks say. It keeps references to snapshots and nothing else; those of actors that ended are forgotten.
  */
+
+import type { EraSummary } from '../../machines/protocol.ts';
 import { activePaths } from '../diagnostics.ts';
 import type { EraSession } from '../session.ts';
 import type { MetricName } from './definitions.ts';
@@ -39,6 +41,8 @@ const ERA_GAUGES = [
   'era_last_ledger',
   'last_commit_timestamp_seconds',
 ] as const satisfies readonly (keyof EraGauges)[];
+
+type SupervisorEras = Readonly<Record<string, { readonly summary: EraSummary | null }>>;
 
 export class Gauges {
   readonly #sources: GaugeSources;
@@ -86,6 +90,12 @@ export class Gauges {
     };
   }
 
+  /** Of an era that the supervisor gave up: its own actor has no last word. */
+  #outcomeOf(eraId: string): string | null {
+    const { eras } = (this.#supervisor?.context ?? {}) as { eras?: SupervisorEras };
+    return eras?.[eraId]?.summary?.outcome ?? null;
+  }
+
   #perEra(find: PerEra): Fill {
     return (set) => {
       for (const era of this.#sources.eras.values()) {
@@ -116,7 +126,8 @@ export class Gauges {
     // It belongs to no era.
     if (this.#supervisor) add({ actor: 'supervisor', state: statePath(this.#supervisor.value) });
     for (const { labels, snapshot } of eras.values()) {
-      if (snapshot) add({ ...labels, actor: 'era', state: statePath(snapshot.value) });
+      const state = snapshot ? statePath(snapshot.value) : this.#outcomeOf(labels.era_id);
+      if (state !== null) add({ ...labels, actor: 'era', state });
     }
     for (const { kind, eraId, snapshot } of this.#actors.values()) {
       const era = eras.get(eraId);

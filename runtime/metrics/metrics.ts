@@ -129,6 +129,18 @@ export class Metrics implements Watcher {
     if (reads.retries > 0) retry_attempts_total.inc({ network, operation: SOURCE_REQUEST }, reads.retries);
   };
 
+  /** What somebody has seen of a lake's head. */
+  noteHead(eraId: string, head: number): void {
+    const era = this.#eras.get(eraId);
+    if (era) era.head = Math.max(era.head ?? 0, head);
+  }
+
+  /** First ledger of an era that is not committed, as far as it is known. */
+  frontierOf(eraId: string): number {
+    const era = this.#eras.get(eraId);
+    return (era?.lastCommitted() ?? (era?.spec.grid.ledgerStart ?? 1) - 1) + 1;
+  }
+
   readonly inspect = (event: InspectionEvent): void => {
     try {
       this.#inspect(event);

@@ -156,6 +156,7 @@ describePrometheus('every metric, query and alert on real runs', () => {
             ['21600) < 0', `${21_600 / WAITS}) < ${free - 2 * BALLAST_MIB * MIB}`],
             ['< 0.5', '< 2'],
           ],
+          BronzeCopierCatalogPending: [['> 100', '> 0']],
           // Pauses between attempts are not scaled: what is at most a fifth of a range there may be longer than it here.
           BronzeCopierEventsUndelivered: [[errorsOf('="audit"'), `max_over_time(${errorsOf('="audit"')}[20s])`]],
           BronzeCopierFailing: [

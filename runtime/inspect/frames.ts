@@ -3,7 +3,7 @@
  * of whole snapshots, so it is only given copies that are small and without secrets already, and nothing at all while
  * nobody listens.
  *
- * A run must not be slowed by who watches it: frames are made in short turns, for at most a fiftieth of the time of one
+ * A run must not be slowed by who watches it: frames are made in short turns, for at most a hundredth of the time of one
  * core on the whole. What comes faster waits in a list; when that is full, or two seconds behind, events in it are left
  * out and of each actor's snapshots only the last is kept. So a listener always ends up with the true state, and a frame
  * `inspector.skipped` says how much it did not see.
@@ -19,15 +19,15 @@ import type { ActorTree, Known, SeenActor } from './tree.ts';
 export type Sink = (text: string, isPresent: boolean) => void;
 
 /** Share of one core on the average. */
-const SHARE = 0.02;
+const SHARE = 0.01;
 /** Ms of work that may be used at once after a quiet time; short runs are seen in full. */
-const SAVED_MS = 100;
+const SAVED_MS = 50;
 /** Ms between turns, and of preparing frames in one turn. */
 const PAUSE_MS = 10;
 const TURN_MS = 1;
 const LONGEST_PAUSE_MS = 1_000;
-/** Events that wait; more only where there are more actors. */
-const WAITING = 2_000;
+/** Events that wait; more only where there are more actors. What waits long is dear to collect. */
+const WAITING = 500;
 /** Ms after which what waits is thinned out: who watches wants to see the present. */
 const LATE_MS = 2_000;
 /** Of them at the end of a run, between two writes to the sockets. */

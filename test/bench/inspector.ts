@@ -1,8 +1,8 @@
 /**
- * What watching costs: the same two-era copy without the inspector and with one client that reads everything, in turn;
- * medians of pairs. Small partitions are the worst case: the most events between actors for the least copying.
- * Wall and processor time are the program's own, from start to end of the copy; the client is this process and shares
- * the processors. Prints a table and JSON.
+ * What watching costs: the same two-era copy without the inspector, with one client that reads everything, and without
+ * again, in turn; medians of the rounds' ratios. Small partitions are the worst case: the most events between actors for
+ * the least copying. Wall and processor time are the program's own, from start to end of the copy; the client is this
+ * process and shares the processors. Prints a table and JSON.
  *
  *   npm run build && npm run tools && node build/test/bench/inspector.js [--runs 9] [--partition 10] [--last 6001]
  *
@@ -121,40 +121,49 @@ async function copy(of: Lake, isWatched: boolean): Promise<Figures> {
   return { wallMs: report.duration_ms, cpuMs: report.cpu_ms, rssMB: report.peak_rss_bytes / 1e6, ...seen };
 }
 
+/** `again` is what `off` is: how far the two are apart is what the machine itself makes of it. */
+const SIDES = ['off', 'on', 'again'] as const;
+type Side = (typeof SIDES)[number];
+
 const median = (all: readonly number[]): number => [...all].sort((a, b) => a - b)[all.length >> 1] as number;
 
 try {
   const chosen = await lake();
-  const pairs: { off: Figures; on: Figures }[] = [];
-  // In turn, and each first in every other pair, so that a slower minute of the machine slows both.
+  const rounds: Record<Side, Figures>[] = [];
+  // In turn, and each first in every third round, so that a slower minute of the machine slows all.
   for (let run = 0; run <= runs; run++) {
-    const first = await copy(chosen, run % 2 === 0);
-    const second = await copy(chosen, run % 2 !== 0);
-    if (run > 0) pairs.push(run % 2 === 0 ? { on: first, off: second } : { off: first, on: second });
+    const round: Partial<Record<Side, Figures>> = {};
+    for (let i = 0; i < SIDES.length; i++) {
+      const side = SIDES[(run + i) % SIDES.length] as Side;
+      round[side] = await copy(chosen, side === 'on');
+    }
+    if (run > 0) rounds.push(round as Record<Side, Figures>);
   }
-  const of = (side: 'on' | 'off', key: keyof Figures): number => median(pairs.map((pair) => pair[side][key]));
-  const change = (key: 'wallMs' | 'cpuMs'): number =>
-    (median(pairs.map(({ on, off }) => on[key] / off[key])) - 1) * 100;
+  const of = (side: Side, key: keyof Figures): number => median(rounds.map((round) => round[side][key]));
+  const change = (side: Side, key: 'wallMs' | 'cpuMs'): number =>
+    Number(((median(rounds.map((round) => round[side][key] / round.off[key])) - 1) * 100).toFixed(2));
   const result = {
     partitions: Math.ceil((chosen.end - chosen.start + 1) / Number(values.partition)),
-    off: { wallMs: of('off', 'wallMs'), cpuMs: of('off', 'cpuMs'), rssMB: of('off', 'rssMB') },
-    on: { wallMs: of('on', 'wallMs'), cpuMs: of('on', 'cpuMs'), rssMB: of('on', 'rssMB') },
+    ...Object.fromEntries(
+      SIDES.map((side) => [side, { wallMs: of(side, 'wallMs'), cpuMs: of(side, 'cpuMs'), rssMB: of(side, 'rssMB') }]),
+    ),
     frames: of('on', 'frames'),
     skipped: of('on', 'skipped'),
-    wallChangePercent: Number(change('wallMs').toFixed(2)),
-    cpuChangePercent: Number(change('cpuMs').toFixed(2)),
+    changePercent: { wall: change('on', 'wallMs'), cpu: change('on', 'cpuMs') },
+    noisePercent: { wall: change('again', 'wallMs'), cpu: change('again', 'cpuMs') },
   };
   console.log(
-    `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, Node ${process.version}; medians of ${runs} pairs`,
+    `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, Node ${process.version}; medians of ${runs} rounds`,
   );
-  for (const side of ['off', 'on'] as const) {
-    const { wallMs, cpuMs, rssMB } = result[side];
+  for (const side of SIDES) {
+    const [wallMs, cpuMs, rssMB] = [of(side, 'wallMs'), of(side, 'cpuMs'), of(side, 'rssMB')];
     console.log(
-      `inspector ${side.padEnd(4)} ${wallMs.toFixed(0)} ms wall, ${cpuMs.toFixed(0)} ms CPU, ${rssMB.toFixed(0)} MB peak RSS`,
+      `inspector ${(side === 'on' ? 'on' : 'off').padEnd(4)} ${wallMs.toFixed(0)} ms wall, ${cpuMs.toFixed(0)} ms CPU, ${rssMB.toFixed(0)} MB peak RSS`,
     );
   }
+  const { changePercent, noisePercent, frames, skipped } = result;
   console.log(
-    `change: ${result.wallChangePercent} % wall, ${result.cpuChangePercent} % CPU; ${result.frames} frames, ${result.skipped} skipped`,
+    `change: ${changePercent.wall} % wall, ${changePercent.cpu} % CPU (off against off: ${noisePercent.wall} %, ${noisePercent.cpu} %); ${frames} frames, ${skipped} skipped`,
   );
   console.log(JSON.stringify(result));
 } finally {

@@ -22,6 +22,8 @@ export type Sink = (text: string, isPresent: boolean) => void;
 const SHARE = 0.01;
 /** Ms of work that may be used at once after a quiet time; short runs are seen in full. */
 const SAVED_MS = 50;
+/** Ms of work that are paid back at the most: who opens the page on a busy machine is not to wait for half a minute. */
+const DEBT_MS = 60;
 /** Ms between turns, and of preparing frames in one turn. */
 const PAUSE_MS = 10;
 const TURN_MS = 1;
@@ -186,7 +188,7 @@ export class Frames {
     prepare();
     const prepared = performance.now() - begun;
     setTimeout(() => {
-      this.#credit -= prepared + performance.now() - converting;
+      this.#credit = Math.max(this.#credit - (prepared + performance.now() - converting), -DEBT_MS);
     }, 0);
   }
 

@@ -3,7 +3,7 @@
  * of whole snapshots, so it is only given copies that are small and without secrets already, and nothing at all while
  * nobody listens.
  *
- * A run must not be slowed by who watches it: frames are made in short turns, for at most a hundredth of the time of one
+ * A run must not be slowed by who watches it: frames are made in short turns, for at most a fiftieth of the time of one
  * core on the whole. What comes faster waits in a list; when that is full, or two seconds behind, events in it are left
  * out and of each actor's snapshots only the last is kept. So a listener always ends up with the true state, and a frame
  * `inspector.skipped` says how much it did not see.
@@ -19,11 +19,14 @@ import type { ActorTree, Known, SeenActor } from './tree.ts';
 export type Sink = (text: string, isPresent: boolean) => void;
 
 /** Share of one core on the average. */
-const SHARE = 0.01;
+const SHARE = 0.02;
 /** Ms of work that may be used at once after a quiet time; short runs are seen in full. */
-const SAVED_MS = 50;
-/** Ms of work that are paid back at the most: who opens the page on a busy machine is not to wait for half a minute. */
-const DEBT_MS = 60;
+const SAVED_MS = 100;
+/**
+ * Ms of work that are paid back at the most, in less than LATE_MS: who opens the page on a busy machine is neither to wait
+ * for half a minute, nor to miss what happens right after.
+ */
+const DEBT_MS = 30;
 /** Ms between turns, and of preparing frames in one turn. */
 const PAUSE_MS = 10;
 const TURN_MS = 1;
@@ -101,7 +104,7 @@ export class Frames {
   listen(sink: Sink): void {
     this.#refill();
     // On credit, so that nobody waits to see anything at all; but who comes again and again is not to cost more than that.
-    if (this.#credit > -SAVED_MS) this.#begin(sink);
+    if (this.#credit > -DEBT_MS) this.#begin(sink);
     else {
       this.#coming.add(sink);
       this.#schedule(PAUSE_MS);

@@ -179,7 +179,11 @@ class Double {
 
   async makeTable(project: string, dataset: string, table: string, what: Resource): Promise<Resource> {
     const key = `${dataset}.${table}`;
-    if (this.tables.has(key)) throw duplicate(`Table ${project}:${key}`);
+    if (this.tables.has(key)) {
+      // Who is told that it is there may use it at once.
+      await this.making.get(key)?.catch(() => undefined);
+      throw duplicate(`Table ${project}:${key}`);
+    }
     // Taken at once: two requests for one table do not both make it.
     const resource = { ...what, creationTime: String(1_760_000_000_000 + ++this.made) };
     this.tables.set(key, resource);

@@ -4,9 +4,9 @@
  * nobody listens.
  *
  * A run must not be slowed by who watches it: frames are made in short turns, for at most a hundredth of the time of one
- * core on the whole. What comes faster waits in a list; when that is full, or two seconds behind, events in it are left
- * out and of each actor's snapshots only the last is kept. So a listener always ends up with the true state, and a frame
- * `inspector.skipped` says how much it did not see.
+ * core on the whole. What comes faster waits in a short list. What does not fit into that, or waits there for two seconds,
+ * is thinned out: births, and of each actor the last snapshot. So a listener always ends up with the true state, and a
+ * frame `inspector.skipped` says how much it did not see.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -26,8 +26,8 @@ const SAVED_MS = 50;
 const PAUSE_MS = 10;
 const TURN_MS = 1;
 const LONGEST_PAUSE_MS = 1_000;
-/** Events that wait; more only where there are more actors. What waits long is dear to collect. */
-const WAITING = 500;
+/** Events that wait in full. Not many: what stays in memory for long is dear to collect. */
+const WAITING = 200;
 /** Ms after which what waits is thinned out: who watches wants to see the present. */
 const LATE_MS = 2_000;
 /** Of them at the end of a run, between two writes to the sockets. */
@@ -76,6 +76,9 @@ export class Frames {
   /** Those that will be among them. */
   readonly #coming = new Set<Sink>();
   #waiting: Waiting[] = [];
+  /** What came after those, thinned out: by actor. */
+  readonly #births = new Map<string, Waiting>();
+  readonly #lasts = new Map<string, Waiting>();
   #seq = 0;
   #skipped = 0;
   #credit = SAVED_MS;
@@ -90,8 +93,9 @@ export class Frames {
   /** For every inspection event; some microseconds at the most. */
   inspect(event: InspectionEvent): void {
     if (!isRelevant(event) || this.#sinks.size === 0) return;
-    this.#waiting.push({ event, seq: this.#seq++, at: performance.now() });
-    if (this.#waiting.length > Math.max(WAITING, 4 * this.#tree.size)) this.#thin();
+    const entry = { event, seq: this.#seq++, at: performance.now() };
+    if (this.#isThin || this.#waiting.length >= WAITING) this.#keepLast(entry);
+    else this.#waiting.push(entry);
     this.#schedule(PAUSE_MS);
   }
 
@@ -111,7 +115,17 @@ export class Frames {
     this.#sinks.delete(sink);
     if (this.#sinks.size > 0) return;
     this.#waiting = [];
+    this.#births.clear();
+    this.#lasts.clear();
     this.#skipped = 0;
+  }
+
+  get #isThin(): boolean {
+    return this.#births.size > 0 || this.#lasts.size > 0;
+  }
+
+  get #isIdle(): boolean {
+    return this.#waiting.length === 0 && !this.#isThin;
   }
 
   /** Everything that still waits: the run is over, nothing can be slowed. Settles when all sinks have it. */
@@ -121,11 +135,13 @@ export class Frames {
     for (const sink of this.#coming) this.#begin(sink);
     this.#coming.clear();
     do {
-      for (const entry of this.#waiting.splice(0, AT_ONCE)) this.#send(entry);
+      for (let i = 0; i < AT_ONCE; i++) this.#sendNext();
       await sleep(0);
       // Sockets are written meanwhile.
       await new Promise(setImmediate);
-    } while (this.#waiting.length > 0);
+    } while (!this.#isIdle);
+    this.#tellSkipped(this.#seq);
+    await sleep(0);
   }
 
   #begin(sink: Sink): void {
@@ -151,7 +167,7 @@ export class Frames {
     this.#refill();
     if (this.#credit <= 0) {
       const [oldest] = this.#waiting;
-      if (oldest && this.#creditAt - oldest.at > LATE_MS) this.#thin();
+      if (oldest && this.#creditAt - oldest.at > LATE_MS) this.#thinAll();
       this.#schedule(Math.min(LONGEST_PAUSE_MS, PAUSE_MS - this.#credit / SHARE));
       return;
     }
@@ -162,12 +178,10 @@ export class Frames {
     } else {
       this.#metered(() => {
         const end = performance.now() + TURN_MS;
-        let taken = 0;
-        while (taken < this.#waiting.length && performance.now() < end) this.#send(this.#waiting[taken++] as Waiting);
-        this.#waiting.splice(0, taken);
+        while (performance.now() < end && this.#sendNext());
       });
     }
-    if (this.#waiting.length > 0 || this.#coming.size > 0) this.#schedule(PAUSE_MS);
+    if (!this.#isIdle || this.#coming.size > 0) this.#schedule(PAUSE_MS);
   }
 
   #refill(): void {
@@ -186,7 +200,8 @@ export class Frames {
     prepare();
     const prepared = performance.now() - begun;
     setTimeout(() => {
-      this.#credit -= prepared + performance.now() - converting;
+      // Who introduces a thousand actors is not to keep all others waiting for minutes.
+      this.#credit = Math.max(-2 * SAVED_MS, this.#credit - (prepared + performance.now() - converting));
     }, 0);
   }
 
@@ -217,22 +232,39 @@ export class Frames {
     this.#convert(told, null, (text) => this.#broadcast(text, seq));
   }
 
-  /** Keeps births of what lives, and the last snapshot of each actor. */
-  #thin(): void {
-    const before = this.#waiting.length;
-    const born = new Set<string>();
-    const last = new Map<string, number>();
-    for (const { event, seq } of this.#waiting) {
-      if (event.type === '@xstate.actor') born.add(sessionOf(event));
-      if (event.type === '@xstate.snapshot') last.set(sessionOf(event), seq);
+  /** The oldest that waits; false where nothing does. */
+  #sendNext(): boolean {
+    let next = this.#waiting.shift();
+    for (const thinned of [this.#births, this.#lasts]) {
+      const [first] = next ? [] : thinned;
+      if (first) {
+        thinned.delete(first[0]);
+        next = first[1];
+      }
     }
-    this.#waiting = this.#waiting.filter(({ event, seq }) => {
-      const session = sessionOf(event);
+    if (next) this.#send(next);
+    return next !== undefined;
+  }
+
+  #keepLast(entry: Waiting): void {
+    const { event } = entry;
+    const session = sessionOf(event);
+    if (event.type === '@xstate.actor') this.#births.set(session, entry);
+    else if (event.type === '@xstate.event') this.#skipped += 1;
+    else {
+      // At the end, in the order of the snapshots that are kept.
+      if (this.#lasts.delete(session)) this.#skipped += 1;
       // Born, ended and forgotten meanwhile: nobody has heard of it.
-      if (born.has(session) && !this.#tree.get(session)) return false;
-      return event.type === '@xstate.actor' || last.get(session) === seq;
-    });
-    this.#skipped += before - this.#waiting.length;
+      if (!this.#tree.get(session) && this.#births.delete(session)) this.#skipped += 2;
+      else this.#lasts.set(session, entry);
+    }
+  }
+
+  #thinAll(): void {
+    const later = [...this.#births.values(), ...this.#lasts.values()];
+    this.#births.clear();
+    this.#lasts.clear();
+    for (const entry of [...this.#waiting.splice(0), ...later]) this.#keepLast(entry);
   }
 
   /** Through the adapter, on its next turn. What it is given cannot make it throw: plain data and nothing else. */

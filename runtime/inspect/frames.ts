@@ -22,6 +22,8 @@ export type Sink = (text: string, isPresent: boolean) => void;
 const SHARE = 0.01;
 /** Ms of work that may be used at once after a quiet time; short runs are seen in full. */
 const SAVED_MS = 50;
+/** More than a frame costs; where it takes longer, somebody else has the processor. */
+const FRAME_MS = 0.3;
 /** Ms between turns, and of preparing frames in one turn. */
 const PAUSE_MS = 10;
 const TURN_MS = 1;
@@ -81,6 +83,7 @@ export class Frames {
   readonly #lasts = new Map<string, Waiting>();
   #seq = 0;
   #skipped = 0;
+  #made = 0;
   #credit = SAVED_MS;
   #creditAt = performance.now();
   #timer: NodeJS.Timeout | null = null;
@@ -165,23 +168,21 @@ export class Frames {
 
   #takeTurn(): void {
     this.#refill();
-    if (this.#credit <= 0) {
-      const [oldest] = this.#waiting;
-      if (oldest && this.#creditAt - oldest.at > LATE_MS) this.#thinAll();
-      this.#schedule(Math.min(LONGEST_PAUSE_MS, PAUSE_MS - this.#credit / SHARE));
-      return;
-    }
     const [first] = this.#coming;
-    if (first) {
+    if (first && this.#credit > -SAVED_MS) {
       this.#coming.delete(first);
       this.#begin(first);
-    } else {
+    } else if (this.#credit > 0) {
       this.#metered(() => {
         const end = performance.now() + TURN_MS;
         while (performance.now() < end && this.#sendNext());
       });
+    } else {
+      const [oldest] = this.#waiting;
+      if (oldest && this.#creditAt - oldest.at > LATE_MS) this.#thinAll();
     }
-    if (!this.#isIdle || this.#coming.size > 0) this.#schedule(PAUSE_MS);
+    if (this.#isIdle && this.#coming.size === 0) return;
+    this.#schedule(Math.min(LONGEST_PAUSE_MS, PAUSE_MS + Math.max(0, -this.#credit / SHARE)));
   }
 
   #refill(): void {
@@ -193,15 +194,18 @@ export class Frames {
   /** The adapter works in timers of its own, one a frame: two others stand before and behind them. */
   #metered(prepare: () => void): void {
     const begun = performance.now();
+    const madeBefore = this.#made;
     let converting = begun;
     setTimeout(() => {
       converting = performance.now();
     }, 0);
     prepare();
     const prepared = performance.now() - begun;
+    const most = (this.#made - madeBefore) * FRAME_MS;
     setTimeout(() => {
+      const spent = Math.min(most, prepared + performance.now() - converting);
       // Who introduces a thousand actors is not to keep all others waiting for minutes.
-      this.#credit = Math.max(-2 * SAVED_MS, this.#credit - (prepared + performance.now() - converting));
+      this.#credit = Math.max(-2 * SAVED_MS, this.#credit - spent);
     }, 0);
   }
 
@@ -261,10 +265,15 @@ export class Frames {
   }
 
   #thinAll(): void {
-    const later = [...this.#births.values(), ...this.#lasts.values()];
+    const all = [...this.#waiting.splice(0), ...this.#births.values(), ...this.#lasts.values()];
     this.#births.clear();
     this.#lasts.clear();
-    for (const entry of [...this.#waiting.splice(0), ...later]) this.#keepLast(entry);
+    const sessions = all.filter(({ event }) => event.type === '@xstate.actor').map(({ event }) => sessionOf(event));
+    const gone = new Set(sessions.filter((session) => !this.#tree.get(session)));
+    for (const entry of all) {
+      if (gone.has(sessionOf(entry.event))) this.#skipped += 1;
+      else this.#keepLast(entry);
+    }
   }
 
   /** Through the adapter, on its next turn. What it is given cannot make it throw: plain data and nothing else. */
@@ -288,6 +297,7 @@ export class Frames {
       ...('event' in event ? { event: this.#copy(event.event, EVENT) } : {}),
       ...(event.type === '@xstate.snapshot' ? { snapshot: copied } : {}),
     };
+    this.#made += 1;
     const { inspect } = createInspector({ send: (frame) => take(frameText(frame)) });
     inspect.next?.(prepared as unknown as InspectionEvent);
   }

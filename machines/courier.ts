@@ -1,12 +1,10 @@
 /**
  * The courier of an era delivers what may be late: pending catalog rows, and events over HTTP where delivery is lenient.
+ * What each state is for stands in its `description`.
  *
- * - idle: nothing known to be left.
- * - recording, then delivering: all rows that are missing, all events that were not acknowledged. One does not wait for
- *   the other: where the catalog is down, events still go out.
- * - backingOff: the other side is down, or a reader holds the catalog. Tried again for ever: no commit waits for it.
- * - failed: the other side refuses in a way that no retry can help. The era is told, and ends.
- * - drained: told to end. Once more everything is tried; the era, which has a limit of time, counts what is left.
+ * Recording does not hold up delivering: where the catalog is down, events still go out. What fails in passing is tried
+ * again for ever: no commit waits for it. Told to end, it tries everything once more; the era, which has a limit of
+ * time, counts what is left.
  *
  * It starts with what earlier runs left, where the sequencer does not do so itself because a mode is strict. It never
  * holds a commit and never decides what is recorded or delivered: the chain does.
@@ -72,6 +70,7 @@ export const courierMachine = setup({
   },
 }).createMachine({
   id: 'courier',
+  description: 'One per era. Delivers what may be late; never holds a commit.',
   context: ({ input }) => ({
     ...input,
     failures: 0,
@@ -87,18 +86,24 @@ export const courierMachine = setup({
     'era.lost': '.orphaned',
   },
   states: {
-    starting: { always: [{ guard: 'isLenient', target: 'choosing' }, { target: 'idle' }] },
+    starting: {
+      description: 'Does it have anything to do in this run?',
+      always: [{ guard: 'isLenient', target: 'choosing' }, { target: 'idle' }],
+    },
     idle: {
+      description: 'Nothing known to be left.',
       always: [
         { guard: 'isQueuedAgain', target: 'choosing' },
         { guard: 'isDraining', target: 'drained' },
       ],
     },
     choosing: {
+      description: 'A round begins.',
       entry: 'startRound',
       always: [{ guard: 'hasCatalog', target: 'recording' }, { target: 'delivering' }],
     },
     recording: {
+      description: 'Writes all rows that are missing.',
       invoke: {
         src: 'recordPending',
         input: ({ context }) => ({ eraId: context.eraId }),
@@ -116,8 +121,12 @@ export const courierMachine = setup({
         ],
       },
     },
-    recorded: { always: [{ guard: 'delivers', target: 'delivering' }, { target: 'judging' }] },
+    recorded: {
+      description: 'Rows are through; where the catalog is down, events still go out.',
+      always: [{ guard: 'delivers', target: 'delivering' }, { target: 'judging' }],
+    },
     delivering: {
+      description: 'Delivers all events that were not acknowledged, in order.',
       invoke: {
         src: 'deliverPending',
         input: ({ context }) => ({ eraId: context.eraId }),
@@ -133,6 +142,7 @@ export const courierMachine = setup({
       },
     },
     judging: {
+      description: 'Was anything left?',
       entry: 'countRound',
       always: [
         { guard: not('isLeft'), target: 'idle' },
@@ -142,14 +152,20 @@ export const courierMachine = setup({
       ],
     },
     backingOff: {
+      description: 'The other side is down, or a reader holds the catalog: again, without end. No commit waits for it.',
       on: { 'courier.drain': { target: 'choosing', actions: 'startDrain' } },
       after: { retryBackoff: 'choosing' },
     },
     failed: {
+      description: 'The other side refuses in a way that no attempt can help: the era ends.',
       entry: 'tellFailed',
       always: { guard: 'isDraining', target: 'drained' },
     },
-    drained: { type: 'final', entry: 'tellDrained' },
-    orphaned: { type: 'final' },
+    drained: {
+      description: 'Told to end, and through once more. What is left is counted by the era.',
+      type: 'final',
+      entry: 'tellDrained',
+    },
+    orphaned: { description: 'Its era is lost: it ends without a word.', type: 'final' },
   },
 });

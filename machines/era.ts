@@ -1,12 +1,10 @@
 /**
- * One era of one run: recovering → planning → copying (⇄ awaitingLedgers) → draining → done | failed.
+ * One era of one run: recovering → planning → copying (⇄ awaitingLedgers) → draining → done | failed. What each state is
+ * for stands in its `description`.
  *
- * - recovering: takes the lock, looks at `_bronze.json`, reads what is durable, judges it (recovery.ts).
- * - planning: opens the lake, and finds its head where the era is unbounded. Skipped when nothing is left to copy.
- * - copying: hands partitions to idle workers within the window, passes what is staged on to the sequencer.
- * - awaitingLedgers: unbounded, everything in the lake is committed: polls the head. A declared wait.
- * - draining: no new partitions. The courier is given a limited time for what is left, and what it leaves is counted. After a failure at ledger n, everything before n is still finished and committed;
- *   after a signal, what is staged without a gap is. Then the sequencer discards the rest, and the lock is given back.
+ * After a failure at ledger n, everything before n is still finished and committed; after a signal, what is staged
+ * without a gap is. Then the sequencer discards the rest, the courier is given a limited time for what is left, what it
+ * leaves is counted, and the lock is given back.
  *
  * It decides what is built and in what order; it never makes anything visible and never touches a file.
  */
@@ -365,6 +363,8 @@ export const eraMachine = setup({
   },
 }).createMachine({
   id: 'era',
+  description:
+    'One per active era. Recovers, plans, hands out partitions within the window, waits for ledgers, drains.',
   context: ({ input }) => initialContext(input.spec),
   initial: 'recovering',
   output: ({ context }) => finalSummary(context),
@@ -449,11 +449,13 @@ export const eraMachine = setup({
   },
   states: {
     recovering: {
+      description: 'Finds out what is durable, and judges it.',
       entry: 'progress',
       initial: 'opening',
       always: { guard: 'mustEndEarly', target: 'draining' },
       states: {
         opening: {
+          description: 'Takes the lock, removes what a dead run had staged, compares _bronze.json.',
           invoke: {
             src: 'openChain',
             input: ({ context }) => ({ eraId: context.spec.eraId }),
@@ -462,6 +464,7 @@ export const eraMachine = setup({
           },
         },
         surveying: {
+          description: 'Reads manifests, events and the checkpoint, and decides where to go on.',
           entry: 'progress',
           invoke: {
             src: 'surveyChain',
@@ -481,6 +484,7 @@ export const eraMachine = setup({
           },
         },
         backingOff: {
+          description: 'A declared wait after a failure that may pass.',
           entry: 'progress',
           exit: ['endOwnWait', 'progress'],
           after: { retryBackoff: 'opening' },
@@ -488,14 +492,17 @@ export const eraMachine = setup({
       },
     },
     planning: {
+      description: 'Opens the lake. Skipped where nothing is left to copy.',
       entry: 'progress',
       initial: 'choosing',
       always: { guard: 'mustEndEarly', target: 'draining' },
       states: {
         choosing: {
+          description: 'Is anything left to copy?',
           always: [{ guard: 'nothingToCopy', target: '#era.copying', actions: 'spawnPool' }, { target: 'openingLake' }],
         },
         openingLake: {
+          description: 'Reads how the lake is laid out, and of which network it is.',
           invoke: {
             src: 'openLake',
             input: ({ context }) => ({ eraId: context.spec.eraId }),
@@ -507,6 +514,7 @@ export const eraMachine = setup({
           },
         },
         findingHead: {
+          description: 'Looks how far the lake reaches, where the era has no end.',
           invoke: {
             src: 'findHead',
             input: ({ context }) => ({ eraId: context.spec.eraId, from: context.cursor }),
@@ -522,6 +530,7 @@ export const eraMachine = setup({
           },
         },
         backingOff: {
+          description: 'A declared wait after a failure that may pass.',
           entry: 'progress',
           exit: ['endOwnWait', 'progress'],
           after: { retryBackoff: 'choosing' },
@@ -529,6 +538,7 @@ export const eraMachine = setup({
       },
     },
     copying: {
+      description: 'Hands partitions to idle workers within the window; passes what is staged to the sequencer.',
       entry: ['dispatch', 'progress'],
       always: [
         { guard: 'mustEnd', target: 'draining' },
@@ -536,12 +546,14 @@ export const eraMachine = setup({
       ],
     },
     awaitingLedgers: {
+      description: 'No end, and all that is in the lake is committed: a declared wait for more.',
       entry: ['declareLedgerWait', 'progress'],
       exit: ['endOwnWait', 'progress'],
       initial: 'sleeping',
       always: { guard: 'mustEnd', target: 'draining' },
       states: {
         polling: {
+          description: 'Looks how far the lake reaches now.',
           invoke: {
             src: 'findHead',
             input: ({ context }) => ({ eraId: context.spec.eraId, from: context.cursor }),
@@ -559,37 +571,43 @@ export const eraMachine = setup({
           },
         },
         judging: {
+          description: 'Is there a whole partition more?',
           always: [
             { guard: 'hasLedgers', target: '#era.copying' },
             { target: 'sleeping', actions: 'declareLedgerWait' },
           ],
         },
-        sleeping: { after: { pollInterval: 'polling' } },
+        sleeping: { description: 'Until the next look.', after: { pollInterval: 'polling' } },
       },
     },
     draining: {
+      description: 'No new partitions. What is before a failure, or staged without a gap, is still committed.',
       entry: ['stopWatchingHole', 'cancelPointless', 'dispatch', 'progress'],
       initial: 'settling',
       states: {
         settling: {
+          description: 'Until no worker has anything that can still be committed.',
           always: [
             { guard: and(['isSpawned', 'isSettled']), target: 'discarding' },
             { guard: not('isSpawned'), target: 'closing' },
           ],
         },
         discarding: {
+          description: 'The sequencer commits what is contiguous and removes the rest of what is staged.',
           entry: { type: 'tellSequencer', params: { type: 'sequencer.drain' } },
           on: {
             'sequencer.drained': [{ guard: 'hasCourierWork', target: 'delivering' }, { target: 'closing' }],
           },
         },
         delivering: {
+          description: 'The courier has a limited time for rows and events that are left.',
           entry: ['declareDeliveryWait', { type: 'tellCourier', params: { type: 'courier.drain' } }, 'progress'],
           on: { 'courier.drained': 'closing' },
           after: { courierPatience: { target: 'closing', actions: 'stopCourier' } },
           exit: 'endOwnWait',
         },
         closing: {
+          description: 'Counts what is left, removes what this run staged, gives the lock back.',
           entry: 'progress',
           invoke: {
             src: 'closeChain',
@@ -603,13 +621,26 @@ export const eraMachine = setup({
           },
         },
         closed: {
+          description: 'How did it end?',
           always: [{ guard: 'hasFailed', target: '#era.failed' }, { target: '#era.done' }],
         },
       },
     },
-    done: { type: 'final', entry: 'tellFinished' },
-    failed: { type: 'final', entry: 'tellFinished' },
+    done: {
+      description: 'All that was asked for is committed, or a signal ended it.',
+      type: 'final',
+      entry: 'tellFinished',
+    },
+    failed: {
+      description: 'Something cannot be committed; what was committed before it stays.',
+      type: 'final',
+      entry: 'tellFinished',
+    },
     /** A child that cannot be replaced threw: the supervisor starts this era afresh, from what is durable. */
-    crashed: { type: 'final', entry: 'tellCrashed' },
+    crashed: {
+      description: 'A child that cannot be replaced threw: the supervisor starts the era afresh.',
+      type: 'final',
+      entry: 'tellCrashed',
+    },
   },
 });

@@ -3,29 +3,22 @@
  *
  *   waiting → [verifying →] publishing → sealing → attesting → recording → delivering → checkpointing → waiting
  *
- * - waiting: nothing of the next partition is here yet; later ones are buffered. Left when the next one is staged,
- *   when recovery left work (the agenda), or when the era drains.
- * - verifying: a partition that is sealed already, found by recovery: its bytes are read before anything is said of it.
- * - publishing: the staged file becomes visible under its final name. When what was staged is gone, the era is asked
- *   for it again and the sequencer waits.
- *   The links to neighbouring eras are looked at before.
- * - sealing, attesting: the manifest, then the event, each derived from what is *stored*. Between the two the links are
- *   looked at again, so that of two eras which finish together the later sees the other.
- * - recording: the catalog row, where there is a catalog. One that cannot be reached leaves the row to the courier where
- *   it is lenient; where it is strict, waitingForCatalog tries again without end.
- * - delivering: where delivery is strict, every event up to this one goes to the endpoint; waitingForDelivery tries
- *   again without end. Lenient delivery is the courier's. The row comes first: who hears of a partition finds it there.
- * - checkpointing: only now, so that a strict checkpoint says recorded and delivered, too.
- *   Where a mode is strict, both are passed through once with no partition in hand, before anything new: what earlier
- *   runs left is recorded and delivered then.
- * - failed: retries are used up or there is a conflict. Nothing more is committed; waits for the drain.
- * - discarding: on a drain, what is staged and can no longer be committed is removed.
+ * What each state is for stands in its `description`. Why they are as they are:
+ *
+ * - Manifest and event are each derived from what is *stored*. The links to neighbouring eras are looked at before
+ *   publishing and again before attesting, so that of two eras which finish together the later sees the other.
+ * - The row comes before delivery: who hears of a partition finds it in the catalog. The checkpoint comes last, so that a
+ *   strict one says recorded and delivered, too.
+ * - Where a mode is strict, recording and delivering are passed through once with no partition in hand, before anything
+ *   new: what earlier runs left is recorded and delivered then.
+ * - After a failure for good nothing more is committed; on a drain, what is staged and can no longer be committed is
+ *   removed.
  *
  * Each step has a back-off of its own, a declared wait. A drain ends it, and the two strict waits, by saying why it had
- * to wait: what is half committed is left to the next run. It never commits out of order, never deletes what is published, and never
- * decides by what it remembers where it can decide by what is stored.
+ * to wait: what is half committed is left to the next run. It never commits out of order, never deletes what is
+ * published, and never decides by what it remembers where it can decide by what is stored.
  */
-import { and, assign, enqueueActions, sendTo, setup } from 'xstate';
+import { and, assign, enqueueActions, not, sendTo, setup } from 'xstate';
 import { THREAD_WAIT } from './dispatch.ts';
 import { backoffMs, effect } from './effects.ts';
 import { type Failure, toFailure } from './errors.ts';
@@ -124,6 +117,8 @@ export const sequencerMachine = setup({
     linkIsBroken: ({ context }) => brokenLink(context) !== null,
     isBuilt: ({ context }) => context.current?.staged != null,
     isHeld: (_, params: { left: number }) => params.left > 0,
+    /** Another partition's event stands there: a second copier was faster. Ours comes after it. */
+    isTakenByAnother: (_, params: { attested: boolean }) => !params.attested,
     isRefill: ({ context }) => context.current?.item?.kind === 'refill',
     isRestore: ({ context }) => context.current?.item?.kind === 'restore',
     isAttestedAlready: ({ context }) => context.current?.item?.kind === 'attested',
@@ -157,6 +152,15 @@ export const sequencerMachine = setup({
     noteFailure: assign(({ context }, params: { failure: Failure }) => ({
       failures: context.failures + 1,
       failure: params.failure,
+    })),
+    keepPublished: assign(({ context }, params: { published: PublishedPartition }) => ({
+      current: { ...(context.current as Current), published: params.published },
+    })),
+    keepSealed: assign(({ context }, params: { sealed: SealedPartition }) => ({
+      current: { ...(context.current as Current), sealed: params.sealed },
+    })),
+    advanceChain: assign((_, params: { sequence: number; eventHash: string }) => ({
+      chain: { nextSequence: params.sequence + 1, prevEventHash: params.eventHash },
     })),
     noteBrokenLink: assign(({ context }) => ({ failure: brokenLink(context) })),
     forgetFailures: assign({ failures: 0, failure: null }),
@@ -210,6 +214,8 @@ export const sequencerMachine = setup({
   },
 }).createMachine({
   id: 'sequencer',
+  description:
+    'Exactly one per era. The only actor that makes anything visible, one partition at a time, in ledger order.',
   context: ({ input }) => ({
     eraId: input.eraId,
     grid: input.grid,
@@ -240,6 +246,7 @@ export const sequencerMachine = setup({
   },
   states: {
     waiting: {
+      description: 'The next partition is not here yet; later ones are kept. Left when it is, or when the era drains.',
       always: [
         { guard: 'mustCatchUp', target: 'recording' },
         { guard: 'canTakeNext', target: 'choosing', actions: 'takeNext' },
@@ -248,6 +255,7 @@ export const sequencerMachine = setup({
     },
     /** Which step the partition in hand starts with. */
     choosing: {
+      description: 'With which step does the partition in hand begin?',
       always: [
         { guard: 'linkIsBroken', target: 'failed', actions: 'noteBrokenLink' },
         { guard: 'isBuilt', target: 'publishing' },
@@ -256,10 +264,12 @@ export const sequencerMachine = setup({
       ],
     },
     verifying: {
+      description: 'Sealed by an earlier run: its bytes are read before anything is said of it.',
       entry: ['forgetFailures', { type: 'announceStep', params: { step: 'verifying' } }],
       initial: 'working',
       states: {
         working: {
+          description: 'Reads it back, row by row.',
           invoke: {
             src: 'verifySealed',
             input: ({ context }) => ({ eraId: context.eraId, sealed: context.current?.sealed as SealedPartition }),
@@ -270,14 +280,20 @@ export const sequencerMachine = setup({
             onError: retryOrFail,
           },
         },
-        backingOff: { ...waitOutside, after: { retryBackoff: 'working' } },
+        backingOff: {
+          description: 'A declared wait after a failure that may pass.',
+          ...waitOutside,
+          after: { retryBackoff: 'working' },
+        },
       },
     },
     publishing: {
+      description: 'The staged file becomes visible under its final name.',
       entry: ['forgetFailures', { type: 'announceStep', params: { step: 'publishing' } }],
       initial: 'checkingLinks',
       states: {
         checkingLinks: {
+          description: 'Do the ledgers link to the neighbouring eras?',
           invoke: {
             src: 'checkNeighbours',
             input: ({ context }) => ({
@@ -290,6 +306,7 @@ export const sequencerMachine = setup({
           },
         },
         writing: {
+          description: 'Gives it its name. What was staged and has vanished is asked for again.',
           invoke: {
             src: 'publishPartition',
             input: ({ context }) => ({
@@ -299,9 +316,7 @@ export const sequencerMachine = setup({
             }),
             onDone: {
               target: '#sequencer.sealing',
-              actions: assign({
-                current: ({ context, event }) => ({ ...(context.current as Current), published: event.output }),
-              }),
+              actions: { type: 'keepPublished', params: ({ event }) => ({ published: event.output }) },
             },
             onError: [
               {
@@ -322,14 +337,20 @@ export const sequencerMachine = setup({
             ],
           },
         },
-        backingOff: { ...waitOutside, after: { retryBackoff: 'checkingLinks' } },
+        backingOff: {
+          description: 'A declared wait after a failure that may pass.',
+          ...waitOutside,
+          after: { retryBackoff: 'checkingLinks' },
+        },
       },
     },
     sealing: {
+      description: 'The manifest, from what is stored.',
       entry: ['forgetFailures', { type: 'announceStep', params: { step: 'sealing' } }],
       initial: 'working',
       states: {
         working: {
+          description: 'Writes the manifest.',
           invoke: {
             src: 'sealPartition',
             input: ({ context }) => ({
@@ -345,22 +366,26 @@ export const sequencerMachine = setup({
               },
               {
                 target: '#sequencer.attesting',
-                actions: assign({
-                  current: ({ context, event }) => ({ ...(context.current as Current), sealed: event.output }),
-                }),
+                actions: { type: 'keepSealed', params: ({ event }) => ({ sealed: event.output }) },
               },
             ],
             onError: retryOrFail,
           },
         },
-        backingOff: { ...waitOutside, after: { retryBackoff: 'working' } },
+        backingOff: {
+          description: 'A declared wait after a failure that may pass.',
+          ...waitOutside,
+          after: { retryBackoff: 'working' },
+        },
       },
     },
     attesting: {
+      description: 'The event of the audit chain, from the stored manifest.',
       entry: ['forgetFailures', { type: 'announceStep', params: { step: 'attesting' } }],
       initial: 'checkingLinks',
       states: {
         checkingLinks: {
+          description: 'Once more: of two eras that finish together the later one sees the other.',
           invoke: {
             src: 'checkNeighbours',
             input: ({ context }) => ({
@@ -374,6 +399,7 @@ export const sequencerMachine = setup({
           },
         },
         writing: {
+          description: 'Writes it at the end of the chain.',
           invoke: {
             src: 'attestPartition',
             input: ({ context }) => {
@@ -394,41 +420,33 @@ export const sequencerMachine = setup({
                 actions: ['announceCommit', 'commit'],
               },
               {
-                // Another partition's event stands there: a second copier was faster. Ours comes after it.
-                guard: ({ event }) => !event.output.attested,
+                guard: { type: 'isTakenByAnother', params: ({ event }) => event.output },
                 target: 'writing',
                 reenter: true,
-                actions: assign({
-                  chain: ({ event }) => ({
-                    nextSequence: event.output.sequence + 1,
-                    prevEventHash: event.output.eventHash,
-                  }),
-                }),
+                actions: { type: 'advanceChain', params: ({ event }) => event.output },
               },
               {
                 target: '#sequencer.recording',
-                actions: assign({
-                  chain: ({ event }) => ({
-                    nextSequence: event.output.sequence + 1,
-                    prevEventHash: event.output.eventHash,
-                  }),
-                }),
+                actions: { type: 'advanceChain', params: ({ event }) => event.output },
               },
             ],
             onError: retryOrFail,
           },
         },
         backingOff: {
+          description: 'A declared wait after a failure that may pass.',
           ...waitOutside,
           after: { retryBackoff: [{ guard: 'isRefill', target: 'writing' }, { target: 'checkingLinks' }] },
         },
       },
     },
     recording: {
+      description: 'The row in the catalog, where there is one.',
       entry: 'forgetFailures',
       initial: 'choosing',
       states: {
         choosing: {
+          description: 'Is there a catalog, and a partition in hand?',
           always: [
             { guard: and(['hasCatalog', 'hasCurrent']), target: 'working' },
             { guard: 'isCatalogStrict', target: 'catchingUp' },
@@ -436,6 +454,7 @@ export const sequencerMachine = setup({
           ],
         },
         working: {
+          description: 'Writes the row. Lenient, one that cannot be written now is left to the courier.',
           entry: { type: 'announceStep', params: { step: 'recording' } },
           invoke: {
             src: 'recordPartition',
@@ -459,6 +478,7 @@ export const sequencerMachine = setup({
           },
         },
         catchingUp: {
+          description: 'Strict, before anything new: rows that earlier runs left.',
           invoke: {
             src: 'recordPending',
             input: ({ context }) => ({ eraId: context.eraId }),
@@ -475,6 +495,7 @@ export const sequencerMachine = setup({
           },
         },
         waitingForCatalog: {
+          description: 'Strict: a declared wait, without end.',
           ...waitOutside,
           entry: { type: 'declareStrictWait', params: { whom: 'the catalog' } },
           after: { retryBackoff: 'choosing' },
@@ -482,10 +503,12 @@ export const sequencerMachine = setup({
       },
     },
     delivering: {
+      description: 'Strict: all events up to this one go to the endpoint.',
       entry: 'forgetFailures',
       initial: 'choosing',
       states: {
         choosing: {
+          description: 'Is delivery strict?',
           always: [
             { guard: 'isDeliveryStrict', target: 'working' },
             { guard: 'hasCurrent', target: '#sequencer.checkpointing' },
@@ -493,6 +516,7 @@ export const sequencerMachine = setup({
           ],
         },
         working: {
+          description: 'Delivers. Lenient, that is left to the courier.',
           entry: { type: 'announceStep', params: { step: 'delivering' } },
           invoke: {
             src: 'deliverPending',
@@ -502,6 +526,7 @@ export const sequencerMachine = setup({
           },
         },
         waitingForDelivery: {
+          description: 'Strict: a declared wait, without end.',
           ...waitOutside,
           entry: { type: 'declareStrictWait', params: { whom: 'the endpoint' } },
           after: { retryBackoff: 'working' },
@@ -510,14 +535,17 @@ export const sequencerMachine = setup({
     },
     /** Only where a mode is strict: the era may not end before. */
     caughtUp: {
+      description: 'Strict: what earlier runs left is recorded and delivered.',
       entry: ['noteCaughtUp', { type: 'tellEra', params: { type: 'sequencer.caught_up' } }],
       always: 'waiting',
     },
     checkpointing: {
+      description: 'The partition is committed with this.',
       entry: ['forgetFailures', { type: 'announceStep', params: { step: 'checkpointing' } }],
       initial: 'working',
       states: {
         working: {
+          description: 'Writes the checkpoint.',
           invoke: {
             src: 'writeCheckpoint',
             input: ({ context }) => ({
@@ -529,10 +557,15 @@ export const sequencerMachine = setup({
             onError: retryOrFail,
           },
         },
-        backingOff: { ...waitOutside, after: { retryBackoff: 'working' } },
+        backingOff: {
+          description: 'A declared wait after a failure that may pass.',
+          ...waitOutside,
+          after: { retryBackoff: 'working' },
+        },
       },
     },
     failed: {
+      description: 'A conflict, or no attempts are left: nothing more is committed; waits for the drain.',
       entry: {
         type: 'tellEra',
         params: ({ context }) => ({
@@ -544,7 +577,8 @@ export const sequencerMachine = setup({
       always: { guard: 'isDraining', target: 'discarding' },
     },
     discarding: {
-      always: { guard: ({ context }) => context.buffer.length === 0, target: 'drained' },
+      description: 'Removes what is staged and can no longer be committed.',
+      always: { guard: not('hasStaged'), target: 'drained' },
       invoke: {
         src: 'discardStaged',
         input: ({ context }) => ({ eraId: context.eraId, handles: context.buffer.map((staged) => staged.handle) }),
@@ -554,9 +588,10 @@ export const sequencerMachine = setup({
       },
     },
     drained: {
+      description: 'Nothing is left to do.',
       type: 'final',
       entry: { type: 'tellEra', params: { type: 'sequencer.drained' } },
     },
-    orphaned: { type: 'final' },
+    orphaned: { description: 'Its era is lost: it ends without a word.', type: 'final' },
   },
 });

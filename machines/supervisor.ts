@@ -1,10 +1,6 @@
 /**
- * One per process: starting → running → draining → stopped | done | failed.
- *
- * - starting: spawns an era actor per active era.
- * - running: eras work, isolated from each other. An era whose actor crashed is started afresh, under a budget.
- * - draining: a signal asked for the end; every era is told, and says what it left.
- * - done: all that was asked for is committed. stopped: drained before that. failed: an era failed.
+ * One per process: starting → running → draining → stopped | done | failed. What each state is for stands in its
+ * `description`.
  *
  * It also holds the circuit breaker: an era that no event moves for `stallTimeout`, while nobody in it declared that it
  * waits for something outside, is restarted in sequential mode (one worker, window of one); a second time, it fails.
@@ -204,6 +200,7 @@ export const supervisorMachine = setup({
   },
 }).createMachine({
   id: 'supervisor',
+  description: 'One per run. Spawns the eras, restarts what crashed under a budget, drains, holds the circuit breaker.',
   context: ({ input }) => ({
     eras: Object.fromEntries(
       input.eras.map((spec) => [
@@ -301,8 +298,9 @@ export const supervisorMachine = setup({
     'crash.forgiven': { actions: { type: 'forgiveCrash', params: ({ event }) => event } },
   },
   states: {
-    starting: { entry: 'spawnEras', always: 'running' },
+    starting: { description: 'Spawns an era actor for every active era.', entry: 'spawnEras', always: 'running' },
     running: {
+      description: 'Eras work, isolated from each other. One whose actor crashed is started afresh, under a budget.',
       on: { 'drain.requested': { target: 'draining', actions: ['startDrain', 'tellEras'] } },
       always: [
         { guard: and(['allOver', 'anyFailed']), target: 'failed' },
@@ -310,14 +308,15 @@ export const supervisorMachine = setup({
       ],
     },
     draining: {
+      description: 'A signal asked for the end; every era is told, and says what it left.',
       always: [
         { guard: and(['allOver', 'anyFailed']), target: 'failed' },
         { guard: and(['allOver', 'anyDrained']), target: 'stopped' },
         { guard: 'allOver', target: 'done' },
       ],
     },
-    done: { type: 'final' },
-    stopped: { type: 'final' },
-    failed: { type: 'final' },
+    done: { description: 'All that was asked for is committed.', type: 'final' },
+    stopped: { description: 'Drained before all of it was committed.', type: 'final' },
+    failed: { description: 'At least one era failed.', type: 'final' },
   },
 });

@@ -1,13 +1,10 @@
 /**
- * A partition-worker: idle → building → staging → idle, with backingOff between attempts.
+ * A partition-worker: idle → building → staging → idle, with backingOff between attempts. What each state is for stands
+ * in its `description`.
  *
- * - idle: holds nothing; entered at the start and after every answer to the era.
- * - building: reads, checks and builds one partition (a thread does it); left with a result, an error or a cancel.
- * - staging: makes the result durable where no reader sees it. A failure here goes back to *building*: after a failed
- *   fsync the kernel may have dropped the pages, so the same file must never be trusted by trying again.
- * - backingOff: a declared wait before the next attempt.
- *
- * It keeps nothing between partitions and never makes anything visible: that is the sequencer's.
+ * A failure while staging goes back to *building*: after a failed fsync the kernel may have dropped the pages, so the
+ * same file must never be trusted by trying again. It keeps nothing between partitions and never makes anything visible:
+ * that is the sequencer's.
  */
 import { and, assign, cancel, raise, sendTo, setup } from 'xstate';
 import { THREAD_WAIT } from './dispatch.ts';
@@ -67,6 +64,9 @@ export const workerMachine = setup({
       ({ system, context }) => peer(system, eraActorId(context.eraId)),
       (_, event: EraEvent) => event,
     ),
+    takeJob: assign((_, params: { job: Job }) => ({ job: params.job })),
+    keepStaged: assign((_, params: { staged: StagedPartition }) => ({ staged: params.staged })),
+    noteImpatience: assign({ impatient: true }),
     forgetJob: assign(nothing),
     noteFailure: assign(({ context }, params: { failure: Failure }) => ({
       failures: context.failures + 1,
@@ -78,20 +78,26 @@ export const workerMachine = setup({
   },
 }).createMachine({
   id: 'worker',
+  description: 'A fixed pool per era. Builds one partition and stages it where no reader sees it.',
   context: ({ input }) => ({ ...input, ...nothing }),
   initial: 'idle',
   on: {
-    'patience.exhausted': { actions: assign({ impatient: true }) },
+    'patience.exhausted': { actions: 'noteImpatience' },
     'era.lost': '.orphaned',
   },
   states: {
     idle: {
+      description: 'Holds nothing: at the start and after every answer to the era.',
       entry: ['endPatience', 'forgetJob'],
       on: {
-        'partition.assigned': { target: 'building', actions: assign({ job: ({ event }) => event.job }) },
+        'partition.assigned': {
+          target: 'building',
+          actions: { type: 'takeJob', params: ({ event }) => event },
+        },
       },
     },
     building: {
+      description: 'A thread reads, checks and builds one partition.',
       invoke: {
         src: 'buildPartition',
         input: ({ context }) => ({
@@ -100,7 +106,10 @@ export const workerMachine = setup({
           job: context.job as Job,
           retries: context.failures,
         }),
-        onDone: { target: 'staging', actions: assign({ staged: ({ event }) => event.output }) },
+        onDone: {
+          target: 'staging',
+          actions: { type: 'keepStaged', params: ({ event }) => ({ staged: event.output }) },
+        },
         onError: {
           target: 'judging',
           actions: { type: 'noteFailure', params: ({ event }) => ({ failure: toFailure(event.error) }) },
@@ -142,6 +151,7 @@ export const workerMachine = setup({
       },
     },
     staging: {
+      description: 'Makes the file durable where no reader sees it. A failure leads back to building.',
       invoke: {
         src: 'stagePartition',
         input: ({ context }) => ({ eraId: context.eraId, staged: context.staged as StagedPartition }),
@@ -164,6 +174,7 @@ export const workerMachine = setup({
       on: { 'work.cancelled': { target: 'released' } },
     },
     judging: {
+      description: 'Can another attempt help?',
       always: [
         { guard: and(['canRetry', 'isFirstFailureOfPatientJob']), target: 'backingOff', actions: 'startPatience' },
         { guard: 'canRetry', target: 'backingOff' },
@@ -183,6 +194,7 @@ export const workerMachine = setup({
       ],
     },
     backingOff: {
+      description: 'A declared wait before the next attempt.',
       entry: [
         {
           type: 'tellEra',
@@ -210,12 +222,13 @@ export const workerMachine = setup({
       on: { 'work.cancelled': { target: 'released' } },
     },
     released: {
+      description: 'Its work was cancelled, and it has let go of it.',
       entry: {
         type: 'tellEra',
         params: ({ context }) => ({ type: 'worker.released', workerId: context.workerId }),
       },
       always: 'idle',
     },
-    orphaned: { type: 'final' },
+    orphaned: { description: 'Its era is lost: it ends without a word.', type: 'final' },
   },
 });

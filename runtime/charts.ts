@@ -1,6 +1,6 @@
 /**
- * The machines as charts: Mermaid for docs and terminals, JSON for Stately Studio. Made from the machines themselves,
- * so that a chart can never say anything else than what runs.
+ * The machines as charts: Mermaid for docs, terminals and the inspector, JSON for Stately Studio. Made from the machines
+ * themselves, so that a chart can never say anything else than what runs.
  */
 import type { AnyStateMachine, AnyStateNode } from 'xstate';
 import { courierMachine } from '../machines/courier.ts';
@@ -18,50 +18,94 @@ export const MACHINES: Readonly<Record<string, AnyStateMachine>> = {
   courier: courierMachine,
 };
 
-/** The definition that Stately Studio imports. */
-export const chartJson = (name: string): unknown => MACHINES[name]?.definition;
-
-const mermaidId = (node: AnyStateNode): string => node.path.join('_') || node.key;
-
-const guardName = (guard: unknown): string => {
+/** `a`, `not a`, `a and b`: what XState makes of `and()`, `or()` and `not()` is a function that knows its parts. */
+function guardName(guard: unknown): string {
   if (typeof guard === 'string') return guard;
-  if (guard && typeof guard === 'object' && 'type' in guard) return String(guard.type);
-  if (typeof guard === 'function' && 'guards' in guard && Array.isArray(guard.guards)) {
-    return guard.guards.map(guardName).join(' and ');
+  if (typeof guard === 'function' && 'check' in guard && 'guards' in guard && Array.isArray(guard.guards)) {
+    const [kind, parts] = [(guard.check as { name: string }).name, guard.guards.map(guardName)];
+    if (kind.includes('Not')) return `not ${parts[0]}`;
+    return parts.join(kind.includes('Or') ? ' or ' : ' and ');
   }
-  return 'guard';
-};
+  return String((guard as { type?: unknown }).type);
+}
+
+// ── JSON ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+interface MachineJson extends Record<string, unknown> {
+  /** Every name that the machine uses, for whoever has to provide them. */
+  readonly implementations: Readonly<Record<'actions' | 'guards' | 'actors' | 'delays', readonly string[]>>;
+}
+
+/**
+ * A part of a machine's configuration as plain data. Functions stand there only where a value is computed: `context`,
+ * `input`, `output` and `params`. They are left out; a name is what remains of everything else.
+ */
+function plain(value: unknown, key = ''): unknown {
+  if (key === 'guard' && typeof value !== 'object') return { type: guardName(value) };
+  if (Array.isArray(value)) return value.map((inner) => plain(inner, key));
+  if (!value || typeof value !== 'object') return typeof value === 'function' ? undefined : value;
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([name, inner]) => {
+      const made = plain(inner, name);
+      return made === undefined ? [] : [[name, made]];
+    }),
+  );
+}
+
+/** A machine as `createMachine` and Stately Studio take it; undefined where there is none of that name. */
+export function chartJson(name: string): MachineJson | undefined {
+  const machine = MACHINES[name];
+  if (!machine) return undefined;
+  const { actions, guards, actors, delays } = machine.implementations;
+  const composite = new Set<string>();
+  const note = (node: AnyStateNode): void => {
+    for (const { guard } of [...node.transitions.values()].flat().concat(node.always ?? [])) {
+      if (typeof guard === 'function') composite.add(guardName(guard));
+    }
+    for (const child of Object.values(node.states)) note(child);
+  };
+  note(machine.root);
+  const names = (of: object): string[] => Object.keys(of).sort();
+  return {
+    ...(plain(machine.config) as Record<string, unknown>),
+    implementations: {
+      actions: names(actions),
+      guards: [...names(guards), ...[...composite].sort()],
+      actors: names(actors),
+      delays: names(delays),
+    },
+  };
+}
+
+// ── Mermaid ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Where transitions begin that are taken in any state. */
+const ANYWHERE = 'anywhere';
+
+const mermaidId = (node: AnyStateNode): string => node.path.join('_');
 
 /** What makes a transition happen, in words. */
 function trigger(eventType: string): string {
-  if (eventType === '') return '';
-  const done = /^xstate\.done\.actor\./.test(eventType);
-  if (done) return 'done';
+  if (/^xstate\.done\.actor\./.test(eventType)) return 'done';
   if (/^xstate\.error\.actor\.\*/.test(eventType)) return 'child crashed';
   if (/^xstate\.error\.actor\./.test(eventType)) return 'error';
   const after = /^xstate\.after\.([^.]+)\./.exec(eventType);
-  if (after) return `after ${after[1]}`;
-  return eventType;
+  return after ? `after ${after[1]}` : eventType;
 }
 
 function transitions(node: AnyStateNode): string[] {
-  const lines: string[] = [];
-  const all = [...node.transitions.values()].flat();
-  for (const transition of [...all, ...(node.always ?? [])]) {
-    const { target, eventType, guard } = transition;
-    if (!target || target.length === 0) continue;
+  const lines = new Set<string>();
+  for (const { target, eventType, guard } of [...[...node.transitions.values()].flat(), ...(node.always ?? [])]) {
     const label = [trigger(eventType), guard ? `[${guardName(guard)}]` : ''].filter(Boolean).join(' ');
-    for (const to of target) {
-      const from = node.parent === undefined ? null : mermaidId(node);
-      const line =
-        from === null ? '' : `${from} --> ${mermaidId(to)}${label ? ` : ${label.replaceAll(':', '#58;')}` : ''}`;
-      if (line && !lines.includes(line)) lines.push(line);
+    for (const to of target ?? []) {
+      const from = node.parent === undefined ? ANYWHERE : mermaidId(node);
+      lines.add(`${from} --> ${mermaidId(to)}${label ? ` : ${label.replaceAll(':', '#58;')}` : ''}`);
     }
   }
-  return lines;
+  return [...lines];
 }
 
-function draw(node: AnyStateNode, depth: number, lit: ReadonlySet<string>): string[] {
+function draw(node: AnyStateNode, depth: number): string[] {
   const pad = '  '.repeat(depth);
   const lines: string[] = [];
   const initial = node.initial?.target[0];
@@ -70,31 +114,48 @@ function draw(node: AnyStateNode, depth: number, lit: ReadonlySet<string>): stri
     const id = mermaidId(child);
     const nested = Object.keys(child.states).length > 0;
     if (nested) {
-      lines.push(`${pad}state "${child.key}" as ${id} {`, ...draw(child, depth + 1, lit), `${pad}}`);
+      lines.push(`${pad}state "${child.key}" as ${id} {`, ...draw(child, depth + 1), `${pad}}`);
     } else {
       lines.push(`${pad}state "${child.key}" as ${id}`);
     }
     for (const invoked of child.invoke) lines.push(`${pad}note right of ${id} : ${String(invoked.src)}`);
     if (child.type === 'final') lines.push(`${pad}${id} --> [*]`);
-    if (lit.has(child.path.join('.'))) lines.push(`${pad}class ${id} active`);
   }
   return lines;
 }
 
 /** Transitions stand outside of all composite states: inside one, a target elsewhere would be drawn as its child. */
-const arrows = (node: AnyStateNode): string[] =>
-  Object.values(node.states).flatMap((child) => [...transitions(child).map((line) => `  ${line}`), ...arrows(child)]);
+const arrows = (node: AnyStateNode): string[] => [
+  ...transitions(node).map((line) => `  ${line}`),
+  ...Object.values(node.states).flatMap(arrows),
+];
 
 /** A Mermaid state diagram. `active`: paths of states (joined by dots) to mark. */
 export function chartMermaid(name: string, active: readonly string[] = []): string {
   const machine = MACHINES[name];
   if (!machine) return '';
-  const lit = new Set(active);
+  const lines = arrows(machine.root);
+  const known = new Set(stateDescriptions(name).map(({ path }) => path));
+  const lit = active.filter((path) => known.has(path)).map((path) => path.replaceAll('.', '_'));
   return [
     'stateDiagram-v2',
-    ...(lit.size > 0 ? ['  classDef active fill:#b36b00,color:#fff'] : []),
-    ...draw(machine.root, 1, lit),
-    ...arrows(machine.root),
+    ...(lit.length > 0 ? ['  classDef active fill:#b36b00,color:#fff'] : []),
+    ...(lines.some((line) => line.startsWith(`  ${ANYWHERE} `)) ? [`  state "in any state" as ${ANYWHERE}`] : []),
+    ...draw(machine.root, 1),
+    ...lines,
+    // Inside a composite state Mermaid would not light its inner states.
+    ...lit.map((id) => `  class ${id} active`),
     '',
   ].join('\n');
+}
+
+/** What every state of a machine is for: its path joined by dots, and its description. An outer state comes before its inner ones. */
+export function stateDescriptions(name: string): { path: string; description: string }[] {
+  const list = (node: AnyStateNode): { path: string; description: string }[] =>
+    Object.values(node.states).flatMap((child) => [
+      { path: child.path.join('.'), description: child.description ?? '' },
+      ...list(child),
+    ]);
+  const machine = MACHINES[name];
+  return machine ? list(machine.root) : [];
 }

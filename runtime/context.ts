@@ -15,7 +15,7 @@ import { openSource } from '../actors/source/index.ts';
 import { openCheckpoint } from '../actors/state/checkpoint.ts';
 import { openDeliveryPointer } from '../actors/state/delivery.ts';
 import { openStore } from '../actors/store/index.ts';
-import { ThreadPool } from '../actors/threads/pool.ts';
+import { type PoolOptions, ThreadPool } from '../actors/threads/pool.ts';
 import type { Environment } from '../config/environment.ts';
 import { loadConfig } from '../config/load.ts';
 import { lakeLocation, networkPassphrase } from '../config/networks.ts';
@@ -146,7 +146,8 @@ export function openContext(answer: Answer, env: Environment = process.env): Con
   };
 }
 
-export const openPool = (config: Config): ThreadPool => new ThreadPool(config.perf.threads || availableParallelism());
+export const openPool = (config: Config, options: PoolOptions = {}): ThreadPool =>
+  new ThreadPool(config.perf.threads || availableParallelism(), options);
 
 /** Partitions ahead for which an era that follows its lake looks at once; far behind, a lake has tens of millions of names. */
 const PARTITIONS_AHEAD = 256;

@@ -8,7 +8,10 @@ import { join } from 'node:path';
 import type { AnyActorRef, InspectionEvent } from 'xstate';
 import { z } from 'zod';
 import { BronzeError } from '../machines/errors.ts';
+import { activePaths } from './inspect/page/chart.ts';
 import { PRODUCER } from './version.ts';
+
+export { activePaths };
 
 /** Of the file's form. A dump of another version is refused, not guessed at. */
 const DUMP_VERSION = 1;
@@ -64,16 +67,6 @@ interface LooseSnapshot {
   readonly error?: unknown;
   readonly children?: Readonly<Record<string, AnyActorRef | undefined>>;
   readonly machine?: { readonly id: string };
-}
-
-/** `{copying: {}}` and the like as paths: `draining.closing`. */
-export function activePaths(value: unknown, before: readonly string[] = []): string[] {
-  if (typeof value === 'string') return [[...before, value].join('.')];
-  if (!value || typeof value !== 'object') return [];
-  return Object.entries(value).flatMap(([key, inner]) => {
-    const deeper = activePaths(inner, [...before, key]);
-    return [[...before, key].join('.'), ...deeper];
-  });
 }
 
 function* walk(ref: AnyActorRef): Generator<Dump['actors'][number]> {

@@ -7,6 +7,7 @@
  * fresh one; being started again is no progress yet. A failed era stays unwell to the end of the process.
  */
 import type { InspectionEvent } from 'xstate';
+import { redactSecrets } from '../config/secrets.ts';
 import { type EraContext, isWaiting, THREAD_WAIT } from '../machines/dispatch.ts';
 import type { Failure } from '../machines/errors.ts';
 import { eraActorId, SUPERVISOR_ID } from '../machines/peers.ts';
@@ -178,6 +179,9 @@ export class Health implements Watcher {
   readiness(): ReadyReport {
     if (this.#draining) return { ready: false, reason: 'draining: the process is about to end' };
     const starting = [...this.#eras].filter(([, { state }]) => STARTING.test(state)).map(([eraId]) => eraId);
+    if ([...this.#eras.values()].every(({ outcome }) => outcome !== null)) {
+      return { ready: false, reason: 'the run is over' };
+    }
     if (starting.length === 0) return { ready: true, reason: null };
     return { ready: false, reason: `starting: ${starting.join(', ')}` };
   }
@@ -192,14 +196,16 @@ const isOk = (status: HealthReport['status']): boolean => status === 'ok' || sta
 const lastCommitted = ({ isSurveyed, frontier, firstLedger }: EraHealth): number | null =>
   isSurveyed && frontier > firstLedger ? frontier - 1 : null;
 
+/** Anybody may ask: what others' libraries put into their messages is not known here. */
+const failureText = ({ code, message }: Failure): string => `${code}: ${redactSecrets(message)}`;
+
 function verdict(eraId: string, era: EraHealth): Pick<HealthReport, 'status' | 'reason'> {
   if (era.outcome === 'failed') {
     const { failure } = era;
-    return { status: 'failed', reason: `${eraId} failed${failure ? `: ${failure.code}: ${failure.message}` : ''}` };
+    return { status: 'failed', reason: `${eraId} failed${failure ? `: ${failureText(failure)}` : ''}` };
   }
   // What it does before it ends with a failure may take long, and somebody should know now.
-  if (era.failure)
-    return { status: 'failed', reason: `${eraId} is failing: ${era.failure.code}: ${era.failure.message}` };
+  if (era.failure) return { status: 'failed', reason: `${eraId} is failing: ${failureText(era.failure)}` };
   if (era.stalled) return { status: 'stalled', reason: `${eraId} stalled: ${era.stalled}` };
   if (era.holeAt !== null) {
     return {

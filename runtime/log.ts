@@ -2,14 +2,12 @@
  * Logs: pino, one JSON object a line, or text for people. Field names are the contract's (section 11).
  * A log line never carries a secret: what is logged is named field by field, never a configuration as a whole.
  */
-import { createRequire } from 'node:module';
-import { type DestinationStream, destination, type Logger, pino } from 'pino';
-import type { PinoPretty } from 'pino-pretty';
+import { isatty } from 'node:tty';
+import { destination, type Logger, pino } from 'pino';
+import { isColourful } from './display.ts';
+import { logText } from './log-text.ts';
 
 export type { Logger };
-
-/** Loaded only where people read the logs: it would be a good part of every start. */
-const loadPretty = () => createRequire(import.meta.url)('pino-pretty') as typeof PinoPretty;
 
 export interface LogSettings {
   readonly format: 'json' | 'text';
@@ -17,6 +15,17 @@ export interface LogSettings {
   /** With `--json`, standard output belongs to the answer and logs go to standard error. */
   readonly to: 'stdout' | 'stderr';
   readonly copierId?: string;
+}
+
+/** Writes between a display and what stands above it. */
+type Above = (write: () => void) => void;
+
+const plainly: Above = (write) => write();
+let above: Above = plainly;
+
+/** From now on log lines that go to a terminal are written by way of this; null: as they are. There is one terminal. */
+export function shareTerminal(way: Above | null): void {
+  above = way ?? plainly;
 }
 
 export function makeLogger(settings: LogSettings): Logger {
@@ -28,20 +37,13 @@ export function makeLogger(settings: LogSettings): Logger {
     if (!said) process.stderr.write(`logs cannot be written any more: ${error.message}\n`);
     said = true;
   });
-  const stream: DestinationStream =
-    settings.format === 'json'
-      ? out
-      : loadPretty()({
-          destination: out,
-          sync: true,
-          colorize: process.env.NO_COLOR === undefined && (fd === 1 ? process.stdout : process.stderr).isTTY === true,
-          translateTime: 'SYS:HH:MM:ss',
-          ignore: 'pid,hostname,component,copier_id,correlation_id,network,version_label',
-          errorLikeObjectKeys: [],
-          messageFormat: '{component} {msg}',
-          hideObject: false,
-          singleLine: true,
-        });
+  const isTerminal = isatty(fd);
+  const colour = isTerminal && isColourful();
+  const write = (line: string): void => {
+    const text = settings.format === 'json' ? line : logText(line, colour);
+    if (isTerminal) above(() => out.write(text));
+    else out.write(text);
+  };
   return pino(
     {
       level: settings.level,
@@ -49,6 +51,6 @@ export function makeLogger(settings: LogSettings): Logger {
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
-    stream,
+    { write },
   );
 }

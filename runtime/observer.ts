@@ -2,35 +2,73 @@
  * One observer of the whole actor system (XState's `inspect`): it turns events between actors into log lines, progress
  * and timings. The machines know nothing of it, and it never sends an event or changes anything.
  *
- * At level info a partition costs one line; a retry, a restage and a failure one each.
+ * At level info a partition costs one line; a retry, a restage and a failure one each, and failures that repeat
+ * themselves are said now and then. At debug one sees the partition's way step by step, under one `correlation_id`.
  */
 import type { InspectionEvent } from 'xstate';
+import { THREAD_WAIT } from '../machines/dispatch.ts';
 import { type Failure, toFailure } from '../machines/errors.ts';
-import type { CommitFacts, EraEvent, EraSpec, Job, LedgerRange, SupervisorEvent } from '../machines/protocol.ts';
+import { SUPERVISOR_ID } from '../machines/peers.ts';
+import type {
+  CommitFacts,
+  EraEvent,
+  EraSpec,
+  EraSummary,
+  Job,
+  LedgerRange,
+  SupervisorEvent,
+  WorkerEvent,
+} from '../machines/protocol.ts';
+import { EraProgress } from './era-progress.ts';
+import { failureFields, traceOf } from './failure-fields.ts';
 import type { Logger } from './log.ts';
+import { Seldom } from './seldom.ts';
 
-/** What is known of an era while it runs. */
-export interface EraProgress {
-  readonly eraId: string;
-  /** First ledger not committed. */
-  nextLedger: number;
-  ledgers: number;
-  partitions: number;
-  rawBytes: number;
-  retries: number;
-  /** Ledgers read and checked in partitions that are being built. */
-  building: Map<number, number>;
-  waits: Map<string, string>;
-  /** Milliseconds during which at least one of its actors waited for something outside. */
-  waitedMs: number;
-  waitingSince: number | null;
-  startedAt: number;
-  endedAt: number | null;
-  correlation: Map<number, { id: string; dispatchedAt: number }>;
-  /** The last failure of the era's own steps, so that it is not logged for ever. */
+/** A partition from its dispatch to its commit. */
+interface Tracked {
+  readonly range: LedgerRange;
+  readonly correlationId: string;
+  readonly dispatchedAt: number;
+  ticket: number;
+  workerId: string;
+  /** The one under way, from 1. */
+  attempt: number;
+  attemptAt: number;
+  /** Where the last error of its worker was thrown. */
+  trace: string;
+}
+
+/** An era, with what is needed to tell of it. */
+interface Watched {
+  readonly progress: EraProgress;
+  readonly log: Logger;
+  readonly seldom: Seldom;
+  readonly tracked: Map<number, Tracked>;
+  /** The present job of each worker. */
+  readonly jobs: Map<string, Tracked>;
+  /** What the sequencer works on. */
+  inHand: LedgerRange | null;
+  isCopying: boolean;
+  /** The last failure of a step, so that it is not logged for ever. */
   complaint: string | null;
-  /** The partition at which the era stopped, and why; null as long as none did. */
-  refused: { readonly range: LedgerRange; readonly failure: Failure } | null;
+}
+
+type Seen = EraEvent | SupervisorEvent | WorkerEvent;
+
+interface ErrorEvent {
+  readonly type: string;
+  readonly error: unknown;
+}
+
+interface Snapshot {
+  readonly value?: unknown;
+  readonly context?: {
+    readonly waits?: Readonly<Record<string, string>>;
+    readonly frontier?: number;
+    readonly available?: number;
+    readonly spec?: EraSpec;
+    readonly eras?: Readonly<Record<string, { readonly summary: EraSummary | null }>>;
+  };
 }
 
 const text = (range: LedgerRange): { ledger_start: number; ledger_end: number } => ({
@@ -38,240 +76,314 @@ const text = (range: LedgerRange): { ledger_start: number; ledger_end: number } 
   ledger_end: range.end,
 });
 
-function failureFields(failure: Failure): Record<string, unknown> {
-  // The range stands in ledger_start and ledger_end already.
-  const { message, start: _start, end: _end, ...rest } = failure;
-  return { error: message, ...rest };
-}
+/** `worker:pre_p23:2` → `2` */
+const numberOf = (workerId: string): string => workerId.slice(workerId.lastIndexOf(':') + 1);
 
-type Seen = EraEvent | SupervisorEvent | { type: 'partition.assigned'; job: Job };
-
-interface ErrorEvent {
-  readonly type: string;
-  readonly error: unknown;
+/** `0.sequencer.publishing.writing`, an effect, → `publishing`; of an era the innermost state says more. */
+function stepOf(child: string): string {
+  const path = child.split('.').slice(2);
+  return (path[0] === 'recovering' || path[0] === 'planning' ? path.at(-1) : path[0]) ?? child;
 }
 
 export class Observer {
-  readonly eras = new Map<string, EraProgress>();
-  readonly #log: Logger;
+  /** By era_id. */
+  readonly eras: ReadonlyMap<string, EraProgress>;
+  readonly #eras = new Map<string, Watched>();
   readonly #now: () => number;
 
   /** `now` in ms, monotonic. */
   constructor(specs: readonly EraSpec[], log: Logger, now: () => number = () => performance.now()) {
-    this.#log = log;
     this.#now = now;
     for (const spec of specs) {
-      this.eras.set(spec.eraId, {
-        eraId: spec.eraId,
-        nextLedger: spec.grid.ledgerStart,
-        ledgers: 0,
-        partitions: 0,
-        rawBytes: 0,
-        retries: 0,
-        building: new Map(),
-        waits: new Map(),
-        waitedMs: 0,
-        waitingSince: null,
-        startedAt: this.#now(),
-        endedAt: null,
-        correlation: new Map(),
+      const { eraId, versionLabel, network } = spec;
+      this.#eras.set(eraId, {
+        progress: new EraProgress(spec, now()),
+        log: log.child({ era_id: eraId, version_label: versionLabel, network }),
+        seldom: new Seldom(),
+        tracked: new Map(),
+        jobs: new Map(),
+        inHand: null,
+        isCopying: false,
         complaint: null,
-        refused: null,
       });
     }
+    this.eras = new Map([...this.#eras].map(([eraId, { progress }]) => [eraId, progress]));
   }
 
   /** For `createActor(…, { inspect })`. */
   readonly inspect = (event: InspectionEvent): void => {
-    const target = event.actorRef as { id?: string };
-    if (event.type === '@xstate.snapshot') {
-      this.#seeOwnWait(target.id ?? '', event.snapshot);
-      return;
-    }
-    if (event.type !== '@xstate.event') return;
-    this.#see(event.event as unknown as Seen, target.id ?? '');
+    const id = (event.actorRef as { id?: string }).id ?? '';
+    if (event.type === '@xstate.snapshot') this.#look(id, event.snapshot as Snapshot);
+    else if (event.type === '@xstate.event') this.#see(event.event as unknown as Seen, id);
   };
 
-  #see(event: Seen, target: string): void {
-    if (event.type === 'era.finished' || event.type === 'era.crashed') {
-      const { failure } = event.summary;
-      const fields = { component: 'era', era_id: event.eraId };
-      if (failure) this.#log.error({ ...fields, ...failureFields(failure) }, 'era failed');
-      else this.#log.info({ ...fields, next_ledger: event.summary.nextLedger }, `era ${event.summary.outcome}`);
+  /** What no event says: where an era is, what it waits for, how it ended. */
+  #look(id: string, { value, context }: Snapshot): void {
+    if (id === SUPERVISOR_ID) {
+      for (const [eraId, { summary }] of Object.entries(context?.eras ?? {})) {
+        const era = this.#eras.get(eraId);
+        if (summary && era && era.progress.outcome === null) this.#end(era, summary);
+      }
       return;
     }
-    const [kind, eraId = '', n] = target.split(':');
-    const era = this.eras.get(eraId);
+    const era = id.startsWith('era:') ? this.#eras.get(id.slice('era:'.length)) : undefined;
+    if (!era || !context || era.progress.outcome !== null) return;
+    const { progress } = era;
+    const state = typeof value === 'string' ? value : (Object.keys(value ?? {})[0] ?? progress.state);
+    if (state === 'recovering' && progress.state !== state) {
+      progress.startAfresh(this.#now());
+      era.jobs.clear();
+      era.inHand = null;
+    }
+    progress.state = state;
+    progress.nextLedger = Math.max(progress.nextLedger, context.frontier ?? 0);
+    if (context.spec?.grid.ledgerEnd === null && context.available) progress.available = context.available;
+    if (context.waits && context.waits !== progress.waits) this.#takeWaits(era, context.waits);
+    if (state === 'copying' && !era.isCopying) {
+      era.isCopying = true;
+      era.log.info({ component: 'era', next_ledger: progress.nextLedger }, 'era started');
+    }
+  }
+
+  #see(event: Seen, target: string): void {
+    const [kind = '', eraId = ''] = target.split(':');
+    if (event.type === 'era.crashed') {
+      const era = this.#eras.get(event.eraId);
+      const { failure } = event.summary;
+      era?.log.error({ component: 'era', ...(failure ? failureFields(failure) : {}) }, 'era crashed');
+      return;
+    }
+    const era = this.#eras.get(eraId);
     if (!era) return;
-    const log = this.#log;
-    const base = { component: kind, era_id: eraId };
     switch (event.type) {
-      case 'partition.assigned': {
-        const { job } = event;
-        era.correlation.set(job.range.start, {
-          id: job.correlationId,
-          dispatchedAt: era.correlation.get(job.range.start)?.dispatchedAt ?? this.#now(),
-        });
-        log.debug(
-          { ...base, worker_id: n, correlation_id: job.correlationId, ...text(job.range) },
-          'partition dispatched',
+      case 'partition.assigned':
+        this.#dispatch(era, target, event.job);
+        return;
+      case 'build.queued':
+      case 'build.started': {
+        const job = era.jobs.get(target);
+        if (job?.ticket !== event.ticket) return;
+        job.attemptAt = this.#now();
+        era.log.debug(
+          { component: kind, ...this.#of(job) },
+          event.type === 'build.queued' ? 'build queued' : 'build started',
         );
         return;
       }
       case 'worker.progressed':
-        era.building.set(event.range.start, event.ledgers);
+        era.progress.read(event.range.start, event, this.#now());
         return;
-      case 'worker.released':
-        this.#forgetWait(era, event.workerId);
+      case 'worker.released': {
+        const job = era.jobs.get(event.workerId);
+        if (!job) return;
+        era.progress.read(job.range.start, null, this.#now());
+        era.log.debug({ component: 'worker', ...this.#of(job) }, 'build cancelled');
         return;
-      case 'partition.staged':
+      }
+      case 'partition.staged': {
         if (kind !== 'era') return;
-        this.#forgetWait(era, event.workerId);
-        log.debug(
-          { ...base, ...this.#correlate(era, event.staged.range), ...text(event.staged.range) },
-          'partition staged',
-        );
+        const { range, data } = event.staged;
+        const fields = {
+          component: 'worker',
+          ...this.#at(era, range),
+          ...this.#took(era, range),
+          bytes: data.byteSize,
+        };
+        era.log.debug(fields, 'partition staged');
         return;
+      }
       case 'attempt.failed':
-        era.retries += 1;
-        era.building.delete(event.range.start);
-        log.warn(
-          {
-            ...base,
-            component: 'worker',
-            ...this.#correlate(era, event.range),
-            ...text(event.range),
-            ...failureFields(event.failure),
-          },
-          'attempt failed',
-        );
+        this.#failAttempt(era, event.range, event.failure);
         return;
       case 'sequencer.progressed':
-        log.debug(
-          { ...base, component: 'sequencer', ...this.#correlate(era, event.range), ...text(event.range) },
-          event.step,
-        );
+        era.inHand = event.range;
+        if (event.step === 'still at it') return;
+        era.log.debug({ component: 'sequencer', ...this.#at(era, event.range) }, event.step);
         return;
       case 'partition.committed':
         this.#commit(era, event.facts);
         return;
       case 'restage.requested':
-        log.warn(
-          { ...base, component: 'sequencer', ...this.#correlate(era, event.range), ...text(event.range) },
+        this.#warn(
+          era,
+          { component: 'sequencer', ...this.#at(era, event.range) },
           'what was staged has vanished: building it again',
         );
         return;
       case 'partition.failed':
-      case 'sequencer.failed':
-        era.refused ??= { range: event.range, failure: event.failure };
-        log.error(
-          {
-            ...base,
-            component: event.type === 'partition.failed' ? 'worker' : 'sequencer',
-            ...this.#correlate(era, event.range),
-            ...text(event.range),
-            ...failureFields(event.failure),
-          },
-          'partition failed',
-        );
+      case 'sequencer.failed': {
+        era.progress.refused ??= { range: event.range, failure: event.failure };
+        const isWorker = event.type === 'partition.failed';
+        const fields = {
+          component: isWorker ? 'worker' : 'sequencer',
+          ...this.#at(era, event.range),
+          ...(isWorker ? this.#took(era, event.range) : {}),
+          ...failureFields(event.failure),
+        };
+        const trace = era.tracked.get(event.range.start)?.trace ?? '';
+        era.log.error({ ...fields, ...this.#trace(era, event.failure, trace) }, 'partition failed');
+        era.progress.read(event.range.start, null, this.#now());
         return;
-      case 'wait.declared':
-        this.#declareWait(era, event.actorId, event.reason);
+      }
+      case 'wait.declared': {
+        const job = era.jobs.get(event.actorId);
+        // `build queued` has said it.
+        if (job && event.reason === THREAD_WAIT) return;
+        const where = job
+          ? this.#of(job)
+          : event.actorId.startsWith('sequencer:') && era.inHand
+            ? this.#at(era, era.inHand)
+            : {};
+        const [component] = event.actorId.split(':');
+        era.log.debug({ component, ...where, waiting: event.actorId }, event.reason);
         return;
-      case 'wait.ended':
-        this.#forgetWait(era, event.actorId);
-        return;
+      }
       case 'hole.overdue':
-        log.warn({ ...base }, 'the lake has had a hole for more than ten minutes although later ledgers are there');
+        era.log.warn(
+          { component: 'era' },
+          'the lake has had a hole for more than ten minutes although later ledgers are there',
+        );
         return;
       default:
         if (event.type.startsWith('xstate.error.actor.')) this.#seeError(era, target, event as unknown as ErrorEvent);
     }
   }
 
+  #dispatch(era: Watched, workerId: string, { range, ticket, correlationId }: Job): void {
+    const now = this.#now();
+    // The clock of the rates begins with the first one.
+    if (!era.progress.building.has(range.start)) era.progress.read(range.start, { ledgers: 0, rawBytes: 0 }, now);
+    const known = era.tracked.get(range.start);
+    const job: Tracked = {
+      range,
+      correlationId,
+      dispatchedAt: known?.dispatchedAt ?? now,
+      ticket,
+      workerId,
+      attempt: (known?.attempt ?? 0) + 1,
+      attemptAt: now,
+      trace: '',
+    };
+    era.tracked.set(range.start, job);
+    era.jobs.set(workerId, job);
+    era.log.debug({ component: 'worker', ...this.#of(job) }, 'partition dispatched');
+  }
+
+  #failAttempt(era: Watched, range: LedgerRange, failure: Failure): void {
+    era.progress.retries += 1;
+    era.progress.read(range.start, null, this.#now());
+    const job = era.tracked.get(range.start);
+    const fields = {
+      component: 'worker',
+      ...this.#at(era, range),
+      ...this.#took(era, range),
+      ...failureFields(failure),
+      ...this.#trace(era, failure, job?.trace ?? ''),
+    };
+    this.#warn(era, fields, 'attempt failed', failure.code);
+    if (!job) return;
+    job.attempt += 1;
+    job.attemptAt = this.#now();
+  }
+
   /** An effect of the era or its sequencer failed, or a child crashed. What workers do is told by `attempt.failed`. */
-  #seeError(era: EraProgress, target: string, { type, error }: ErrorEvent): void {
+  #seeError(era: Watched, target: string, { type, error }: ErrorEvent): void {
     const [component] = target.split(':');
     const child = type.slice('xstate.error.actor.'.length);
-    const base = { component, era_id: era.eraId };
     if (/^(?:worker|sequencer|courier):/.test(child)) {
-      this.#log.error({ ...base, actor: child, error: String(error) }, 'an actor crashed');
+      const job = era.jobs.get(child);
+      const fields = { component, ...(job ? this.#of(job) : {}), actor: child, error: toFailure(error).message };
+      era.log.error({ ...fields, trace: traceOf(error) }, 'an actor crashed');
       return;
     }
-    if (component === 'worker') return;
+    if (component === 'worker') {
+      const job = era.jobs.get(target);
+      if (job) job.trace = traceOf(error);
+      return;
+    }
     const failure = toFailure(error);
     // A lake whose head cannot be looked at is asked again and again: it is said once, until something changes.
     const complaint = `${child} ${failure.code}`;
     if (complaint === era.complaint) return;
     era.complaint = complaint;
-    this.#log.warn({ ...base, ...failureFields(failure) }, 'a step failed');
+    const fields = {
+      component,
+      ...(component === 'sequencer' && era.inHand ? this.#at(era, era.inHand) : {}),
+      step: stepOf(child),
+      ...failureFields(failure),
+      ...this.#trace(era, failure, traceOf(error)),
+    };
+    // What ends the era is said by the era itself, right after it.
+    if (component === 'era' && !failure.retryable) era.log.debug(fields, 'a step failed');
+    else this.#warn(era, fields, 'a step failed', failure.code);
   }
 
-  /** Called when an era is over, with its summary's outcome. */
-  finish(eraId: string): void {
-    const era = this.eras.get(eraId);
-    if (!era || era.endedAt !== null) return;
-    era.waits.clear();
-    this.#endWait(era);
-    era.building.clear();
-    era.endedAt = this.#now();
-  }
-
-  /** An era tells nobody of its own waits (for ledgers, after a failed start): they stand in its context only. */
-  #seeOwnWait(id: string, snapshot: unknown): void {
-    const era = id.startsWith('era:') ? this.eras.get(id.slice('era:'.length)) : undefined;
-    if (!era || era.endedAt !== null) return;
-    const { context } = snapshot as { context?: { waits?: Readonly<Record<string, string>> } };
-    const reason = context?.waits?.era;
-    if (era.waits.get(id) === reason) return;
-    if (reason !== undefined) this.#declareWait(era, id, reason);
-    else if (era.waits.delete(id)) this.#endWait(era);
-  }
-
-  #declareWait(era: EraProgress, actorId: string, reason: string): void {
-    if (era.waits.size === 0) era.waitingSince = this.#now();
-    era.waits.set(actorId, reason);
-    const [component] = actorId.split(':');
-    this.#log.debug({ component, era_id: era.eraId, waiting: actorId }, reason);
-  }
-
-  #forgetWait(era: EraProgress, actorId: string): void {
-    era.waits.delete(actorId);
-    this.#endWait(era);
-  }
-
-  #endWait(era: EraProgress): void {
-    if (era.waits.size > 0 || era.waitingSince === null) return;
-    era.waitedMs += this.#now() - era.waitingSince;
-    era.waitingSince = null;
-  }
-
-  #correlate(era: EraProgress, range: LedgerRange): { correlation_id?: string } {
-    const known = era.correlation.get(range.start);
-    return known ? { correlation_id: known.id } : {};
-  }
-
-  #commit(era: EraProgress, facts: CommitFacts): void {
-    const known = era.correlation.get(facts.range.start);
-    era.correlation.delete(facts.range.start);
-    era.building.delete(facts.range.start);
+  #commit(era: Watched, facts: CommitFacts): void {
+    const now = this.#now();
+    const known = era.tracked.get(facts.range.start);
+    era.tracked.delete(facts.range.start);
     era.complaint = null;
-    era.nextLedger = Math.max(era.nextLedger, facts.range.end + 1);
-    if (!facts.alreadyThere) {
-      era.partitions += 1;
-      era.ledgers += facts.rows;
+    era.inHand = null;
+    era.progress.commit(facts, known !== undefined, now);
+    const fields = {
+      component: 'sequencer',
+      ...(known ? { correlation_id: known.correlationId, duration_ms: Math.round(now - known.dispatchedAt) } : {}),
+      ...text(facts.range),
+      bytes: facts.bronzeBytes,
+      ...(known && known.attempt > 1 ? { attempt: known.attempt } : {}),
+    };
+    era.log.info(fields, facts.alreadyThere ? 'partition was there already' : 'partition committed');
+  }
+
+  #end(era: Watched, summary: EraSummary): void {
+    const { outcome, nextLedger, failure } = summary;
+    era.progress.end(summary, this.#now());
+    const fields = { component: 'era', next_ledger: nextLedger };
+    if (!failure) {
+      era.log.info(fields, `era ${outcome}`);
+      return;
     }
-    era.rawBytes += facts.rawBytes;
-    this.#log.info(
-      {
-        component: 'sequencer',
-        era_id: era.eraId,
-        ...(known ? { correlation_id: known.id, duration_ms: Math.round(this.#now() - known.dispatchedAt) } : {}),
-        ...text(facts.range),
-        bytes: facts.bronzeBytes,
-        ...(facts.retries > 0 ? { attempt: facts.retries + 1 } : {}),
-      },
-      facts.alreadyThere ? 'partition was there already' : 'partition committed',
-    );
+    const { start, end } = failure;
+    const range = start === undefined || end === undefined ? {} : text({ start, end });
+    era.log.error({ ...fields, ...range, ...failureFields(failure) }, 'era failed');
+  }
+
+  #takeWaits(era: Watched, waits: Readonly<Record<string, string>>): void {
+    // What its actors wait for they say themselves; of its own waits nobody is told.
+    if (waits.era !== undefined && waits.era !== era.progress.waits.era) {
+      era.log.debug({ component: 'era', waiting: `era:${era.progress.eraId}` }, waits.era);
+    }
+    era.progress.takeWaits(waits, this.#now());
+  }
+
+  /** Said now and then where it repeats itself; at debug always. */
+  #warn(era: Watched, fields: Record<string, unknown>, message: string, kind = ''): void {
+    const leftOut = era.seldom.ask(`${message} ${kind}`, this.#now());
+    if (leftOut === null) era.log.debug(fields, message);
+    else era.log.warn({ ...fields, ...(leftOut > 0 ? { left_out: leftOut } : {}) }, message);
+  }
+
+  #of(job: Tracked) {
+    const { correlationId, workerId, attempt, range } = job;
+    return { correlation_id: correlationId, worker_id: numberOf(workerId), attempt, ...text(range) };
+  }
+
+  /** A partition, with what is known of it. */
+  #at(era: Watched, range: LedgerRange) {
+    const known = era.tracked.get(range.start);
+    return { ...(known ? { correlation_id: known.correlationId } : {}), ...text(range) };
+  }
+
+  /** By whom it is built, and for how long. */
+  #took(era: Watched, range: LedgerRange) {
+    const job = era.tracked.get(range.start);
+    if (!job) return {};
+    const { workerId, attempt, attemptAt } = job;
+    return { worker_id: numberOf(workerId), attempt, duration_ms: Math.round(this.#now() - attemptAt) };
+  }
+
+  /** Where it was thrown: of a bug always, of what may happen only for those who look closely. */
+  #trace(era: Watched, { code }: Failure, trace: string): { trace?: string } {
+    return trace !== '' && (code === 'INTERNAL' || era.log.isLevelEnabled('debug')) ? { trace } : {};
   }
 }

@@ -12,7 +12,7 @@ import { printError } from './print-error.ts';
 import { runEras } from './run-eras.ts';
 import { reportText } from './summary.ts';
 
-/** From dist/runtime/ two folders up; the example's paths are relative to it. */
+/** From dist/bin/ two folders up; the example's paths are relative to it. */
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const CONFIG = join(ROOT, 'config/examples/quickstart.yaml');
 

@@ -11,11 +11,13 @@ import { type Context, openPool, openSessions } from './context.ts';
 import { Diagnostics } from './diagnostics.ts';
 import { eraSpec } from './era-spec.ts';
 import type { InspectOptions } from './inspect/index.ts';
+import type { Metrics } from './metrics/metrics.ts';
 import { Observer } from './observer.ts';
 import { Progress } from './progress.ts';
 import { EraSession } from './session.ts';
 import { onSignals } from './signals.ts';
 import { makeReport, type RunReport } from './summary.ts';
+import { openWatchers } from './watchers.ts';
 
 export interface RunOptions {
   readonly stopAfter: number | null;
@@ -31,14 +33,13 @@ const HEAD_PATIENCE_MS = 600_000;
 
 export async function runEras(context: Context, options: RunOptions): Promise<RunReport> {
   const { config, eras, log } = context;
-  // First of all: where it cannot be had, nothing has been touched.
-  const inspector = options.inspect
-    ? await (await import('./inspect/index.ts')).openInspector({ ...options.inspect, log })
-    : null;
   const runId = EraSession.runId();
   const specs = eras.map((era) => eraSpec(config, era, { eras: null, ...options }, runId));
-  const pool = openPool(config);
+  let addReads: Metrics['addReads'] | null = null;
+  const pool = openPool(config, { onReads: (chain, reads) => addReads?.(chain, reads) });
   const sessions = openSessions(context, pool, options.once);
+  const watchers = await openWatchers(context, specs, sessions, options.inspect ?? null);
+  addReads = watchers.metrics?.addReads ?? null;
   const observer = new Observer(specs, log);
   const diagnostics = new Diagnostics(resolve(config.checkpoint.dir));
   const dump = (reason: string, eraId?: string): void => {
@@ -65,7 +66,7 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
     inspect: (event) => {
       diagnostics.inspect(event);
       observer.inspect(event);
-      inspector?.inspect(event);
+      watchers.inspect(event);
     },
   });
   diagnostics.watch(actor);
@@ -74,7 +75,6 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
   const over = new Promise<RunSummary>((settle, reject) => {
     actor.subscribe({
       next: (snapshot) => {
-        for (const [eraId, era] of Object.entries(snapshot.context.eras)) if (era.summary) observer.finish(eraId);
         if (snapshot.status === 'done') settle(snapshot.output);
       },
       error: (error) => {
@@ -111,7 +111,7 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
     for (const session of sessions.values()) await session.closeChain().catch(() => null);
     await pool.close();
     await context.catalog?.close();
-    await inspector?.close();
+    await watchers.close();
     process.off('SIGQUIT', onQuit);
     takeHandlersOff();
   }

@@ -35,6 +35,7 @@ import type {
   Catalog,
   ChainLock,
   CheckpointStore,
+  Delivered,
   DeliveryPointer,
   LakeLayout,
   LakeSource,
@@ -109,6 +110,14 @@ export interface BuildListener {
   readonly onProgress: (progress: Progress) => void;
 }
 
+/** What is known without asking anybody; null = not known, or there is nobody to whom it would matter. */
+export interface Readings {
+  /** Committed partitions without a row in the catalog. */
+  readonly pendingRows: number | null;
+  /** Events that the endpoint has not acknowledged. */
+  readonly undelivered: number | null;
+}
+
 /** One era of one process. Methods throw BronzeError. */
 export class EraSession {
   readonly #setup: EraSetup;
@@ -131,6 +140,10 @@ export class EraSession {
   #isSurveyed = false;
   /** Checksums of sealed partitions by their first ledger, until their event is known. */
   readonly #sealed = new Map<number, string>();
+  /** Events in the chain, by the sequence of the last one; null before they were looked at. */
+  #events: number | null = null;
+  /** How many of them were acknowledged; null before the first delivery has looked. */
+  #delivered: number | null = null;
 
   constructor(setup: EraSetup) {
     this.#setup = setup;
@@ -204,6 +217,7 @@ export class EraSession {
       if (written > 0) this.#log.info({ component: 'audit', written }, 'wrote copies of events that were missing');
     }
     this.#noteCommitted(facts);
+    this.#events = facts.events.reduce((count, { sequence }) => Math.max(count, sequence + 1), 0);
     return facts;
   }
 
@@ -259,6 +273,12 @@ export class EraSession {
 
   async findHead({ from }: Input<'findHead'>, signal: AbortSignal): Output<'findHead'> {
     return this.#setup.source.head(this.#openedLayout(), from, signal, this.#setup.ledgersAhead);
+  }
+
+  /** Highest ledger in the lake at present, for those who watch; null where it is empty, or was not opened yet. */
+  async lakeHead(from: number, signal: AbortSignal): Promise<number | null> {
+    if (this.#layout === null) return null;
+    return (await this.#setup.source.head(this.#layout, from, signal, this.#setup.ledgersAhead)).head;
   }
 
   /** Runs in a thread. Cancelled: settles once the thread has removed what it had written. */
@@ -351,6 +371,7 @@ export class EraSession {
 
   async attestPartition(input: Input<'attestPartition'>, signal: AbortSignal): Output<'attestPartition'> {
     const answer = await attestPartition(this.#place, input, signal);
+    this.#events = Math.max(this.#events ?? 0, answer.sequence + 1);
     const checksum = input.expected?.data.checksum ?? this.#sealed.get(input.range.start);
     if (answer.attested && checksum !== undefined) this.#note(input.range, checksum, answer.sequence);
     return answer;
@@ -392,9 +413,24 @@ export class EraSession {
     const { delivery, store, chain, table } = this.#setup;
     if (delivery === null) throw new BronzeError('INTERNAL', 'events are to be delivered, and there is no endpoint');
     const onProblem = (problem: string): void => this.#log.warn({ component: 'audit' }, problem);
-    const onDelivered = onProgress ? { onDelivered: onProgress } : {};
-    await deliverEvents({ store, chain, table, ...delivery, onProblem, ...onDelivered }, signal);
+    const note = (delivered: Delivered | null): void => {
+      this.#delivered = delivered === null ? 0 : delivered.sequence + 1;
+    };
+    const onDelivered = (delivered: Delivered): void => {
+      note(delivered);
+      onProgress?.();
+    };
+    await deliverEvents({ store, chain, table, ...delivery, onProblem, onBegin: note, onDelivered }, signal);
     return null;
+  }
+
+  /** What is left to be recorded and delivered, from memory: no I/O. */
+  readings(): Readings {
+    const isKnown = this.#setup.delivery !== null && this.#events !== null && this.#delivered !== null;
+    return {
+      pendingRows: this.#recorder?.known ?? null,
+      undelivered: isKnown ? Math.max((this.#events ?? 0) - (this.#delivered ?? 0), 0) : null,
+    };
   }
 
   /** The quality row of a partition that was refused. It is told on, not a decision: failing at it is only logged. */
@@ -507,4 +543,4 @@ export class EraSession {
 }
 
 /** What the machines of an era are given: the methods of its session. */
-export type EraEffects = Pick<EraSession, Exclude<keyof EraSession, 'recordFailure'>>;
+export type EraEffects = Pick<EraSession, Exclude<keyof EraSession, 'recordFailure' | 'readings' | 'lakeHead'>>;

@@ -2,6 +2,7 @@
  * What a run did, as data and as text. The counts come from the machines, the times from the observer.
  */
 import type { RunSummary } from '../machines/supervisor.ts';
+import { megabytes } from './human.ts';
 import type { Observer } from './observer.ts';
 
 export interface EraReport {
@@ -86,9 +87,6 @@ export function makeReport(
   };
 }
 
-const mb = (bytes: number): string =>
-  bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(2)} MB`;
-
 /** For a person, on standard error. */
 export function reportText(report: RunReport): string {
   const lines = [`${report.status} in ${(report.duration_ms / 1000).toFixed(1)} s`];
@@ -96,7 +94,7 @@ export function reportText(report: RunReport): string {
     lines.push(
       `  ${era.era_id}: ${era.status}; ${era.ledgers} ledgers in ${era.partitions} partitions` +
         (era.partitions_found > 0 ? ` (${era.partitions_found} were there already)` : '') +
-        `; ${mb(era.source_bytes)} read, ${mb(era.raw_bytes)} raw, ${mb(era.bronze_bytes)} written` +
+        `; ${megabytes(era.source_bytes)} read, ${megabytes(era.raw_bytes)} raw, ${megabytes(era.bronze_bytes)} written` +
         (era.ratio === null ? '' : ` (${era.ratio}x)`) +
         `; ${era.mb_per_second} MB/s` +
         (era.retries > 0 ? `; ${era.retries} retries` : '') +

@@ -7,7 +7,7 @@ interface Package {
 }
 
 function readPackage(): Package {
-  // From dist/runtime/ and from runtime/ alike the package lies one or two folders up.
+  // From dist/bin/ and from runtime/ alike the package lies one or two folders up.
   for (const up of ['../package.json', '../../package.json']) {
     try {
       const found = JSON.parse(readFileSync(new URL(up, import.meta.url), 'utf8')) as Package;

@@ -21,6 +21,8 @@ export interface DeliveryPlace extends ChainPlace {
   readonly pointer: DeliveryPointer;
   /** Told why the pointer cannot be used, and everything is posted again. */
   readonly onProblem?: (problem: string) => void;
+  /** Told of the last event that earlier calls delivered, before anything is posted; null = none is known. */
+  readonly onBegin?: (delivered: Delivered | null) => void;
   /** Told of each event that was acknowledged; not yet durable. */
   readonly onDelivered?: (delivered: Delivered) => void;
 }
@@ -62,6 +64,7 @@ function about(event: AttestedEvent, place: ChainPlace, error: unknown): unknown
 export async function deliverEvents(place: DeliveryPlace, signal?: AbortSignal): Promise<number> {
   const { endpoint, pointer } = place;
   let last = await lastDelivered(place, signal);
+  place.onBegin?.(last);
   let noted = last;
   let notedAt = performance.now();
   let count = 0;

@@ -129,6 +129,11 @@ export class CatalogRecorder {
     return { left: 0 };
   }
 
+  /** How many committed partitions have no row, as far as is known without asking; null before they were compared. */
+  get known(): number | null {
+    return this.#compared ? this.#unknown().length : null;
+  }
+
   /** How many committed partitions have no row, as far as the catalog tells now; never throws. */
   async pending(signal?: AbortSignal): Promise<number> {
     try {

@@ -52,17 +52,19 @@ export class GcsBucket implements Bucket {
   readonly uri: string;
   readonly place: GcsPlace;
   readonly #domain: RemoteDomain;
+  readonly #onRetry: (() => void) | undefined;
   readonly #emulator = emulatorHost();
 
-  constructor(place: GcsPlace, domain: RemoteDomain) {
+  constructor(place: GcsPlace, domain: RemoteDomain, onRetry?: () => void) {
     this.place = place;
     this.#domain = domain;
+    this.#onRetry = onRetry;
     this.uri = `gs://${place.bucket}/`;
   }
 
   /** One request, retried within bounds; see `once`. Public for the store beside. */
   call<T>(call: GcsCall<T>, signal?: AbortSignal): Promise<T> {
-    return persistently(() => this.once(call, signal), signal);
+    return persistently(() => this.once(call, signal), signal, undefined, this.#onRetry);
   }
 
   /** One request, not retried. Errors are coded ones. */

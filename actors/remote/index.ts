@@ -4,7 +4,7 @@ import type { RemoteDomain } from './faults.ts';
 import { GcsBucket } from './gcs-bucket.ts';
 import { S3Bucket } from './s3-bucket.ts';
 
-/** The bucket of a place. Touches nothing: its methods do. */
-export function openBucket(place: BucketPlace, domain: RemoteDomain): Bucket {
-  return place.protocol === 's3' ? new S3Bucket(place, domain) : new GcsBucket(place, domain);
+/** The bucket of a place. Touches nothing: its methods do. `onRetry`: a request failed and is sent again. */
+export function openBucket(place: BucketPlace, domain: RemoteDomain, onRetry?: () => void): Bucket {
+  return place.protocol === 's3' ? new S3Bucket(place, domain, onRetry) : new GcsBucket(place, domain, onRetry);
 }

@@ -33,13 +33,14 @@ const REQUEST_RETRY: RetryPolicy = {
 const jittered = (ms: number): number => ms / 2 + Math.random() * (ms / 2);
 
 /**
- * The result of `step`, tried again after retryable BronzeErrors. Throws the last error, or the first that cannot be
+ * The result of `step`, tried again after retryable BronzeErrors, each time with a word to `onRetry`. Throws the last error, or the first that cannot be
  * retried; CANCELLED where the signal fires, also within a pause.
  */
 export async function persistently<T>(
   step: () => Promise<T>,
   signal: AbortSignal | undefined,
   policy: RetryPolicy = REQUEST_RETRY,
+  onRetry?: () => void,
 ): Promise<T> {
   const started = performance.now();
   for (let attempt = 1; ; attempt++) {
@@ -51,6 +52,7 @@ export async function persistently<T>(
       if (wanted === null || attempt >= policy.attempts || wanted > policy.wishMs) throw error;
       const pause = Math.max(wanted, jittered(Math.min(policy.firstMs * 2 ** (attempt - 1), policy.capMs)));
       if (performance.now() - started + pause > policy.budgetMs) throw error;
+      onRetry?.();
       await sleep(pause, undefined, signal ? { signal } : {}).catch(() => throwIfCancelled(signal));
     }
   }

@@ -29,17 +29,23 @@ export class S3Bucket implements Bucket {
   readonly uri: string;
   readonly place: S3Place;
   readonly #domain: RemoteDomain;
+  readonly #onRetry: (() => void) | undefined;
   readonly #getHandlers = new WeakMap<AbortSignal, Promise<GetHandler>>();
 
-  constructor(place: S3Place, domain: RemoteDomain) {
+  constructor(place: S3Place, domain: RemoteDomain, onRetry?: () => void) {
     this.place = place;
     this.#domain = domain;
+    this.#onRetry = onRetry;
     this.uri = `s3://${place.bucket}/`;
   }
 
   /** One call, retried within bounds; see `once`. Public for the store beside. */
   call<T>(action: string, key: string, step: Step<T>, signal?: AbortSignal, otherwise?: Otherwise<T>): Promise<T> {
-    return persistently(() => this.once(action, key, step, signal, otherwise), signal);
+    return this.#persistently(() => this.once(action, key, step, signal, otherwise), signal);
+  }
+
+  #persistently<T>(step: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    return persistently(step, signal, undefined, this.#onRetry);
   }
 
   /** One call, not retried. Errors are coded ones; `action` continues "could not …". */
@@ -98,7 +104,7 @@ export class S3Bucket implements Bucket {
       return await collectBody(body, length, limit, signal);
     };
     const missing: Otherwise<Uint8Array | null> = (error) => (isNoSuchKey(error) ? null : undefined);
-    return persistently(
+    return this.#persistently(
       () => this.#unbounded<Uint8Array | null>('read', key, read, undefined, signal, missing),
       signal,
     );

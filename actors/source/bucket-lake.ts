@@ -11,6 +11,7 @@ import { BucketReader, type LakeMemory } from './bucket-read.ts';
 import { findLayout } from './find-layout.ts';
 import { LAKE_CONFIG_KEY, type LakeNumbers, parseFileName, parseFolderName } from './keys.ts';
 import { LAKE_CONFIG_LIMIT, oversizedConfig, parseLakeConfig } from './lake-config.ts';
+import type { SourceMeter } from './meter.ts';
 import { cancelled } from './reading.ts';
 import { KnownRun } from './run-of-files.ts';
 
@@ -35,9 +36,11 @@ export class BucketLake implements LakeSource {
   readonly #prefix: string;
   readonly #configured: LakeNumbers | null;
   readonly #memory: LakeMemory;
+  readonly #meter: SourceMeter;
   readonly #run = new KnownRun();
 
-  constructor(spec: BucketSpec, bucket: Bucket) {
+  constructor(spec: BucketSpec, bucket: Bucket, meter: SourceMeter) {
+    this.#meter = meter;
     this.#bucket = bucket;
     this.#prefix = spec.prefix;
     this.#configured = spec.configured;
@@ -92,7 +95,7 @@ export class BucketLake implements LakeSource {
   read(layout: LakeLayout, range: LedgerRange, signal: AbortSignal): AsyncIterable<readonly LakeObject[]> {
     if (!this.#memory.suffixWorked) this.#memory.suffix = layout.suffix;
     const root = { bucket: this.#bucket, prefix: this.#prefix };
-    return new BucketReader(root, layout, range, this.#memory, signal).batches();
+    return new BucketReader(root, layout, range, this.#memory, this.#meter, signal).batches();
   }
 
   /**

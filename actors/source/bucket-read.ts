@@ -13,6 +13,7 @@ import type { LakeObject } from '../ports.ts';
 import { OBJECT_LIMIT } from '../zstd.ts';
 import type { BucketRoot } from './bucket-head.ts';
 import { fileCount, fileOf, type LakeFile, type LakeNumbers } from './keys.ts';
+import type { SourceMeter } from './meter.ts';
 import { cancelled, missing, otherSuffix, type SuffixMemory } from './reading.ts';
 
 /** Bytes that are read, or being read, ahead of the consumer. One larger object is read alone. */
@@ -74,6 +75,7 @@ export class BucketReader {
   readonly #numbers: LakeNumbers;
   readonly #range: LedgerRange;
   readonly #memory: LakeMemory;
+  readonly #meter: SourceMeter;
   readonly #signal: AbortSignal;
   readonly #count: number;
   /** Ends every request in flight. */
@@ -94,11 +96,19 @@ export class BucketReader {
   #wake: (() => void) | null = null;
   #lastTurn = performance.now();
 
-  constructor(root: BucketRoot, numbers: LakeNumbers, range: LedgerRange, memory: LakeMemory, signal: AbortSignal) {
+  constructor(
+    root: BucketRoot,
+    numbers: LakeNumbers,
+    range: LedgerRange,
+    memory: LakeMemory,
+    meter: SourceMeter,
+    signal: AbortSignal,
+  ) {
     this.#root = root;
     this.#numbers = numbers;
     this.#range = range;
     this.#memory = memory;
+    this.#meter = meter;
     this.#signal = signal;
     this.#count = fileCount(numbers, range);
     // Until one object was found, a second request could only make the same mistake about the suffix.
@@ -263,10 +273,12 @@ export class BucketReader {
     const first = this.#memory.suffix;
     for (const suffix of [first, otherSuffix(first)]) {
       const key = `${stem}${suffix}`;
+      const began = performance.now();
       const bytes = await bucket.get(`${prefix}${key}`, OBJECT_LIMIT, this.#stop.signal, (size) =>
         this.#admit(slot, size),
       );
       if (bytes === null) continue;
+      this.#meter.read(bytes.length, performance.now() - began);
       this.#resize(slot, bytes.length);
       this.#memory.suffix = suffix;
       this.#memory.suffixWorked = true;

@@ -12,6 +12,7 @@ import type { LedgerRange } from '../../machines/protocol.ts';
 import type { LakeObject } from '../ports.ts';
 import { OBJECT_LIMIT } from '../zstd.ts';
 import { fileCount, fileOf, type LakeFile, type LakeNumbers } from './keys.ts';
+import type { SourceMeter } from './meter.ts';
 import { cancelled, missing, otherSuffix, type SuffixMemory } from './reading.ts';
 
 /** Bytes that are read ahead of the consumer; one larger object is still read, alone. */
@@ -59,6 +60,7 @@ export class LocalReader {
   readonly #numbers: LakeNumbers;
   readonly #range: LedgerRange;
   readonly #memory: SuffixMemory;
+  readonly #meter: SourceMeter;
   readonly #signal: AbortSignal;
   readonly #count: number;
   /** Recent average size of an object, in bytes; unknown objects are tried as small ones first. */
@@ -67,11 +69,19 @@ export class LocalReader {
   /** Memory of large objects that were consumed. */
   readonly #spare: ArrayBufferLike[] = [];
 
-  constructor(root: string, numbers: LakeNumbers, range: LedgerRange, memory: SuffixMemory, signal: AbortSignal) {
+  constructor(
+    root: string,
+    numbers: LakeNumbers,
+    range: LedgerRange,
+    memory: SuffixMemory,
+    meter: SourceMeter,
+    signal: AbortSignal,
+  ) {
     this.#root = root;
     this.#numbers = numbers;
     this.#range = range;
     this.#memory = memory;
+    this.#meter = meter;
     this.#signal = signal;
     this.#count = fileCount(numbers, range);
   }
@@ -125,6 +135,7 @@ export class LocalReader {
       const batch: LakeObject[] = [];
       let used = 0;
       let failure: unknown = null;
+      let began = performance.now();
       while (next < this.#count && batch.length < BATCH_OBJECTS && this.#average <= SMALL) {
         const file = fileOf(this.#numbers, this.#range, next);
         try {
@@ -144,6 +155,10 @@ export class LocalReader {
           }
           batch.push({ key, named: file.named, bytes: buffer.subarray(used, end) });
           this.#weigh(end - used);
+          // The end of one is the beginning of the next: a clock is not free where an object takes 10 µs.
+          const now = performance.now();
+          this.#meter.read(end - used, now - began);
+          began = now;
           used = end;
           next += 1;
         } catch (error) {
@@ -231,6 +246,7 @@ export class LocalReader {
   }
 
   async #readAll({ fd, key, size, named }: Opened): Promise<LakeObject> {
+    const began = performance.now();
     try {
       const bytes = this.#memoryFor(size);
       let at = 0;
@@ -239,6 +255,7 @@ export class LocalReader {
         if (bytesRead === 0) break;
         at += bytesRead;
       }
+      this.#meter.read(at, performance.now() - began);
       return { key, named, bytes: bytes.subarray(0, at) };
     } catch (error) {
       throw sourceError(error, key);

@@ -20,6 +20,7 @@ import {
 } from './keys.ts';
 import { LAKE_CONFIG_LIMIT, notALake, parseLakeConfig } from './lake-config.ts';
 import { LocalReader, READ_FLAGS, sourceError } from './local-read.ts';
+import type { SourceMeter } from './meter.ts';
 import { cancelled, type SuffixMemory } from './reading.ts';
 import { fileStarts, KnownRun, RunOfFiles } from './run-of-files.ts';
 
@@ -31,10 +32,12 @@ export class LocalLake implements LakeSource {
   readonly #root: string;
   readonly #configured: LakeNumbers | null;
   readonly #memory: SuffixMemory = { suffix: 'zst' };
+  readonly #meter: SourceMeter;
   #remembers = false;
   readonly #run = new KnownRun();
 
-  constructor(spec: Extract<SourceSpec, { mode: 'local' }>) {
+  constructor(spec: Extract<SourceSpec, { mode: 'local' }>, meter: SourceMeter) {
+    this.#meter = meter;
     this.#root = resolve(spec.path);
     this.#configured = spec.configured;
     this.uri = pathToFileURL(this.#root).href;
@@ -111,7 +114,7 @@ export class LocalLake implements LakeSource {
       this.#memory.suffix = layout.suffix;
       this.#remembers = true;
     }
-    return new LocalReader(this.#root, layout, range, this.#memory, signal).batches();
+    return new LocalReader(this.#root, layout, range, this.#memory, this.#meter, signal).batches();
   }
 
   /** Null where there is none. */

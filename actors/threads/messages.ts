@@ -3,6 +3,7 @@
  */
 import type { Failure } from '../../machines/errors.ts';
 import type { BuildAnswer, BuildTask, Progress, ReadBackAnswer, ReadBackTask } from '../build/spec.ts';
+import type { ReadCounts } from '../source/meter.ts';
 
 export type ThreadTask = BuildTask | ReadBackTask;
 export type ThreadAnswer = BuildAnswer | ReadBackAnswer;
@@ -19,8 +20,13 @@ export type ToThread =
   | { readonly type: 'cancel'; readonly id: number };
 
 /** From a thread. After `done` or `failed` it is free; of a build that failed nothing is left staged. */
-export type FromThread =
-  | { readonly type: 'progress'; readonly id: number; readonly progress: Progress }
-  | { readonly type: 'done'; readonly id: number; readonly answer: ThreadAnswer }
+export type FromThread = {
+  readonly id: number;
+  /** What was read from the lake since the message before. */
+  readonly reads?: ReadCounts;
+} & (
+  | { readonly type: 'progress'; readonly progress: Progress }
+  | { readonly type: 'done'; readonly answer: ThreadAnswer }
   /** `trace`: the error as the thread saw it, with stacks and causes, for logs. */
-  | { readonly type: 'failed'; readonly id: number; readonly failure: Failure; readonly trace: string };
+  | { readonly type: 'failed'; readonly failure: Failure; readonly trace: string }
+);

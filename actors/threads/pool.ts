@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { type ResourceLimits, Worker } from 'node:worker_threads';
 import { BronzeError, type Details, fromFailure } from '../../machines/errors.ts';
 import type { BuildAnswer, BuildTask, Progress, ReadBackAnswer, ReadBackTask } from '../build/spec.ts';
+import type { ChainName } from '../paths.ts';
+import type { ReadCounts } from '../source/meter.ts';
 import type { CancelFlag, FromThread, ThreadAnswer, ThreadTask, ToThread } from './messages.ts';
 
 /** Milliseconds that a cancelled thread gets to clean up before it is terminated. */
@@ -24,6 +26,8 @@ export interface PoolOptions {
   readonly entry?: URL;
   readonly graceMs?: number;
   readonly resourceLimits?: ResourceLimits;
+  /** Told what a task of a chain has read from the lake, a few times a second, failed and cancelled tasks included. */
+  readonly onReads?: (chain: ChainName, reads: ReadCounts) => void;
 }
 
 export interface RunOptions {
@@ -58,7 +62,7 @@ interface Thread {
 /** Where the compiled entry of a thread is: beside this file, or in dist/ where this file runs as TypeScript. */
 export function threadEntry(from: string = import.meta.url): URL {
   if (from.endsWith('.js')) return new URL('./thread.js', from);
-  const entry = new URL('../../dist/actors/threads/thread.js', from);
+  const entry = new URL('../../dist/bin/thread.js', from);
   if (!existsSync(entry)) {
     throw new BronzeError(
       'INTERNAL',
@@ -206,6 +210,7 @@ export class ThreadPool {
   #hear(thread: Thread, message: FromThread): void {
     const { job } = thread;
     if (job === null || message.id !== job.id) return;
+    if (message.reads) this.#options.onReads?.(job.task.chain, message.reads);
     if (message.type === 'progress') {
       if (!job.options.signal?.aborted) job.options.onProgress?.(message.progress);
       return;

@@ -9,6 +9,7 @@ import { parentPort } from 'node:worker_threads';
 import { BronzeError, toFailure } from '../../machines/errors.ts';
 import type { BuildMemory } from '../build/build-partition.ts';
 import type { Progress } from '../build/spec.ts';
+import { SourceMeter } from '../source/meter.ts';
 import type { CancelFlag, FromThread, ThreadAnswer, ThreadTask, ToThread } from './messages.ts';
 
 if (parentPort === null) throw new BronzeError('INTERNAL', 'thread.js is the entry of a worker thread, not a program');
@@ -16,12 +17,17 @@ const port = parentPort;
 let memory: BuildMemory | null = null;
 let running: { readonly id: number; readonly controller: AbortController } | null = null;
 
-const send = (message: FromThread): void => port.postMessage(message);
+/** With what the task has read from the lake since its last message. */
+function send(message: FromThread, meter: SourceMeter): void {
+  const reads = meter.take();
+  port.postMessage(reads === null ? message : { ...message, reads });
+}
 
 async function perform(
   task: ThreadTask,
   controller: AbortController,
   flag: CancelFlag,
+  meter: SourceMeter,
   onProgress: (progress: Progress) => void,
 ): Promise<ThreadAnswer> {
   const { signal } = controller;
@@ -34,7 +40,7 @@ async function perform(
       import('../store/staging-writer.ts'),
     ]);
     memory ??= new build.BuildMemory();
-    const source = openSource(task.source);
+    const source = openSource(task.source, meter);
     const writer = openStagingWriter(task.staging, { name: task.attempt, key: task.key });
     return build.buildPartition(task, { source, writer, signal, onProgress, cancelled, memory });
   }
@@ -47,16 +53,19 @@ async function perform(
 
 async function run(id: number, task: ThreadTask, flag: CancelFlag): Promise<void> {
   const controller = new AbortController();
+  const meter = new SourceMeter();
   running = { id, controller };
   let last: FromThread;
   try {
-    const answer = await perform(task, controller, flag, (progress) => send({ type: 'progress', id, progress }));
+    const answer = await perform(task, controller, flag, meter, (progress) =>
+      send({ type: 'progress', id, progress }, meter),
+    );
     last = { type: 'done', id, answer };
   } catch (error) {
     last = { type: 'failed', id, failure: toFailure(error), trace: inspect(error, { depth: 4 }) };
   }
   running = null;
-  send(last);
+  send(last, meter);
 }
 
 port.on('message', (message: ToThread) => {

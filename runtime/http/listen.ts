@@ -7,10 +7,10 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { BronzeError } from '../../machines/errors.ts';
 
-/** Connections at once; what comes beyond is closed at once. */
+/** Connections at once; beyond that the oldest is closed, so that those who hold many keep nobody else out. */
 const CONNECTIONS = 100;
 /** Ms in which a request must have come, and its answer must have been taken. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 5_000;
 
 export interface ListenOptions {
   /** Null: all interfaces. */
@@ -42,17 +42,21 @@ export async function listen({ host, port, what, handler }: ListenOptions): Prom
     },
     handler,
   );
-  server.maxConnections = CONNECTIONS;
   // Nothing moved on it for that long, a peer that does not read its answer included.
   server.setTimeout(PATIENCE_MS);
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
+    const [oldest] = sockets;
+    if (oldest && sockets.size >= CONNECTIONS) oldest.destroy();
     sockets.add(socket);
     socket.unref();
     socket.on('error', () => socket.destroy());
     socket.on('close', () => sockets.delete(socket));
   });
-  server.on('clientError', (_, socket) => socket.destroy());
+  server.on('clientError', (_, socket) => {
+    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+    else socket.destroy();
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(listenFailed(error, what, host, port)));
     server.listen({ port, ...(host === null ? {} : { host }) }, resolve);

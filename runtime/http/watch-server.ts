@@ -13,6 +13,9 @@ export interface Exposition {
   readonly text: () => Promise<string>;
 }
 
+/** Ms for which an exposition is given again: who asks without a pause costs no more than a few scrapes a second. */
+const FRESH_MS = 250;
+
 /** `host:port`, `[::1]:port`, `:port`, as the configuration has it. */
 export function hostAndPort(address: string): { host: string | null; port: number } {
   const colon = address.lastIndexOf(':');
@@ -25,7 +28,9 @@ export function openWatchServer(config: MetricsConfig, health: Health, expositio
   let scrape: Promise<string> | null = null;
   const metrics = (): Promise<string> => {
     scrape ??= exposition.text().finally(() => {
-      scrape = null;
+      setTimeout(() => {
+        scrape = null;
+      }, FRESH_MS).unref();
     });
     return scrape;
   };

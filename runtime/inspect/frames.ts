@@ -24,6 +24,11 @@ const SHARE = 0.01;
 const SAVED_MS = 50;
 /** More than a frame costs; where it takes longer, somebody else has the processor. */
 const FRAME_MS = 0.3;
+/**
+ * Ms of work that are paid back at the most, in less than LATE_MS: who opens the page on a busy machine is neither to wait
+ * for half a minute, nor to miss what happens right after.
+ */
+const DEBT_MS = 15;
 /** Ms between turns, and of preparing frames in one turn. */
 const PAUSE_MS = 10;
 const TURN_MS = 1;
@@ -106,7 +111,7 @@ export class Frames {
   listen(sink: Sink): void {
     this.#refill();
     // On credit, so that nobody waits to see anything at all; but who comes again and again is not to cost more than that.
-    if (this.#credit > -SAVED_MS) this.#begin(sink);
+    if (this.#credit > -DEBT_MS) this.#begin(sink);
     else {
       this.#coming.add(sink);
       this.#schedule(PAUSE_MS);
@@ -169,7 +174,7 @@ export class Frames {
   #takeTurn(): void {
     this.#refill();
     const [first] = this.#coming;
-    if (first && this.#credit > -SAVED_MS) {
+    if (first && this.#credit > -DEBT_MS) {
       this.#coming.delete(first);
       this.#begin(first);
     } else if (this.#credit > 0) {
@@ -204,8 +209,7 @@ export class Frames {
     const most = (this.#made - madeBefore) * FRAME_MS;
     setTimeout(() => {
       const spent = Math.min(most, prepared + performance.now() - converting);
-      // Who introduces a thousand actors is not to keep all others waiting for minutes.
-      this.#credit = Math.max(-2 * SAVED_MS, this.#credit - spent);
+      this.#credit = Math.max(this.#credit - spent, -DEBT_MS);
     }, 0);
   }
 

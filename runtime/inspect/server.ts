@@ -3,7 +3,7 @@
  * Nobody else may read it: not another machine, and not a page of another site in a browser of this one, so Host and
  * Origin have to be this server's own. It takes nothing from its clients, and a client that does not read is let go.
  */
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
@@ -162,8 +162,11 @@ class Page {
   }
 }
 
-/** Of the compiled program; the sources have no scripts that a browser could read. */
-const PAGE_FOLDER = join(import.meta.dirname, 'page');
+/** Scripts that a browser can read are in dist/runtime/inspect/page: this may run there, in dist/bin, or as TypeScript. */
+const PAGE_FOLDER =
+  ['page', '../runtime/inspect/page', '../../dist/runtime/inspect/page']
+    .map((path) => join(import.meta.dirname, path))
+    .find((path) => existsSync(join(path, 'page.js'))) ?? join(import.meta.dirname, 'page');
 
 /** Those who follow over a WebSocket. */
 class Clients {

@@ -3,10 +3,14 @@
  * for each of them follow from this table. Labels are few and bounded: never a ledger, a path or an id of a partition.
  */
 
-export interface MetricFacts {
+import { READ_BUCKETS } from '../../actors/source/meter.ts';
+
+type Kind = 'counter' | 'gauge' | 'histogram';
+
+export interface MetricFacts<N extends string = string, K extends Kind = Kind> {
   /** Without the prefix. */
-  readonly name: string;
-  readonly kind: 'counter' | 'gauge' | 'histogram';
+  readonly name: N;
+  readonly kind: K;
   readonly labels: readonly string[];
   readonly help: string;
   /** Upper bounds; histograms only. */
@@ -18,19 +22,27 @@ export const PREFIX = 'bronze_copier_';
 /** Labels of what belongs to one era. `version` is its version_label. */
 const ERA = ['network', 'era_id', 'version'] as const;
 
-const counter = (name: string, help: string, labels: readonly string[] = ERA): MetricFacts => ({
+const counter = <N extends string>(
+  name: N,
+  help: string,
+  labels: readonly string[] = ERA,
+): MetricFacts<N, 'counter'> => ({
   name,
   kind: 'counter',
   labels,
   help,
 });
-const gauge = (name: string, help: string, labels: readonly string[] = ERA): MetricFacts => ({
+const gauge = <N extends string>(name: N, help: string, labels: readonly string[] = ERA): MetricFacts<N, 'gauge'> => ({
   name,
   kind: 'gauge',
   labels,
   help,
 });
-const histogram = (name: string, help: string, buckets: readonly number[]): MetricFacts => ({
+const histogram = <N extends string>(
+  name: N,
+  help: string,
+  buckets: readonly number[],
+): MetricFacts<N, 'histogram'> => ({
   name,
   kind: 'histogram',
   labels: ERA,
@@ -79,11 +91,7 @@ export const METRICS = [
   histogram('partition_commit_duration_seconds', 'From the start of publishing to the checkpoint', SECONDS),
   histogram('partition_rows', 'Rows of a partition', [1, 10, 100, 1_000, 10_000, 25_000, 50_000, 64_000, 100_000]),
   histogram('partition_bytes', 'Bytes of a Parquet file', [1e4, 1e5, 1e6, 1e7, 5e7, 1e8, 5e8, 1e9, 5e9, 1e10, 5e10]),
-  histogram(
-    'source_read_duration_seconds',
-    'Reading one object of the lake',
-    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 10, 60],
-  ),
+  histogram('source_read_duration_seconds', 'Reading one object of the lake', READ_BUCKETS),
   // beyond the contract: what alerts and dashboards need beside it
   gauge(
     'era_healthy',
@@ -99,4 +107,7 @@ export const METRICS = [
   gauge('disk_size_bytes', 'Size of that disk', ['disk']),
 ] as const satisfies readonly MetricFacts[];
 
-export type MetricName = (typeof METRICS)[number]['name'];
+type Definition = (typeof METRICS)[number];
+
+/** Names of the metrics of a kind; of all of them where none is given. */
+export type MetricName<K extends Kind = Kind> = Extract<Definition, { kind: K }>['name'];

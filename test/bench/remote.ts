@@ -18,7 +18,7 @@ import { objectKey } from '../../actors/source/keys.ts';
 import type { RunReport } from '../../runtime/summary.ts';
 
 const HERE = import.meta.dirname;
-const MAIN = resolve(HERE, '../../../dist/runtime/main.js');
+const MAIN = resolve(HERE, '../../../dist/bin/main.js');
 const { values } = parseArgs({
   options: {
     last: { type: 'string', default: '10001' },

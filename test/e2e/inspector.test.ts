@@ -117,7 +117,7 @@ describe('a run of two eras', () => {
       const types = ['partition.assigned', 'build.started', 'partition.staged', 'partition.committed'];
       expect(events.map(({ type }) => type)).toEqual(expect.arrayContaining(types));
       expect(effects).toEqual(
-        expect.arrayContaining([expect.stringMatching(/building$/), expect.stringMatching(/publishing$/)]),
+        expect.arrayContaining([expect.stringMatching(/building$/), expect.stringMatching(/publishing\.writing$/)]),
       );
     }
     expect(events.length + effects.length).toBeGreaterThan(10);
@@ -365,16 +365,17 @@ describe('off', () => {
     writeFileSync(main, `import { register } from 'node:module'; register('./hooks.mjs', import.meta.url);`);
     return { env: { NODE_OPTIONS: `--import ${main}` }, loaded: () => readFileSync(list, 'utf8') };
   };
-  const parts = /@statelyai|node_modules\/ws\/|mermaid|runtime\/inspect\//;
+  const parts = /@statelyai|node_modules\/ws\/|mermaid|bin\/inspect-/;
 
   it('loads nothing of it', async () => {
     const scene = await sampleScene([one]);
     const [off, on] = [listing(), listing()];
     expect((await scene.run({ env: off.env })).code).toBe(0);
-    expect(off.loaded()).toContain('runtime/run-eras.js');
+    expect(off.loaded()).toMatch(/bin\/run-eras-/);
     expect(off.loaded()).not.toMatch(parts);
     expect((await scene.run({ env: on.env, args: ['--inspect=0'] })).code).toBe(0);
     expect(on.loaded()).toMatch(/@statelyai\/inspect/);
+    expect(on.loaded()).toMatch(/bin\/inspect-/);
     expect(on.loaded()).toMatch(/node_modules\/ws\//);
     expect(on.loaded()).not.toContain('mermaid');
   });

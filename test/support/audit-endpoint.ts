@@ -22,6 +22,8 @@ export type Behaviour =
   | { readonly kind: 'cut'; readonly keeps: boolean }
   /** Kept and answered, so much later. */
   | { readonly kind: 'slow'; readonly ms: number }
+  /** Kept and answered when the test says so. */
+  | { readonly kind: 'held'; readonly until: Promise<unknown> }
   /** Never answers; the connection stays open. */
   | { readonly kind: 'silent' }
   /** Headers and half a body, and then nothing. */
@@ -146,9 +148,11 @@ class AuditEndpointServer implements AuditServer {
     this.seen.push(seen);
     const behaviour = this.behave(seen, this.seen.length - 1);
     if (behaviour?.kind === 'slow') await sleep(behaviour.ms);
+    if (behaviour?.kind === 'held') await behaviour.until;
     switch (behaviour?.kind) {
       case undefined:
       case 'slow':
+      case 'held':
         return this.#take(seen, response);
       case 'silent':
         return;

@@ -1,10 +1,10 @@
 /**
- * A run of real machines over real sessions inside this process, without threads: every file operation and every call of
- * the store can be made to fail. Otherwise as in runtime/run-eras.ts.
+ * A run of real machines over real sessions inside this process, without threads where none are given: every file
+ * operation and every call of the store can be made to fail. Otherwise as in runtime/run-eras.ts.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createActor } from 'xstate';
+import { createActor, type InspectionEvent } from 'xstate';
 import { buildPartition } from '../../actors/build/build-partition.ts';
 import { type FileOps, realFiles } from '../../actors/files.ts';
 import type { BronzeStore } from '../../actors/ports.ts';
@@ -42,6 +42,14 @@ export interface InProcess {
   readonly store?: (real: BronzeStore) => BronzeStore;
   /** Milliseconds after which a run that hangs is given up. */
   readonly patience?: number;
+  /** Real threads; without them every task is done in this process. */
+  readonly pool?: Pick<ThreadPool, 'run'>;
+  /** Eras without an end stop at the head that is found first. */
+  readonly once?: boolean;
+  /** Is told what passes between the actors. */
+  readonly inspect?: (event: InspectionEvent) => void;
+  /** Gets the sessions of the run, by era. */
+  readonly sessions?: Map<string, EraSession>;
 }
 
 /** A started run. */
@@ -53,32 +61,29 @@ export interface RunInProcess {
 
 export function startInProcess(scene: Scene, options: InProcess = {}): RunInProcess {
   const { files = realFiles, beside = files, store: around = (real) => real, patience = 20_000 } = options;
+  const { pool = poolWith(files), once = false, inspect = () => {}, sessions = new Map() } = options;
   const context = openContext({ args: [], options: { config: scene.config() } }, {});
   context.log.level = 'silent';
   const runId = EraSession.runId();
-  const specs = context.eras.map((era) =>
-    eraSpec(context.config, era, { eras: null, stopAfter: null, once: false }, runId),
-  );
+  const specs = context.eras.map((era) => eraSpec(context.config, era, { eras: null, stopAfter: null, once }, runId));
   const store = around(openStore(context.storeSpec, files));
-  const sessions = new Map(
-    context.eras.map((era) => {
-      const setup = eraSetup({ ...context, store }, era, poolWith(files));
-      const { backup, chain, copierId, stateDir } = setup;
-      return [
-        era.era_id,
-        new EraSession({
-          ...setup,
-          files,
-          backup: backup && { ...backup, files: beside },
-          checkpoint: openCheckpoint({ dir: stateDir, chain, copierId, files: beside }),
-        }),
-      ];
-    }),
-  );
+  for (const era of context.eras) {
+    const setup = eraSetup({ ...context, store }, era, pool, once);
+    const { backup, chain, copierId, stateDir } = setup;
+    sessions.set(
+      era.era_id,
+      new EraSession({
+        ...setup,
+        files,
+        backup: backup && { ...backup, files: beside },
+        checkpoint: openCheckpoint({ dir: stateDir, chain, copierId, files: beside }),
+      }),
+    );
+  }
   const tuning = { pollInterval: 1_000, stallTimeout: 300_000, headPatience: 600_000 };
   const actor = createActor(
     assemble(sessions, tuning, () => {}),
-    { systemId: SUPERVISOR_ID, input: { eras: specs } },
+    { id: SUPERVISOR_ID, systemId: SUPERVISOR_ID, input: { eras: specs }, inspect },
   );
   let dead = false;
   const over = new Promise<RunSummary>((resolve, reject) => {
@@ -94,7 +99,9 @@ export function startInProcess(scene: Scene, options: InProcess = {}): RunInProc
   actor.start();
   const done = over.finally(async () => {
     actor.stop();
-    if (!dead) for (const session of sessions.values()) await session.closeChain().catch(() => null);
+    if (dead) return;
+    for (const session of sessions.values()) await session.closeChain().catch(() => null);
+    await context.catalog?.close();
   });
   return {
     done,

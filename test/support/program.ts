@@ -11,9 +11,9 @@ import { stringify } from 'yaml';
 import type { RunReport } from '../../runtime/summary.ts';
 import { tempFolder } from './bronze.ts';
 
-const BINARY = resolve(process.env.BRONZE_BINARY ?? join(import.meta.dirname, '../../dist/runtime/main.js'));
+export const BINARY = resolve(process.env.BRONZE_BINARY ?? join(import.meta.dirname, '../../dist/bin/main.js'));
 
-/** Longer than any run of a test may take, ms; a program that hangs fails its test with its output. */
+/** Longer than a run of a test may take, ms, where it says nothing else; one that hangs fails its test with its output. */
 const PATIENCE_MS = 50_000;
 
 /** A log line; fields that are not named here are there as well. */
@@ -98,7 +98,11 @@ export class Running {
   readonly #stdout = new Said();
   readonly #stderr = new Said();
 
-  constructor(args: readonly string[], options: { cwd: string; env?: Record<string, string>; summary?: string }) {
+  constructor(
+    args: readonly string[],
+    options: { cwd: string; env?: Record<string, string>; summary?: string; patienceMs?: number },
+  ) {
+    const { patienceMs = PATIENCE_MS } = options;
     const { PATH = '', HOME = '', NODE_V8_COVERAGE } = process.env;
     const child = spawn(process.execPath, [BINARY, ...args], {
       cwd: options.cwd,
@@ -115,9 +119,9 @@ export class Running {
       stream?.setEncoding('utf8').on('data', (chunk: string) => said.add(chunk));
     }
     const late = setTimeout(() => {
-      this.#stderr.add(`\nkilled by the test: still running after ${PATIENCE_MS} ms\n`);
+      this.#stderr.add(`\nkilled by the test: still running after ${patienceMs} ms\n`);
       child.kill('SIGKILL');
-    }, PATIENCE_MS);
+    }, patienceMs);
     this.done = new Promise((finish, reject) => {
       child.on('error', reject);
       child.on('close', (code, signal) => {
@@ -175,6 +179,8 @@ export interface RunChoices {
   readonly settings?: Settings;
   readonly args?: readonly string[];
   readonly env?: Record<string, string>;
+  /** How long it may run, ms. */
+  readonly patienceMs?: number;
 }
 
 let summaries = 0;
@@ -246,12 +252,12 @@ export class Scene {
   }
 
   /** Starts any command with the scene's configuration. */
-  start(command: string, { settings = {}, args = [], env: more = {} }: RunChoices = {}): Running {
+  start(command: string, { settings = {}, args = [], env: more = {}, ...rest }: RunChoices = {}): Running {
     const env = { ...this.environment, ...more };
     const words = [command, '--config', this.config(settings), ...args];
-    if (command !== 'run') return new Running(words, { cwd: this.root, env });
+    if (command !== 'run') return new Running(words, { cwd: this.root, env, ...rest });
     const summary = join(this.root, `summary-${++summaries}.json`);
-    return new Running([...words, '--summary', summary], { cwd: this.root, env, summary });
+    return new Running([...words, '--summary', summary], { cwd: this.root, env, summary, ...rest });
   }
 
   run(choices: RunChoices = {}): Promise<Outcome> {

@@ -6,7 +6,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
-const MAIN = resolve(import.meta.dirname, '../../dist/runtime/main.js');
+const MAIN = resolve(import.meta.dirname, '../../dist/bin/main.js');
 const work = mkdtempSync(join(tmpdir(), 'bronze-bytes-'));
 
 function copy(node, i) {

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { BucketLake } from '../../actors/source/bucket-lake.ts';
 import { fileRange, type LakeNumbers, objectKey } from '../../actors/source/keys.ts';
+import { SourceMeter } from '../../actors/source/meter.ts';
 import { MemoryBucket } from '../support/memory-bucket.ts';
 import { layoutOf } from '../support/small-lake.ts';
 
@@ -36,7 +37,7 @@ function scene(n: LakeNumbers): Scene {
   return {
     bucket,
     prefix,
-    open: () => new BucketLake({ mode: 'bucket', place: PLACE, prefix, configured: null }, bucket),
+    open: () => new BucketLake({ mode: 'bucket', place: PLACE, prefix, configured: null }, bucket, new SourceMeter()),
     put: (from, to) => {
       for (let at = fileRange(n, from).start; at <= to; at += n.ledgersPerFile) bucket.put(key(at));
     },

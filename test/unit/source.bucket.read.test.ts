@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BucketLake } from '../../actors/source/bucket-lake.ts';
 import { fileCount, fileOf } from '../../actors/source/keys.ts';
+import { SourceMeter } from '../../actors/source/meter.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { MemoryBucket } from '../support/memory-bucket.ts';
@@ -27,12 +28,17 @@ let made = 0;
 class Scene {
   readonly bucket = new MemoryBucket();
   readonly prefix: string;
+  readonly meter = new SourceMeter();
   readonly lake: BucketLake;
 
   constructor() {
     made += 1;
     this.prefix = `read-${made}/`;
-    this.lake = new BucketLake({ mode: 'bucket', place: PLACE, prefix: this.prefix, configured: null }, this.bucket);
+    this.lake = new BucketLake(
+      { mode: 'bucket', place: PLACE, prefix: this.prefix, configured: null },
+      this.bucket,
+      this.meter,
+    );
   }
 
   put(range: LedgerRange, size: (index: number) => number, suffix: (index: number) => 'zst' | 'zstd' = () => 'zst') {
@@ -89,6 +95,7 @@ describe('requests', () => {
       const again = new BucketLake(
         { mode: 'bucket', place: PLACE, prefix: scene.prefix, configured: null },
         scene.bucket,
+        new SourceMeter(),
       );
       scene.bucket.gets.length = 0;
       for await (const _ of again.read(layout, { start: 2, end: 501 }, never));

@@ -3,10 +3,10 @@
  * of whole snapshots, so it is only given copies that are small and without secrets already, and nothing at all while
  * nobody listens.
  *
- * A run must not be slowed by who watches it: frames are made in short turns, for at most a fiftieth of the time of one
- * core on the whole. What comes faster waits in a list; when that is full, or two seconds behind, events in it are left
- * out and of each actor's snapshots only the last is kept. So a listener always ends up with the true state, and a frame
- * `inspector.skipped` says how much it did not see.
+ * A run must not be slowed by who watches it: frames are made in short turns, for at most a hundredth of the time of one
+ * core on the whole. What comes faster waits in a short list. What does not fit into that, or waits there for two seconds,
+ * is thinned out: births, and of each actor the last snapshot. So a listener always ends up with the true state, and a
+ * frame `inspector.skipped` says how much it did not see.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,20 +19,22 @@ import type { ActorTree, Known, SeenActor } from './tree.ts';
 export type Sink = (text: string, isPresent: boolean) => void;
 
 /** Share of one core on the average. */
-const SHARE = 0.02;
+const SHARE = 0.01;
 /** Ms of work that may be used at once after a quiet time; short runs are seen in full. */
-const SAVED_MS = 100;
+const SAVED_MS = 50;
+/** More than a frame costs; where it takes longer, somebody else has the processor. */
+const FRAME_MS = 0.3;
 /**
  * Ms of work that are paid back at the most, in less than LATE_MS: who opens the page on a busy machine is neither to wait
  * for half a minute, nor to miss what happens right after.
  */
-const DEBT_MS = 30;
+const DEBT_MS = 15;
 /** Ms between turns, and of preparing frames in one turn. */
 const PAUSE_MS = 10;
 const TURN_MS = 1;
 const LONGEST_PAUSE_MS = 1_000;
-/** Events that wait; more only where there are more actors. What waits long is dear to collect. */
-const WAITING = 500;
+/** Events that wait in full. Not many: what stays in memory for long is dear to collect. */
+const WAITING = 200;
 /** Ms after which what waits is thinned out: who watches wants to see the present. */
 const LATE_MS = 2_000;
 /** Of them at the end of a run, between two writes to the sockets. */
@@ -81,8 +83,12 @@ export class Frames {
   /** Those that will be among them. */
   readonly #coming = new Set<Sink>();
   #waiting: Waiting[] = [];
+  /** What came after those, thinned out: by actor. */
+  readonly #births = new Map<string, Waiting>();
+  readonly #lasts = new Map<string, Waiting>();
   #seq = 0;
   #skipped = 0;
+  #made = 0;
   #credit = SAVED_MS;
   #creditAt = performance.now();
   #timer: NodeJS.Timeout | null = null;
@@ -95,8 +101,9 @@ export class Frames {
   /** For every inspection event; some microseconds at the most. */
   inspect(event: InspectionEvent): void {
     if (!isRelevant(event) || this.#sinks.size === 0) return;
-    this.#waiting.push({ event, seq: this.#seq++, at: performance.now() });
-    if (this.#waiting.length > Math.max(WAITING, 4 * this.#tree.size)) this.#thin();
+    const entry = { event, seq: this.#seq++, at: performance.now() };
+    if (this.#isThin || this.#waiting.length >= WAITING) this.#keepLast(entry);
+    else this.#waiting.push(entry);
     this.#schedule(PAUSE_MS);
   }
 
@@ -116,7 +123,17 @@ export class Frames {
     this.#sinks.delete(sink);
     if (this.#sinks.size > 0) return;
     this.#waiting = [];
+    this.#births.clear();
+    this.#lasts.clear();
     this.#skipped = 0;
+  }
+
+  get #isThin(): boolean {
+    return this.#births.size > 0 || this.#lasts.size > 0;
+  }
+
+  get #isIdle(): boolean {
+    return this.#waiting.length === 0 && !this.#isThin;
   }
 
   /** Everything that still waits: the run is over, nothing can be slowed. Settles when all sinks have it. */
@@ -126,11 +143,13 @@ export class Frames {
     for (const sink of this.#coming) this.#begin(sink);
     this.#coming.clear();
     do {
-      for (const entry of this.#waiting.splice(0, AT_ONCE)) this.#send(entry);
+      for (let i = 0; i < AT_ONCE; i++) this.#sendNext();
       await sleep(0);
       // Sockets are written meanwhile.
       await new Promise(setImmediate);
-    } while (this.#waiting.length > 0);
+    } while (!this.#isIdle);
+    this.#tellSkipped(this.#seq);
+    await sleep(0);
   }
 
   #begin(sink: Sink): void {
@@ -154,25 +173,21 @@ export class Frames {
 
   #takeTurn(): void {
     this.#refill();
-    if (this.#credit <= 0) {
-      const [oldest] = this.#waiting;
-      if (oldest && this.#creditAt - oldest.at > LATE_MS) this.#thin();
-      this.#schedule(Math.min(LONGEST_PAUSE_MS, PAUSE_MS - this.#credit / SHARE));
-      return;
-    }
     const [first] = this.#coming;
-    if (first) {
+    if (first && this.#credit > -DEBT_MS) {
       this.#coming.delete(first);
       this.#begin(first);
-    } else {
+    } else if (this.#credit > 0) {
       this.#metered(() => {
         const end = performance.now() + TURN_MS;
-        let taken = 0;
-        while (taken < this.#waiting.length && performance.now() < end) this.#send(this.#waiting[taken++] as Waiting);
-        this.#waiting.splice(0, taken);
+        while (performance.now() < end && this.#sendNext());
       });
+    } else {
+      const [oldest] = this.#waiting;
+      if (oldest && this.#creditAt - oldest.at > LATE_MS) this.#thinAll();
     }
-    if (this.#waiting.length > 0 || this.#coming.size > 0) this.#schedule(PAUSE_MS);
+    if (this.#isIdle && this.#coming.size === 0) return;
+    this.#schedule(Math.min(LONGEST_PAUSE_MS, PAUSE_MS + Math.max(0, -this.#credit / SHARE)));
   }
 
   #refill(): void {
@@ -184,14 +199,17 @@ export class Frames {
   /** The adapter works in timers of its own, one a frame: two others stand before and behind them. */
   #metered(prepare: () => void): void {
     const begun = performance.now();
+    const madeBefore = this.#made;
     let converting = begun;
     setTimeout(() => {
       converting = performance.now();
     }, 0);
     prepare();
     const prepared = performance.now() - begun;
+    const most = (this.#made - madeBefore) * FRAME_MS;
     setTimeout(() => {
-      this.#credit = Math.max(this.#credit - (prepared + performance.now() - converting), -DEBT_MS);
+      const spent = Math.min(most, prepared + performance.now() - converting);
+      this.#credit = Math.max(this.#credit - spent, -DEBT_MS);
     }, 0);
   }
 
@@ -222,22 +240,44 @@ export class Frames {
     this.#convert(told, null, (text) => this.#broadcast(text, seq));
   }
 
-  /** Keeps births of what lives, and the last snapshot of each actor. */
-  #thin(): void {
-    const before = this.#waiting.length;
-    const born = new Set<string>();
-    const last = new Map<string, number>();
-    for (const { event, seq } of this.#waiting) {
-      if (event.type === '@xstate.actor') born.add(sessionOf(event));
-      if (event.type === '@xstate.snapshot') last.set(sessionOf(event), seq);
+  /** The oldest that waits; false where nothing does. */
+  #sendNext(): boolean {
+    let next = this.#waiting.shift();
+    for (const thinned of [this.#births, this.#lasts]) {
+      const [first] = next ? [] : thinned;
+      if (first) {
+        thinned.delete(first[0]);
+        next = first[1];
+      }
     }
-    this.#waiting = this.#waiting.filter(({ event, seq }) => {
-      const session = sessionOf(event);
+    if (next) this.#send(next);
+    return next !== undefined;
+  }
+
+  #keepLast(entry: Waiting): void {
+    const { event } = entry;
+    const session = sessionOf(event);
+    if (event.type === '@xstate.actor') this.#births.set(session, entry);
+    else if (event.type === '@xstate.event') this.#skipped += 1;
+    else {
+      // At the end, in the order of the snapshots that are kept.
+      if (this.#lasts.delete(session)) this.#skipped += 1;
       // Born, ended and forgotten meanwhile: nobody has heard of it.
-      if (born.has(session) && !this.#tree.get(session)) return false;
-      return event.type === '@xstate.actor' || last.get(session) === seq;
-    });
-    this.#skipped += before - this.#waiting.length;
+      if (!this.#tree.get(session) && this.#births.delete(session)) this.#skipped += 2;
+      else this.#lasts.set(session, entry);
+    }
+  }
+
+  #thinAll(): void {
+    const all = [...this.#waiting.splice(0), ...this.#births.values(), ...this.#lasts.values()];
+    this.#births.clear();
+    this.#lasts.clear();
+    const sessions = all.filter(({ event }) => event.type === '@xstate.actor').map(({ event }) => sessionOf(event));
+    const gone = new Set(sessions.filter((session) => !this.#tree.get(session)));
+    for (const entry of all) {
+      if (gone.has(sessionOf(entry.event))) this.#skipped += 1;
+      else this.#keepLast(entry);
+    }
   }
 
   /** Through the adapter, on its next turn. What it is given cannot make it throw: plain data and nothing else. */
@@ -261,6 +301,7 @@ export class Frames {
       ...('event' in event ? { event: this.#copy(event.event, EVENT) } : {}),
       ...(event.type === '@xstate.snapshot' ? { snapshot: copied } : {}),
     };
+    this.#made += 1;
     const { inspect } = createInspector({ send: (frame) => take(frameText(frame)) });
     inspect.next?.(prepared as unknown as InspectionEvent);
   }

@@ -242,6 +242,31 @@ describe('too much', () => {
     expect(listener.texts.length - skips.length + sum).toBe(3 + 40_000);
   });
 
+  it('of what comes and goes meanwhile nothing is shown that was not introduced', async () => {
+    const { frames, actor, tree } = watched(counter);
+    const listener = new Listener();
+    frames.listen(listener.sink);
+    actor.start();
+    // Longer than anything is left waiting.
+    const until = performance.now() + 3_000;
+    let born = 0;
+    while (performance.now() < until) {
+      for (let i = 0; i < 100; i++) {
+        const logic = fromPromise(async () => i);
+        createActor(logic, { id: `effect${++born}`, parent: actor } as never).start();
+        actor.send({ type: 'number.raised' });
+      }
+      await sleep(1);
+    }
+    await frames.flush();
+    expect(born).toBeGreaterThan(2_000);
+    expect(listener.tree.strays).toEqual([]);
+    expect(listener.frames.some((frame) => 'event' in frame && frame.event.type === 'inspector.skipped')).toBe(true);
+    const running = [...listener.tree.actors.values()].filter(({ snapshot }) => snapshot.status === 'active');
+    expect(running.map(({ name }) => name)).toEqual(['counter']);
+    expect(tree.present()).toHaveLength(1);
+  });
+
   it('work for those who watch stays a small part of the time', async () => {
     const { frames, actor } = watched(counter, { more: Array.from({ length: 50 }, (_, i) => `text ${i}`) });
     const listener = new Listener();

@@ -137,7 +137,7 @@ it('S14: a checkpoint is passed on, and one that cannot be used is told', async 
   expect(problems).toHaveLength(1);
 });
 
-it('S26: 6,000 partitions take about two seconds and little memory', async () => {
+it('S26: 6,000 partitions take little memory', async () => {
   const estate = estateIn();
   let prevEventHash: string | null = null;
   for (const [sequence, range] of rangesOf(2, 10, 6000).entries()) {
@@ -153,11 +153,10 @@ it('S26: 6,000 partitions take about two seconds and little memory', async () =>
     putFile(estate, eventKey(CHAIN, sequence), eventBytes(event));
     prevEventHash = event.chain.event_hash;
   }
-  const [started, heap] = [performance.now(), process.memoryUsage().rss];
+  const heap = process.memoryUsage().rss;
   const facts = await survey(estate);
-  const [ms, mb] = [performance.now() - started, (process.memoryUsage().rss - heap) / 1e6];
+  const mb = (process.memoryUsage().rss - heap) / 1e6;
   expect([facts.partitions.length, facts.events.length]).toEqual([6000, 6000]);
-  // Measured 1.2 to 1.9 s and 30 MB on two busy cores; the bounds leave room for machines that do other things as well.
-  expect(ms).toBeLessThan(6000);
+  // Measured 1.2 to 1.9 s and 30 MB on two busy cores; time is the benchmark's.
   expect(mb).toBeLessThan(300);
 }, 180_000);

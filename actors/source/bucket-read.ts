@@ -89,6 +89,8 @@ export class BucketReader {
   #window: number;
   /** Bytes of all objects ahead whose size is known, and of the batch that the consumer has. */
   #bytes = 0;
+  /** Bytes of the batch that the consumer has; 0 = it waits for one. */
+  #given = 0;
   /** Objects in flight whose size is not known. */
   #unsized = 0;
   #postponed = 0;
@@ -134,9 +136,10 @@ export class BucketReader {
           });
           continue;
         }
-        const { objects, bytes } = this.#takeReady();
+        const objects = this.#takeReady();
         yield objects;
-        this.#bytes -= bytes;
+        this.#bytes -= this.#given;
+        this.#given = 0;
       }
     } finally {
       this.#signal.removeEventListener('abort', onAbort);
@@ -146,7 +149,7 @@ export class BucketReader {
   }
 
   /** All that is here in order, up to the bound of a batch. */
-  #takeReady(): { objects: LakeObject[]; bytes: number } {
+  #takeReady(): LakeObject[] {
     const objects: LakeObject[] = [];
     let bytes = 0;
     for (const { object } of this.#ahead) {
@@ -155,7 +158,8 @@ export class BucketReader {
       bytes += object.bytes.length;
     }
     this.#ahead.splice(0, objects.length);
-    return { objects, bytes };
+    this.#given = bytes;
+    return objects;
   }
 
   async #breathe(): Promise<void> {
@@ -191,7 +195,7 @@ export class BucketReader {
       const postponed = this.#postponed > 0 && this.#ahead.find(({ state }) => state === 'postponed');
       if (postponed) {
         // Nothing newer before it: it waits for room, and its turn at the latest makes some.
-        if (postponed !== this.#ahead[0] && this.#bytes + (postponed.size ?? 0) > AHEAD_BYTES) return;
+        if (!this.#hasRoom(postponed, this.#bytes, postponed.size ?? 0, AHEAD_BYTES)) return;
         this.#postponed -= 1;
         postponed.state = 'flying';
         postponed.size = null;
@@ -257,7 +261,14 @@ export class BucketReader {
   #admit(slot: Slot, size: number): void {
     const others = this.#bytes - (slot.size ?? 0);
     this.#resize(slot, size);
-    if (others + size > MOST_BYTES && others > 0 && slot !== this.#ahead[0]) throw new Postponed();
+    if (!this.#hasRoom(slot, others, size, MOST_BYTES)) throw new Postponed();
+  }
+
+  /** Whether an object of `size` bytes may be held beside `others` bytes, when all but the next one share `bound`. */
+  #hasRoom(slot: Slot, others: number, size: number, bound: number): boolean {
+    if (slot !== this.#ahead[0]) return others + size <= bound;
+    // The next one may be too much by itself, but not together with a batch that was too much: that is given back soon.
+    return this.#given === 0 || others <= MOST_BYTES;
   }
 
   #weigh(size: number): void {

@@ -188,7 +188,21 @@ describe('order and bounds', () => {
           expect(longest).toBeLessThanOrEqual(256);
         },
       ),
-      { numRuns: 60 },
+      {
+        numRuns: 60,
+        examples: [
+          // A batch that ends with an object of 40 MB, and another such is next.
+          [
+            [2 * MB, 1_967, 40 * MB, 40 * MB, 33].map((size, i) => ({
+              size,
+              ms: i === 3 ? 1 : 0,
+              suffix: 'zst' as const,
+            })),
+          ],
+          // What is too large for any company arrives before the one whose turn it is.
+          [[1, 40 * MB, 40 * MB].map((size, i) => ({ size, ms: i % 2 === 0 ? 0 : 20, suffix: 'zst' as const }))],
+        ],
+      },
     );
   });
 

@@ -20,7 +20,7 @@ import type { RunReport } from '../../runtime/summary.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 const SHARED = process.env.BRONZE_SHARED ?? resolve(ROOT, '../shared');
-const MAIN = join(ROOT, 'dist/runtime/main.js');
+const MAIN = join(ROOT, 'dist/bin/main.js');
 
 interface Lake {
   readonly path: string;

@@ -1,8 +1,8 @@
 /**
  * Writes docs/machines.md: the charts of the machines, from the machines. `--check` only says whether it is current.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
 import { chartMermaid, MACHINES, stateDescriptions } from '../../runtime/charts.ts';
+import { writeGenerated } from './generated.ts';
 
 const TARGET = 'docs/machines.md';
 
@@ -43,12 +43,4 @@ function page(): string {
   return `${parts.join('\n')}\n`;
 }
 
-const wanted = page();
-if (process.argv.includes('--check')) {
-  if (readFileSync(TARGET, 'utf8') !== wanted) {
-    console.error(`${TARGET} is not current: npm run generate`);
-    process.exit(1);
-  }
-} else {
-  writeFileSync(TARGET, wanted);
-}
+writeGenerated(TARGET, page());

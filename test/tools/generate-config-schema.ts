@@ -3,13 +3,13 @@
  * schema in config/schema.ts. With `--check` it writes nothing and exits 1 where one of them is not current.
  * It must never hold a fact about a key: all of them come from the schema.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { FILE_VARIABLE, PORT_VARIABLE } from '../../config/environment.ts';
 import { fileSchema } from '../../config/schema.ts';
 import { type Leaf, type MapNode, type Node, tree } from '../../config/tree.ts';
+import { writeGenerated } from './generated.ts';
 
 /** The files that are generated, by path from the root of the project. */
 export function generatedFiles(): ReadonlyMap<string, string> {
@@ -124,29 +124,6 @@ function referenceText(): string {
   return [INTRODUCTION, `## Top level\n\n${tableOf(top)}\n`, ...sections].join('\n');
 }
 
-/** Run from the root of the project. Returns the exit code. */
-function main(args: readonly string[]): number {
-  let stale = 0;
-  for (const [path, text] of generatedFiles()) {
-    const full = resolve(process.cwd(), path);
-    if (!args.includes('--check')) {
-      writeFileSync(full, text);
-    } else if (readIfThere(full) !== text) {
-      console.error(`${path} is not current: run node ${join('build', 'test', 'tools', 'generate-config-schema.js')}`);
-      stale = 1;
-    }
-  }
-  return stale;
-}
-
-function readIfThere(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return null;
-  }
-}
-
 if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  process.exitCode = main(process.argv.slice(2));
+  for (const [path, text] of generatedFiles()) writeGenerated(path, text);
 }

@@ -2,11 +2,10 @@
  * Writes docs/metrics.md from the table in runtime/metrics/definitions.ts. With `--check` it writes nothing and exits 1
  * where the page is not current. It must never hold a fact about a single metric that the table could tell.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EFFECTS, SOURCE_REQUEST } from '../../runtime/metrics/blame.ts';
 import { METRICS, type MetricFacts, PREFIX } from '../../runtime/metrics/definitions.ts';
+import { writeGenerated } from './generated.ts';
 
 const TARGET = 'docs/metrics.md';
 
@@ -114,11 +113,4 @@ export function metricsPage(): string {
   ].join('\n');
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const path = resolve(TARGET);
-  if (!process.argv.includes('--check')) writeFileSync(path, metricsPage());
-  else if (readFileSync(path, 'utf8') !== metricsPage()) {
-    console.error(`${TARGET} is not current: npm run generate`);
-    process.exit(1);
-  }
-}
+if (process.argv[1] === fileURLToPath(import.meta.url)) writeGenerated(TARGET, metricsPage());

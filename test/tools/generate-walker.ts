@@ -7,12 +7,13 @@
  * emitted here rejects, nothing else. It must never be edited by hand: change this file and run it again. `--check`
  * writes nothing and exits 1 where the file is not what would be written.
  */
-import { existsSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { AnySchema, UnionArm, UnionSchema, XdrType } from '@stellar/js-xdr';
 import { LedgerCloseMeta } from '@stellar/stellar-sdk/xdr';
 import { SLOT, type SlotName } from '../../actors/check/walk-record.ts';
+import { writeGenerated } from './generated.ts';
 
 /**
  * js-xdr's default for `maxDepth`: that many structs, unions, arrays, options and lazy references may be open at once.
@@ -798,13 +799,7 @@ export function currentWalker(): { path: string; expected: string } {
 
 function main(): void {
   const { path, expected } = currentWalker();
-  if (!process.argv.includes('--check')) {
-    writeFileSync(path, expected);
-    console.log(`${path}: ${expected.length} characters`);
-  } else if (!existsSync(path) || readFileSync(path, 'utf8') !== expected) {
-    console.error(`${path} is not current: run node build/test/tools/generate-walker.js`);
-    process.exitCode = 1;
-  }
+  writeGenerated(path, expected);
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) main();

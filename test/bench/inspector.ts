@@ -6,7 +6,7 @@
  *
  *   npm run build && npm run tools && node build/test/bench/inspector.js [--runs 9] [--partition 10] [--last 6001]
  *
- * With --real: 600 real ledgers of 2026, where ../shared is there.
+ * With --real: 2400 (--count) real ledgers of 2026, where ../shared is there.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -43,6 +43,7 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '9' },
     partition: { type: 'string', default: '10' },
     last: { type: 'string', default: '6001' },
+    count: { type: 'string', default: '2400' },
     real: { type: 'boolean', default: false },
   },
 });
@@ -60,9 +61,9 @@ async function lake(): Promise<Lake> {
     .filter((name) => name.startsWith('pubnet-6309'))
     .map((name) => join(folder, name));
   const tool = join(SHARED, 'tools/make-lake.mjs');
-  const args = ['--out', path, '--templates', templates.join(','), '--start', '63000000', '--count', '600'];
+  const args = ['--out', path, '--templates', templates.join(','), '--start', '63000000', '--count', values.count];
   execFileSync(process.execPath, [tool, ...args], { stdio: 'ignore' });
-  return { path, start: 63_000_000, end: 63_000_599, network: 'pubnet', passphrase: '' };
+  return { path, start: 63_000_000, end: 62_999_999 + Number(values.count), network: 'pubnet', passphrase: '' };
 }
 
 const SKIPPED = /"type":"inspector\.skipped","frames":(\d+)/;
@@ -121,7 +122,7 @@ async function copy(of: Lake, isWatched: boolean): Promise<Figures> {
   return { wallMs: report.duration_ms, cpuMs: report.cpu_ms, rssMB: report.peak_rss_bytes / 1e6, ...seen };
 }
 
-/** `again` is what `off` is: how far the two are apart is what the machine itself makes of it. */
+/** `again` is what `off` is: both are what `on` is compared with, and how far they are apart is the machine's own noise. */
 const SIDES = ['off', 'on', 'again'] as const;
 type Side = (typeof SIDES)[number];
 
@@ -140,8 +141,10 @@ try {
     if (run > 0) rounds.push(round as Record<Side, Figures>);
   }
   const of = (side: Side, key: keyof Figures): number => median(rounds.map((round) => round[side][key]));
-  const change = (side: Side, key: 'wallMs' | 'cpuMs'): number =>
-    Number(((median(rounds.map((round) => round[side][key] / round.off[key])) - 1) * 100).toFixed(2));
+  const percent = (ratios: readonly number[]): number => Number(((median(ratios) - 1) * 100).toFixed(2));
+  const change = (key: 'wallMs' | 'cpuMs'): number =>
+    percent(rounds.map(({ off, on, again }) => (2 * on[key]) / (off[key] + again[key])));
+  const noise = (key: 'wallMs' | 'cpuMs'): number => percent(rounds.map(({ off, again }) => again[key] / off[key]));
   const result = {
     partitions: Math.ceil((chosen.end - chosen.start + 1) / Number(values.partition)),
     ...Object.fromEntries(
@@ -149,8 +152,8 @@ try {
     ),
     frames: of('on', 'frames'),
     skipped: of('on', 'skipped'),
-    changePercent: { wall: change('on', 'wallMs'), cpu: change('on', 'cpuMs') },
-    noisePercent: { wall: change('again', 'wallMs'), cpu: change('again', 'cpuMs') },
+    changePercent: { wall: change('wallMs'), cpu: change('cpuMs') },
+    noisePercent: { wall: noise('wallMs'), cpu: noise('cpuMs') },
   };
   console.log(
     `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, Node ${process.version}; medians of ${runs} rounds`,

@@ -137,6 +137,7 @@ const SHAPE: Readonly<Record<string, string>> = {
   ELOOP: 'a symbolic link stands where an ordinary file belongs: remove it',
   EISDIR: 'a folder stands where an ordinary file belongs: remove it',
   ENOTDIR: 'a file stands where a folder belongs: remove it',
+  EFBIG: 'the file-size limit of this process (ulimit -f) or of the file system is reached: raise it',
   ENAMETOOLONG: 'the name is too long for this file system: use shorter labels',
   EXDEV: 'the staging folder is on another file system than its target: no mount may lie inside a chain',
   ENOTSUP: 'the file system has no hard links, without which nothing can be published safely: use another one',
@@ -170,5 +171,5 @@ export function fileError(domain: Domain, action: string, path: string, error: u
     return of('STORE_DENIED', false, hint);
   }
   if (shape !== undefined) return of('STORE_IO', false, shape);
-  return of('STORE_IO', true, 'look at the disk and the kernel log; it is tried again');
+  return of('STORE_IO', true, 'look at the disk and the kernel log');
 }

@@ -16,7 +16,9 @@ export function errorText(failure: Failure): string {
   if (failure.check !== undefined) lines.push(`  check: ${failure.check}`);
   if (failure.expected !== undefined) lines.push(`  expected: ${failure.expected}`);
   if (failure.found !== undefined) lines.push(`  found: ${failure.found}`);
-  if (failure.hint !== undefined) lines.push(`  what to do: ${failure.hint}`);
+  // Many messages end with it.
+  if (failure.hint !== undefined && !failure.message.includes(failure.hint))
+    lines.push(`  what to do: ${failure.hint}`);
   lines.push(`  see docs/errors.md, ${failure.code}`);
   return `${lines.map(printable).join('\n')}\n`;
 }

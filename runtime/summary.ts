@@ -106,7 +106,11 @@ export function reportText(report: RunReport): string {
         `; next ledger ${era.next_ledger}`,
     );
     if (era.error) lines.push(`    ${String(era.error.code)}: ${String(era.error.message)}`);
-    if (era.error?.hint) lines.push(`    ${String(era.error.hint)}`);
+    // Many messages end with it.
+    if (era.error?.hint && !String(era.error.message).includes(String(era.error.hint))) {
+      lines.push(`    ${String(era.error.hint)}`);
+    }
+    if (era.error) lines.push(`    see docs/errors.md, ${String(era.error.code)}`);
   }
   return `${lines.join('\n')}\n`;
 }

@@ -14,7 +14,7 @@ import { list, sha256, struct, u32 } from './xdr-writer.ts';
 /** Network of the sample: nobody's. */
 export const SAMPLE_PASSPHRASE = 'Bronze Copier Sample Network ; 2026';
 /** No lake holds ledger 1. */
-const SAMPLE_FIRST = 2;
+export const SAMPLE_FIRST = 2;
 const SAMPLE_LAST = 127;
 
 const COMPRESSION_LEVEL = 3;

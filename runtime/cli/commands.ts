@@ -36,7 +36,7 @@ export const COMMANDS: readonly CommandFacts[] = [
       { flag: '--once', help: 'Unbounded eras: copy to the present head, then exit' },
       { flag: '--dry-run', help: 'The same as plan' },
       { flag: '--progress', help: 'Show progress on standard error, also without a terminal' },
-      { flag: '--no-progress', help: 'Show no progress' },
+      { flag: '--no-progress', help: 'Progress on standard error' },
       { flag: '--summary <file>', help: 'Write the summary as JSON to this file' },
       { flag: '--inspect [port]', help: 'Show the machines in a browser, on 127.0.0.1 only [5150]' },
       { flag: '--inspect-log <file>', help: 'Write what the inspector shows to this file, as JSON lines' },
@@ -86,7 +86,7 @@ export const COMMANDS: readonly CommandFacts[] = [
       { flag: '--s3-endpoint <url>', help: 'For s3://: a store other than AWS' },
       { flag: '--s3-region <name>', help: 'For s3://: the region of the bucket' },
       { flag: '--anonymous', help: 'For s3:// and gs://: a public bucket, no credentials' },
-      { flag: '--no-progress', help: 'Show no progress' },
+      { flag: '--no-progress', help: 'Progress on standard error' },
       json,
     ],
     examples: [
@@ -103,7 +103,7 @@ export const COMMANDS: readonly CommandFacts[] = [
       eras,
       { flag: '--repair', help: 'Derive again what is missing or behind; takes the lock, touches no data object' },
       { flag: '--quick', help: 'Do not read the data objects: only their sizes are compared' },
-      { flag: '--no-progress', help: 'Show no progress' },
+      { flag: '--no-progress', help: 'Progress on standard error' },
       json,
     ],
     examples: ['bronze-copier reconcile --config x.yaml', 'bronze-copier reconcile --config x.yaml --repair'],
@@ -151,7 +151,10 @@ export const COMMANDS: readonly CommandFacts[] = [
   {
     usage: 'sample',
     help: 'Write a small valid made-up lake, hash-chained, crossing an era boundary',
-    options: [{ flag: '--out <dir>', help: 'Where to write it' }],
+    options: [
+      { flag: '--out <dir>', help: 'Where to write it' },
+      { flag: '--ledgers <n>', help: 'How many ledgers, from 2 on [126]' },
+    ],
     examples: ['bronze-copier sample --out ./lake'],
     load: () => import('./sample.ts'),
   },

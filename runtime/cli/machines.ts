@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { BronzeError } from '../../machines/errors.ts';
 import { chartJson, chartMermaid, MACHINES } from '../charts.ts';
 import { parseDump } from '../diagnostics.ts';
-import { type Answer, textOption } from './answer.ts';
+import { type Answer, textOption, usage } from './answer.ts';
 
 /** Events of a dump that are printed; the file has more. */
 const SHOWN_EVENTS = 50;
@@ -15,7 +15,7 @@ async function dumpText(file: string, name: string | undefined): Promise<string>
     text = await readFile(file, 'utf8');
   } catch (error) {
     throw new BronzeError('USAGE', `the dump ${file} cannot be read: ${(error as Error).message}`, {
-      details: { object: file },
+      details: { object: file, hint: 'a run writes dumps into checkpoint.dir, as dump_….json' },
     });
   }
   const dump = parseDump(text, file);
@@ -43,11 +43,12 @@ export async function execute(answer: Answer): Promise<number> {
     });
   }
   const snapshot = textOption(answer, 'snapshot');
+  const format = textOption(answer, 'format') ?? 'mermaid';
   if (snapshot !== undefined) {
+    if (format !== 'mermaid') throw usage('--snapshot prints mermaid only', 'the dump itself is JSON');
     process.stdout.write(await dumpText(snapshot, name));
     return 0;
   }
-  const format = textOption(answer, 'format') ?? 'mermaid';
   const chosen = name === undefined ? names : [name];
   if (format === 'json') {
     const one =

@@ -1,9 +1,9 @@
 /** `run`: copies the active eras. Starts the machines, turns signals into a drain, reports what was done. */
-import { open, writeFile } from 'node:fs/promises';
+import { open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { openContext } from '../context.ts';
 import type { InspectOptions } from '../inspect/index.ts';
 import { runEras } from '../run-eras.ts';
-import { reportText } from '../summary.ts';
+import { type RunReport, reportText } from '../summary.ts';
 import { type Answer, ledgerOption, switchOption, textOption, usage } from './answer.ts';
 
 const EXIT = { done: 0, drained: 0, failed: 1 } as const;
@@ -27,7 +27,7 @@ export async function execute(answer: Answer): Promise<number> {
   });
   if (switchOption(answer, 'json')) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   else process.stderr.write(reportText(report));
-  if (file !== undefined) await writeFile(file, `${JSON.stringify(report, null, 2)}\n`);
+  if (file !== undefined) await writeSummary(file, report);
   return EXIT[report.status];
 }
 
@@ -55,15 +55,28 @@ function hostedAddress(text: string): string {
   );
 }
 
-/** Before hours of copying rather than after them. */
+/** Before hours of copying rather than after them. Leaves everything as it was. */
 async function checkWritable(file: string): Promise<void> {
   try {
+    const wasThere = (await stat(file).catch(() => null)) !== null;
     const handle = await open(file, 'a');
     await handle.close();
+    if (!wasThere) await rm(file);
   } catch (error) {
     throw usage(
       `--summary: ${file} cannot be written: ${(error as Error).message}`,
       'name a file in a folder that is there',
     );
   }
+}
+
+/** An earlier summary stands until the new one is whole. What is no ordinary file, such as a pipe, is written to. */
+async function writeSummary(file: string, report: RunReport): Promise<void> {
+  const text = `${JSON.stringify(report, null, 2)}\n`;
+  const found = await stat(file).catch(() => null);
+  if (found && !found.isFile()) return writeFile(file, text);
+  const whole = await realpath(file).catch(() => file);
+  const fresh = `${whole}.${process.pid}.tmp`;
+  await writeFile(fresh, text);
+  await rename(fresh, whole);
 }

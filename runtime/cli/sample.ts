@@ -1,13 +1,20 @@
-/** `sample --out DIR`: writes the made-up lake. Idempotent; refuses a folder that holds anything else. */
+/** `sample --out DIR [--ledgers N]`: writes the made-up lake. Idempotent; refuses a folder that holds anything else. */
 import { resolve } from 'node:path';
-import { writeSampleLake } from '../../actors/sample/index.ts';
+import { SAMPLE_FIRST, writeSampleLake } from '../../actors/sample/index.ts';
 import { BronzeError } from '../../machines/errors.ts';
-import { type Answer, textOption } from './answer.ts';
+import { type Answer, textOption, usage } from './answer.ts';
 
 export async function execute(answer: Answer): Promise<number> {
   const out = textOption(answer, 'out');
   if (out === undefined) throw new BronzeError('USAGE', 'sample needs --out DIR');
-  const made = await writeSampleLake(resolve(out));
+  const count = textOption(answer, 'ledgers');
+  if (count !== undefined && !/^[1-9]\d{0,5}$/.test(count)) {
+    throw usage(`--ledgers takes a number from 1 to 999999, not ${count}`);
+  }
+  const made = await writeSampleLake(
+    resolve(out),
+    count === undefined ? {} : { last: SAMPLE_FIRST + Number(count) - 1 },
+  );
   process.stdout.write(`${JSON.stringify(made)}\n`);
   return 0;
 }

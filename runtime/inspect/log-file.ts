@@ -24,11 +24,13 @@ const refused = (file: string, why: string): BronzeError =>
     details: { object: file, hint: 'name a file in a folder that is there' },
   });
 
-/** What stood in the file is replaced. Throws USAGE where it cannot be opened; a pipe could block that for ever. */
+/**
+ * What stands in the file stays: another run may be writing it, and a start that is refused must not empty it. Throws USAGE where it cannot be opened; a pipe could block that for ever.
+ */
 export async function openLogFile(file: string, log: Logger): Promise<LogFile> {
   const found = await stat(file).catch(() => null);
   if (found && !found.isFile() && !found.isCharacterDevice()) throw refused(file, 'it is no file');
-  const stream = createWriteStream(file);
+  const stream = createWriteStream(file, { flags: 'a' });
   await new Promise<void>((opened, failed) => {
     stream.once('open', () => opened());
     stream.once('error', (error) => failed(refused(file, error.message)));
@@ -39,17 +41,17 @@ export async function openLogFile(file: string, log: Logger): Promise<LogFile> {
 function follow(stream: WriteStream, file: string, log: Logger): LogFile {
   let isBroken = false;
   let lost = 0;
-  const warn = (problem: string): void =>
-    log.warn({ component: 'inspector', error: problem, object: file }, "the inspector's log");
+  const warn = (what: string, error?: string): void =>
+    log.warn({ component: 'inspector', object: file, ...(error === undefined ? {} : { error }) }, `${file}: ${what}`);
   stream.on('error', (error) => {
-    if (!isBroken) warn(`no more lines are written: ${error.message}`);
+    if (!isBroken) warn('no more frames are written, and the last line may be cut; the copy goes on', error.message);
     isBroken = true;
   });
   return {
     write(line) {
       if (isBroken) return;
       if (stream.writableLength > WAITING) {
-        if (lost === 0) warn('the disk is too slow: lines are left out');
+        if (lost === 0) warn('the disk is too slow for all frames: some are left out, and the file says how many');
         lost += 1;
         return;
       }

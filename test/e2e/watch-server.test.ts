@@ -1,6 +1,8 @@
 // Metrics, health and readiness over HTTP of a real run: what they answer, where they listen, and that nobody who asks
 // them can slow or stop the copy.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createConnection, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { namesIn, parquetHashes } from '../support/estate.ts';
@@ -142,6 +144,16 @@ describe('what cannot be listened on is said before anything is touched', () => 
     expect(words).toContain(`metrics (metrics.address): cannot listen on 127.0.0.1:${port}`);
     expect(words).toContain('another program, perhaps another copier, listens there');
     await new Promise((resolve) => taken.close(resolve));
+  });
+
+  it('what earlier runs wrote is still there, and no new file', async () => {
+    const scene = await sampleScene(sampleEra(), { metrics: { enabled: true, address: '192.0.2.1:9090' } });
+    const [kept, fresh] = [join(scene.root, 'kept'), join(scene.root, 'fresh')];
+    writeFileSync(kept, 'kept');
+    expect((await scene.run({ args: ['--summary', kept, '--inspect-log', kept] })).code).toBe(2);
+    expect(readFileSync(kept, 'utf8')).toBe('kept');
+    expect((await scene.run({ args: ['--summary', fresh] })).code).toBe(2);
+    expect(existsSync(fresh)).toBe(false);
   });
 
   it('an address of another machine, and a name without an address', async () => {

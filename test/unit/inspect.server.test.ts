@@ -109,7 +109,7 @@ describe('an actor that crashes', () => {
 });
 
 describe('the log', () => {
-  it('takes the place of what stood there, and has every frame', async () => {
+  it('goes on behind what stood there, and has every frame', async () => {
     const logFile = join(tempFolder(), 'frames.jsonl');
     writeFileSync(logFile, 'something old\n');
     const { actor, inspector, said } = await open({ port: null, logFile });
@@ -118,10 +118,9 @@ describe('the log', () => {
     for (let i = 0; i < 3; i++) actor.send({ type: 'SAY' });
     await inspector.close();
     watcher = null;
-    const frames = readFileSync(logFile, 'utf8')
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line));
+    const [old, ...lines] = readFileSync(logFile, 'utf8').trimEnd().split('\n');
+    expect(old).toBe('something old');
+    const frames = lines.map((line) => JSON.parse(line));
     expect(frames.map(({ type }) => type).sort()).toEqual([
       ...Array(2).fill('@xstate.actor'),
       ...Array(5).fill('@xstate.event'),

@@ -332,8 +332,11 @@ describePrometheus('every metric, query and alert on real runs', () => {
       const failures = parts.flatMap((part) => (part.status === 'rejected' ? [String(part.reason)] : []));
       expect(failures.join('\n\n')).toBe('');
       expect([...watch.fired.keys()].sort()).toEqual([...NAMES].sort());
-      // A backfill that is through is no copier that is down.
-      expect(watch.fired.get('BronzeCopierDown')?.map(({ labels }) => labels.instance)).toEqual(['following']);
+      // A backfill that is through is no copier that is down. The one that hung may copy all it has between two scrapes,
+      // which nobody can tell from a copier that was lost.
+      const down = watch.fired.get('BronzeCopierDown')?.map(({ labels }) => labels.instance);
+      expect(down).toContain('following');
+      expect(down).not.toContain('backfill');
       expect(watch.fired.get('BronzeCopierEraFailed')?.map(({ labels }) => [labels.era_id, labels.error_type])).toEqual(
         [['broken', 'OBJECT_CORRUPT']],
       );

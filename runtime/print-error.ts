@@ -16,12 +16,15 @@ export function errorText(failure: Failure): string {
   if (failure.check !== undefined) lines.push(`  check: ${failure.check}`);
   if (failure.expected !== undefined) lines.push(`  expected: ${failure.expected}`);
   if (failure.found !== undefined) lines.push(`  found: ${failure.found}`);
-  // Many messages end with it.
-  if (failure.hint !== undefined && !failure.message.includes(failure.hint))
-    lines.push(`  what to do: ${failure.hint}`);
+  const hint = unsaidHint(failure);
+  if (hint !== null) lines.push(`  what to do: ${hint}`);
   lines.push(`  see docs/errors.md, ${failure.code}`);
   return `${lines.map(printable).join('\n')}\n`;
 }
+
+/** What to do, where the message does not say it already, as many do. */
+export const unsaidHint = ({ message, hint }: Pick<Failure, 'message' | 'hint'>): string | null =>
+  hint === undefined || message.includes(hint) ? null : hint;
 
 /** Prints any thrown value and returns its code. */
 export function printError(error: unknown): ErrorCode {

@@ -1,9 +1,11 @@
 /**
  * What a run did, as data and as text. The counts come from the machines, the times from the observer.
  */
+import type { Failure } from '../machines/errors.ts';
 import type { RunSummary } from '../machines/supervisor.ts';
 import { megabytes } from './human.ts';
 import type { Observer } from './observer.ts';
+import { unsaidHint } from './print-error.ts';
 
 export interface EraReport {
   readonly era_id: string;
@@ -27,7 +29,7 @@ export interface EraReport {
   readonly undelivered_events: number | null;
   readonly waited_ms: number;
   readonly duration_ms: number;
-  readonly error: Record<string, unknown> | null;
+  readonly error: Failure | null;
 }
 
 export interface RunReport {
@@ -105,12 +107,15 @@ export function reportText(report: RunReport): string {
         (era.waited_ms > 999 ? `; waited ${(era.waited_ms / 1000).toFixed(0)} s` : '') +
         `; next ledger ${era.next_ledger}`,
     );
-    if (era.error) lines.push(`    ${String(era.error.code)}: ${String(era.error.message)}`);
-    // Many messages end with it.
-    if (era.error?.hint && !String(era.error.message).includes(String(era.error.hint))) {
-      lines.push(`    ${String(era.error.hint)}`);
+    if (era.error) {
+      const { code, message } = era.error;
+      const hint = unsaidHint(era.error);
+      lines.push(
+        `    ${code}: ${message}`,
+        ...(hint === null ? [] : [`    ${hint}`]),
+        `    see docs/errors.md, ${code}`,
+      );
     }
-    if (era.error) lines.push(`    see docs/errors.md, ${String(era.error.code)}`);
   }
   return `${lines.join('\n')}\n`;
 }

@@ -1,5 +1,8 @@
 /** `run`: copies the active eras. Starts the machines, turns signals into a drain, reports what was done. */
-import { open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { open, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import { replaceFile, wrongKind } from '../../actors/durable.ts';
+import { realFiles } from '../../actors/files.ts';
 import { openContext } from '../context.ts';
 import type { InspectOptions } from '../inspect/index.ts';
 import { runEras } from '../run-eras.ts';
@@ -70,13 +73,15 @@ async function checkWritable(file: string): Promise<void> {
   }
 }
 
-/** An earlier summary stands until the new one is whole. What is no ordinary file, such as a pipe, is written to. */
+/** An earlier summary stands until the new one is whole, where a file can be replaced: no pipe can, nor what is mounted. */
 async function writeSummary(file: string, report: RunReport): Promise<void> {
-  const text = `${JSON.stringify(report, null, 2)}\n`;
+  const bytes = Buffer.from(`${JSON.stringify(report, null, 2)}\n`);
   const found = await stat(file).catch(() => null);
-  if (found && !found.isFile()) return writeFile(file, text);
-  const whole = await realpath(file).catch(() => file);
-  const fresh = `${whole}.${process.pid}.tmp`;
-  await writeFile(fresh, text);
-  await rename(fresh, whole);
+  try {
+    if (found && !found.isFile()) throw wrongKind(file);
+    const target = await realpath(file).catch(() => file);
+    await replaceFile(realFiles, dirname(target), basename(target), bytes);
+  } catch {
+    await writeFile(file, bytes);
+  }
 }

@@ -8,8 +8,8 @@ export async function execute(answer: Answer): Promise<number> {
   const out = textOption(answer, 'out');
   if (out === undefined) throw new BronzeError('USAGE', 'sample needs --out DIR');
   const count = textOption(answer, 'ledgers');
-  if (count !== undefined && !/^[1-9]\d{0,5}$/.test(count)) {
-    throw usage(`--ledgers takes a number from 1 to 999999, not ${count}`);
+  if (count !== undefined && !/^[1-9]\d{0,4}$/.test(count)) {
+    throw usage(`--ledgers takes a number from 1 to 99999, not ${count}`);
   }
   const made = await writeSampleLake(
     resolve(out),

@@ -25,7 +25,8 @@ const refused = (file: string, why: string): BronzeError =>
   });
 
 /**
- * What stands in the file stays: another run may be writing it, and a start that is refused must not empty it. Throws USAGE where it cannot be opened; a pipe could block that for ever.
+ * What stands in the file stays: another run may be writing it, and a start that is refused must not empty it.
+ * Throws USAGE where it cannot be opened; a pipe could block that for ever.
  */
 export async function openLogFile(file: string, log: Logger): Promise<LogFile> {
   const found = await stat(file).catch(() => null);

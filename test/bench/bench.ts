@@ -8,24 +8,12 @@
  * ledgers of 500 bytes: it measures system calls, not codecs, and there is no ideal loop to compare with).
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { SAMPLE_PASSPHRASE, writeSampleLake } from '../../actors/sample/index.ts';
 import type { RunReport } from '../../runtime/summary.ts';
-
-const ROOT = resolve(import.meta.dirname, '../../..');
-const SHARED = process.env.BRONZE_SHARED ?? resolve(ROOT, '../shared');
-const MAIN = join(ROOT, 'dist/bin/main.js');
-
-interface Lake {
-  readonly path: string;
-  readonly start: number;
-  readonly end: number;
-  readonly network: string;
-  readonly passphrase: string;
-}
+import { type Lake, MAIN, madeLake, ROOT, realLake, SHARED } from './lake.ts';
 
 interface Figures {
   readonly wallMBps: number;
@@ -57,27 +45,7 @@ async function lake(): Promise<Lake> {
     };
   }
   const path = join(work, 'lake');
-  if (!existsSync(SHARED)) {
-    const made = await writeSampleLake(path, { last: 20_001 });
-    return { path, start: made.ledgerStart, end: made.ledgerEnd, network: 'sample', passphrase: SAMPLE_PASSPHRASE };
-  }
-  const folder = join(SHARED, 'ledgers/pubnet');
-  const templates = readdirSync(folder)
-    .filter((name) => name.startsWith('pubnet-6309'))
-    .map((name) => join(folder, name));
-  const args = [
-    join(SHARED, 'tools/make-lake.mjs'),
-    '--out',
-    path,
-    '--templates',
-    templates.join(','),
-    '--start',
-    '63000000',
-    '--count',
-    '600',
-  ];
-  execFileSync(process.execPath, args, { stdio: 'ignore' });
-  return { path, start: 63_000_000, end: 63_000_599, network: 'pubnet', passphrase: '' };
+  return existsSync(SHARED) ? realLake(path, 600) : madeLake(path, 20_001);
 }
 
 function product(of: Lake, threads: number): Figures {

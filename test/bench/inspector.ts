@@ -8,27 +8,15 @@
  *
  * With --real: 2400 (--count) real ledgers of 2026, where ../shared is there.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { WebSocket } from 'ws';
-import { SAMPLE_PASSPHRASE, writeSampleLake } from '../../actors/sample/index.ts';
 import type { RunReport } from '../../runtime/summary.ts';
-
-const ROOT = resolve(import.meta.dirname, '../../..');
-const SHARED = process.env.BRONZE_SHARED ?? resolve(ROOT, '../shared');
-const MAIN = join(ROOT, 'dist/bin/main.js');
-
-interface Lake {
-  readonly path: string;
-  readonly start: number;
-  readonly end: number;
-  readonly network: string;
-  readonly passphrase: string;
-}
+import { type Lake, MAIN, madeLake, realLake } from './lake.ts';
 
 interface Figures {
   readonly wallMs: number;
@@ -49,22 +37,6 @@ const { values } = parseArgs({
 });
 const runs = Number(values.runs);
 const work = mkdtempSync(join(tmpdir(), 'bronze-bench-'));
-
-async function lake(): Promise<Lake> {
-  const path = join(work, 'lake');
-  if (!values.real) {
-    const made = await writeSampleLake(path, { last: Number(values.last) });
-    return { path, start: made.ledgerStart, end: made.ledgerEnd, network: 'sample', passphrase: SAMPLE_PASSPHRASE };
-  }
-  const folder = join(SHARED, 'ledgers/pubnet');
-  const templates = readdirSync(folder)
-    .filter((name) => name.startsWith('pubnet-6309'))
-    .map((name) => join(folder, name));
-  const tool = join(SHARED, 'tools/make-lake.mjs');
-  const args = ['--out', path, '--templates', templates.join(','), '--start', '63000000', '--count', values.count];
-  execFileSync(process.execPath, [tool, ...args], { stdio: 'ignore' });
-  return { path, start: 63_000_000, end: 62_999_999 + Number(values.count), network: 'pubnet', passphrase: '' };
-}
 
 const SKIPPED = /"type":"inspector\.skipped","frames":(\d+)/;
 
@@ -129,7 +101,8 @@ type Side = (typeof SIDES)[number];
 const median = (all: readonly number[]): number => [...all].sort((a, b) => a - b)[all.length >> 1] as number;
 
 try {
-  const chosen = await lake();
+  const path = join(work, 'lake');
+  const chosen = values.real ? realLake(path, Number(values.count)) : await madeLake(path, Number(values.last));
   const rounds: Record<Side, Figures>[] = [];
   // In turn, and each first in every third round, so that a slower minute of the machine slows all.
   for (let run = 0; run <= runs; run++) {

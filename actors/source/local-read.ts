@@ -1,7 +1,8 @@
 /**
- * Reads the objects of a range from a folder, in order and ahead of the one who unpacks them: small ones in synchronous
- * batches, because a promise costs more than a ledger of 400 bytes; large ones asynchronously, several at once. It must
- * never hold more than a bounded number of bytes, and never yield an object out of order or skip one.
+ * Reads the objects of a range from a folder, in order. A disk that answers at once is read synchronously, a few objects
+ * at a time: what was read lies in the cache of the core that unpacks it, and no promise costs more than a ledger of 400
+ * bytes. A disk that keeps a thread waiting is read ahead, several objects at once. It must never hold more than a bounded
+ * number of bytes, and never yield an object out of order or skip one.
  */
 import { closeSync, constants, fstatSync, openSync, read, readSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,10 +20,20 @@ import { cancelled, missing, otherSuffix, type SuffixMemory } from './reading.ts
 const AHEAD_BYTES = 16 * 1024 * 1024;
 /** Objects that are open at once: enough to keep a disk busy. */
 const AHEAD_OBJECTS = 8;
-/** Recent average size in bytes up to which objects are read synchronously. */
-const SMALL = 64 * 1024;
+/** Room for one synchronous batch; a larger object gets a larger one. */
 const BATCH_BYTES = 1024 * 1024;
+/** A batch with this many bytes is given out: about as much as stays in a core's own cache. */
+const GIVE_BYTES = 256 * 1024;
 const BATCH_OBJECTS = 256;
+/**
+ * A disk is slow where so many objects in a row took longer than SLOW_MS and what PLENTY_PER_MS allows for their bytes. One
+ * alone says nothing: the thread may have lost its core for that time.
+ */
+const SLOW_IN_A_ROW = 3;
+const SLOW_MS = 0.5;
+const PLENTY_PER_MS = 2_000_000;
+/** Objects that are read ahead before it is tried again whether the disk answers at once. */
+const SPELL_OBJECTS = 64;
 /** Milliseconds after which the event loop gets a turn, so that a cancellation is seen. */
 const TURN_MS = 10;
 
@@ -63,11 +74,14 @@ export class LocalReader {
   readonly #meter: SourceMeter;
   readonly #signal: AbortSignal;
   readonly #count: number;
-  /** Recent average size of an object, in bytes; unknown objects are tried as small ones first. */
-  #average = 0;
+  readonly #slowMs: number;
   #lastTurn = performance.now();
-  /** Memory of large objects that were consumed. */
+  /** Of the synchronous batches, used again for each. */
+  #buffer: Buffer = Buffer.alloc(0);
+  /** Memory of objects that were read ahead and consumed. */
   readonly #spare: ArrayBufferLike[] = [];
+  /** Synchronous reads in a row that kept the thread waiting. */
+  #slow = 0;
 
   constructor(
     root: string,
@@ -76,7 +90,9 @@ export class LocalReader {
     memory: SuffixMemory,
     meter: SourceMeter,
     signal: AbortSignal,
+    slowMs: number = SLOW_MS,
   ) {
+    this.#slowMs = slowMs;
     this.#root = root;
     this.#numbers = numbers;
     this.#range = range;
@@ -89,7 +105,7 @@ export class LocalReader {
   async *batches(): AsyncGenerator<readonly LakeObject[], void, undefined> {
     let next = 0;
     while (next < this.#count) {
-      const mode = this.#average <= SMALL ? this.#small(next) : this.#large(next);
+      const mode = this.#slow < SLOW_IN_A_ROW ? this.#atOnce(next) : this.#ahead(next);
       for await (const batch of mode) {
         next += batch.length;
         yield batch;
@@ -104,10 +120,6 @@ export class LocalReader {
       this.#lastTurn = performance.now();
     }
     cancelled(this.#signal);
-  }
-
-  #weigh(size: number): void {
-    this.#average = this.#average === 0 ? size : this.#average * 0.9 + size * 0.1;
   }
 
   /** Opens an object under the suffix that worked last, or the other one. */
@@ -126,41 +138,27 @@ export class LocalReader {
     throw missing(file, first);
   }
 
-  /** Batches in one buffer that is used again: valid until the next one is asked for. Ends when objects get large. */
-  async *#small(from: number): AsyncGenerator<readonly LakeObject[], void, undefined> {
-    const buffer = Buffer.allocUnsafeSlow(BATCH_BYTES);
+  /** Batches in one buffer that is used again: valid until the next one is asked for. Ends when the disk gets slow. */
+  async *#atOnce(from: number): AsyncGenerator<readonly LakeObject[], void, undefined> {
+    if (this.#buffer.length === 0) this.#buffer = Buffer.allocUnsafeSlow(BATCH_BYTES);
     let next = from;
-    while (next < this.#count && this.#average <= SMALL) {
+    while (next < this.#count && this.#slow < SLOW_IN_A_ROW) {
       await this.#breathe();
       const batch: LakeObject[] = [];
       let used = 0;
       let failure: unknown = null;
       let began = performance.now();
-      while (next < this.#count && batch.length < BATCH_OBJECTS && this.#average <= SMALL) {
-        const file = fileOf(this.#numbers, this.#range, next);
+      while (next < this.#count && batch.length < BATCH_OBJECTS && used < GIVE_BYTES && this.#slow < SLOW_IN_A_ROW) {
         try {
-          const { fd, key } = this.#openSync(file);
-          let end: number;
-          try {
-            end = fill(fd, buffer, used);
-          } catch (error) {
-            throw sourceError(error, key);
-          } finally {
-            closeSync(fd);
-          }
-          if (end === buffer.length) {
-            // It may go on: read it again at the head of the next batch, or as a large one.
-            if (batch.length === 0) this.#average = SMALL * 2;
-            break;
-          }
-          batch.push({ key, named: file.named, bytes: buffer.subarray(used, end) });
-          this.#weigh(end - used);
+          const object = this.#readSync(fileOf(this.#numbers, this.#range, next), used);
+          if (object === null) break;
+          batch.push(object);
+          used += object.bytes.length;
+          next += 1;
           // The end of one is the beginning of the next: a clock is not free where an object takes 10 µs.
           const now = performance.now();
-          this.#meter.read(end - used, now - began);
+          this.#measure(object.bytes.length, now - began);
           began = now;
-          used = end;
-          next += 1;
         } catch (error) {
           // What was read before it comes first, so that the first ledger that is wrong is the one that is named.
           failure = error;
@@ -172,23 +170,50 @@ export class LocalReader {
     }
   }
 
-  /** Objects of their own memory, read ahead. Ends when objects get small. */
-  async *#large(from: number): AsyncGenerator<readonly LakeObject[], void, undefined> {
+  #measure(bytes: number, ms: number): void {
+    this.#meter.read(bytes, ms);
+    this.#slow = ms > this.#slowMs + bytes / PLENTY_PER_MS ? this.#slow + 1 : 0;
+  }
+
+  /** An object whole, in the buffer from `used` on; null where there is no room for it behind others. */
+  #readSync(file: LakeFile, used: number): LakeObject | null {
+    const { fd, key } = this.#openSync(file);
+    try {
+      let end = fill(fd, this.#buffer, used);
+      if (end === this.#buffer.length) {
+        if (used > 0) return null;
+        const size = sizeOf(fd, key);
+        if (size >= end) {
+          const larger = Buffer.allocUnsafeSlow(size + (size >> 2));
+          this.#buffer.copy(larger);
+          this.#buffer = larger;
+          end = fill(fd, larger, end);
+        }
+        // A device goes on without end, and has no size.
+        end = Math.min(end, size);
+      }
+      return { key, named: file.named, bytes: this.#buffer.subarray(used, end) };
+    } catch (error) {
+      throw sourceError(error, key);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Objects of their own memory, several at a time. Ends after a spell, or at the end of the range. */
+  async *#ahead(from: number): AsyncGenerator<readonly LakeObject[], void, undefined> {
     /** In ledger order; a failure waits for its turn. */
     const ahead: { size: number; object: Promise<LakeObject> }[] = [];
+    const end = Math.min(this.#count, from + SPELL_OBJECTS);
     let held = 0;
     let opened: Opened | null = null;
     let failure: unknown = null;
     let next = from;
+    this.#slow = 0;
     try {
       for (;;) {
         // Open (and so learn the size of) the next object, read it as soon as it fits into what may be held.
-        while (
-          failure === null &&
-          next < this.#count &&
-          ahead.length < AHEAD_OBJECTS &&
-          (this.#average > SMALL / 2 || opened !== null)
-        ) {
+        while (failure === null && next < end && ahead.length < AHEAD_OBJECTS) {
           try {
             opened ??= this.#open(fileOf(this.#numbers, this.#range, next));
           } catch (error) {
@@ -211,7 +236,6 @@ export class LocalReader {
         }
         const object = await first.object;
         await this.#breathe();
-        this.#weigh(object.bytes.length);
         yield [object];
         this.#spare.push(object.bytes.buffer);
         ahead.shift();
@@ -227,10 +251,7 @@ export class LocalReader {
   #open(file: LakeFile): Opened {
     const { fd, key } = this.#openSync(file);
     try {
-      const stat = fstatSync(fd);
-      if (stat.isDirectory()) throw Object.assign(new Error('it is a folder'), { code: 'EISDIR' });
-      if (stat.size > OBJECT_LIMIT) throw tooLarge(key, stat.size);
-      return { fd, key, size: stat.size, named: file.named };
+      return { fd, key, size: sizeOf(fd, key), named: file.named };
     } catch (error) {
       closeSync(fd);
       throw sourceError(error, key);
@@ -274,6 +295,14 @@ interface Opened {
 }
 
 const readAsync = promisify(read);
+
+/** Bytes of an open object. Of a folder, a coded failure: only reading would tell otherwise. */
+function sizeOf(fd: number, key: string): number {
+  const stat = fstatSync(fd);
+  if (stat.isDirectory()) throw Object.assign(new Error('it is a folder'), { code: 'EISDIR' });
+  if (stat.size > OBJECT_LIMIT) throw tooLarge(key, stat.size);
+  return stat.size;
+}
 
 /** Reads to the end of the file or of the buffer; some file systems give less than was asked for before the end. */
 function fill(fd: number, buffer: Buffer, from: number): number {

@@ -36,8 +36,12 @@ export class LocalLake implements LakeSource {
   #remembers = false;
   readonly #run = new KnownRun();
 
-  constructor(spec: Extract<SourceSpec, { mode: 'local' }>, meter: SourceMeter) {
+  readonly #slowMs: number | undefined;
+
+  /** `slowMs`: milliseconds above which a read counts as slow; tests set it. */
+  constructor(spec: Extract<SourceSpec, { mode: 'local' }>, meter: SourceMeter, slowMs?: number) {
     this.#meter = meter;
+    this.#slowMs = slowMs;
     this.#root = resolve(spec.path);
     this.#configured = spec.configured;
     this.uri = pathToFileURL(this.#root).href;
@@ -114,7 +118,7 @@ export class LocalLake implements LakeSource {
       this.#memory.suffix = layout.suffix;
       this.#remembers = true;
     }
-    return new LocalReader(this.#root, layout, range, this.#memory, this.#meter, signal).batches();
+    return new LocalReader(this.#root, layout, range, this.#memory, this.#meter, signal, this.#slowMs).batches();
   }
 
   /** Null where there is none. */

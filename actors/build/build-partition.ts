@@ -161,13 +161,10 @@ class PartitionBuild {
   }
 
   #addObject(object: LakeObject): void {
-    const { object: arena, frames } = this.#memory;
     const { key, named, bytes } = object;
     try {
-      arena.reset();
-      const { start, end } = frames.decompressInto(arena, bytes, key);
+      const batch = this.#unpack(object);
       this.#sourceBytes += bytes.length;
-      const batch = arena.bytes.subarray(start, end);
       checkBatch(
         batch,
         named,
@@ -179,6 +176,17 @@ class PartitionBuild {
     } catch (error) {
       throw placed(error, { ledger: Math.max(named.start, this.#next()), object: key });
     }
+  }
+
+  /** Of one ledger, to where the Parquet page wants it; of several, to memory of their own. */
+  #unpack({ key, named, bytes }: LakeObject): Uint8Array {
+    const { object: arena, frames } = this.#memory;
+    if (named.start === named.end) {
+      return this.#parquet.unpackInPlace((page) => frames.decompressInto(page, bytes, key));
+    }
+    arena.reset();
+    const { start, end } = frames.decompressInto(arena, bytes, key);
+    return arena.bytes.subarray(start, end);
   }
 
   #addLedger(facts: LedgerFacts, xdr: Uint8Array, object: string): void {

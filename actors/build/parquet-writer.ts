@@ -13,6 +13,7 @@ import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
 import { writePageHeader } from 'hyparquet-writer/src/datapage.js';
 import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerRange, WriterVersions } from '../../machines/protocol.ts';
+import { BATCH_HEAD_BYTES } from '../check/batch.ts';
 import type { LedgerFacts } from '../check/ledger-checker.ts';
 import type { ChainName } from '../paths.ts';
 import { Arena } from '../zstd.ts';
@@ -38,6 +39,15 @@ export const ROW_GROUP_ROWS = 10_000;
 const DIRECT_BYTES = 32 * 1024;
 
 const STRING_LENGTH_BYTES = 4;
+
+/**
+ * Bytes before a batch's only ledger, and so before the length of a cell, that unpacking in place overwrites: the head of
+ * the batch less what lies where the cell's length will be. The first cell of a page has them in front of it as well.
+ */
+const OVERLAP_BYTES = BATCH_HEAD_BYTES - STRING_LENGTH_BYTES;
+
+/** Room behind a full page for one more ledger, so that usual ones do not make it grow; not resident before it is used. */
+const LANDING_BYTES = 4 * 1024 * 1024;
 
 /** Key of the footer's entry that holds the WriterVersions as JSON. */
 export const WRITER_KEY = 'bronze_copier.writer';
@@ -142,12 +152,25 @@ export function bothDone(one: Promise<unknown> | null, other: Promise<unknown>):
   return both;
 }
 
+const XDR_COLUMN = COLUMNS.findIndex(({ values }) => values.kind === 'xdr');
+
+/** Where the cells of a column's page begin in its memory. */
+const pageStart = (index: number): number => (index === XDR_COLUMN ? OVERLAP_BYTES : 0);
+
 /** The pages of one row group, one per column; kept from file to file by a thread. */
 export class PageMemory {
   readonly pages: readonly Arena[] = COLUMNS.map(
-    ({ values }) =>
-      new Arena(values.kind === 'xdr' ? ROW_GROUP_BYTES + STRING_LENGTH_BYTES * ROW_GROUP_ROWS : undefined),
+    (_, index) =>
+      new Arena(
+        index === XDR_COLUMN
+          ? OVERLAP_BYTES + ROW_GROUP_BYTES + STRING_LENGTH_BYTES * ROW_GROUP_ROWS + LANDING_BYTES
+          : undefined,
+      ),
   );
+
+  get xdr(): Arena {
+    return this.pages[XDR_COLUMN] as Arena;
+  }
 }
 
 interface Bounds {
@@ -169,6 +192,11 @@ export class LedgerParquetWriter {
   readonly #parquet: ParquetWriter;
   readonly #compressor: PageCompressor;
   readonly #pages: readonly Arena[];
+  readonly #xdr: Arena;
+  /** Where the next cell of the XDR's page begins. */
+  #xdrEnd = 0;
+  /** What lay where an object that was unpacked in place begins. */
+  readonly #overlapped = Buffer.alloc(OVERLAP_BYTES);
   /** Of the row group that is being filled; null for columns without statistics. */
   readonly #bounds: (Bounds | null)[] = COLUMNS.map(() => null);
   /** Length-prefixed cells of the columns that have one value per file; null for the others. */
@@ -181,7 +209,8 @@ export class LedgerParquetWriter {
     this.versions = writerVersions(spec.compressor);
     this.#compressor = spec.compressor;
     this.#pages = memory.pages;
-    for (const page of this.#pages) page.reset();
+    this.#xdr = memory.xdr;
+    this.#clearPages();
     const { network, eraId, versionLabel } = spec.chain;
     const chain: ChainValues = { bronze_version: versionLabel, era_id: eraId, network };
     this.#constants = COLUMNS.map(({ values }) => (values.kind === 'chain' ? stringCell(chain[values.of]) : null));
@@ -209,10 +238,30 @@ export class LedgerParquetWriter {
   }
 
   /**
-   * Adds a row; `xdr` is copied. Where that completed a row group and the sink needs time, a promise to wait for.
+   * Has an object of one ledger unpacked to where its ledger's cell will be: no byte of it moves again, where it is added
+   * next and the row group has room for it. What `unpack` appends is a batch's head and the ledger.
+   * @returns the object; valid until the next call, or `add`, which takes the ledger out of it.
+   */
+  unpackInPlace(unpack: (page: Arena) => void): Uint8Array {
+    const page = this.#xdr;
+    const start = this.#xdrEnd - OVERLAP_BYTES;
+    page.reset(this.#xdrEnd);
+    page.bytes.copy(this.#overlapped, 0, start, this.#xdrEnd);
+    page.reset(start);
+    unpack(page);
+    return page.bytes.subarray(start, page.used);
+  }
+
+  /**
+   * Adds a row; `xdr` is copied, unless it was unpacked in place. Where that completed a row group and the sink needs
+   * time, a promise to wait for.
    * @throws BronzeError XDR_INVALID where a value does not fit its column, and what the sink throws
    */
   add(row: LedgerFacts, xdr: Uint8Array): Promise<unknown> | null {
+    const page = this.#xdr;
+    const isInPlace =
+      xdr.buffer === page.bytes.buffer && xdr.byteOffset === page.bytes.byteOffset + this.#xdrEnd + STRING_LENGTH_BYTES;
+    if (isInPlace) page.bytes.set(this.#overlapped, this.#xdrEnd - OVERLAP_BYTES);
     let pending: Promise<unknown> | null = null;
     if (
       this.#groupRows > 0 &&
@@ -267,15 +316,31 @@ export class LedgerParquetWriter {
         return;
       }
       case 'xdr':
-        page.reserve(STRING_LENGTH_BYTES + xdr.length);
-        page.bytes.writeUInt32LE(xdr.length, page.used);
-        page.bytes.set(xdr, page.used + STRING_LENGTH_BYTES);
-        page.take(STRING_LENGTH_BYTES + xdr.length);
+        this.#addXdr(xdr);
         return;
       case 'chain':
         // Filled when the number of rows is known.
         return;
     }
+  }
+
+  /** In place already, or moved within the page where it began a new row group, or from elsewhere. */
+  #addXdr(xdr: Uint8Array): void {
+    const page = this.#xdr;
+    const at = this.#xdrEnd + STRING_LENGTH_BYTES;
+    const end = at + xdr.length;
+    page.reset(this.#xdrEnd);
+    page.reserve(end - page.used);
+    if (xdr.buffer !== page.bytes.buffer || xdr.byteOffset !== page.bytes.byteOffset + at) page.bytes.set(xdr, at);
+    page.bytes.writeUInt32LE(xdr.length, this.#xdrEnd);
+    page.take(end - page.used);
+    this.#xdrEnd = end;
+  }
+
+  #clearPages(): void {
+    for (const page of this.#pages) page.reset();
+    this.#xdr.take(OVERLAP_BYTES);
+    this.#xdrEnd = OVERLAP_BYTES;
   }
 
   #widen(index: number, value: bigint): void {
@@ -301,7 +366,7 @@ export class LedgerParquetWriter {
       total_compressed_size: BigInt(this.#writer.offset - start),
     });
     this.#parquet.num_rows += BigInt(rows);
-    for (const page of this.#pages) page.reset();
+    this.#clearPages();
     this.#bounds.fill(null);
     this.#groupRows = 0;
     this.#groupXdrBytes = 0;
@@ -316,7 +381,7 @@ export class LedgerParquetWriter {
       arena.bytes.fill(constant, 0, rows * constant.length);
       arena.take(rows * constant.length);
     }
-    const page = arena.bytes.subarray(0, arena.used);
+    const page = arena.bytes.subarray(pageStart(index), index === XDR_COLUMN ? this.#xdrEnd : arena.used);
     const compressed = this.#compressor.compress(page);
     const start = this.#writer.offset;
     writePageHeader(this.#writer, {

@@ -8,7 +8,7 @@ import type { LedgerRange } from '../../machines/protocol.ts';
 import type { LedgerChecker, LedgerFacts } from './ledger-checker.ts';
 
 /** uint32 startSequence, uint32 endSequence, uint32 count. */
-const HEAD_BYTES = 12;
+export const BATCH_HEAD_BYTES = 12;
 
 export interface BatchOptions {
   /** Key of the object, for errors. */
@@ -24,13 +24,13 @@ export interface BatchOptions {
  * @throws BronzeError BATCH_INVALID where it is not within `named` or its count is not that of its sequences.
  */
 export function readBatchRange(bytes: Uint8Array, named: LedgerRange, object?: string): LedgerRange {
-  if (bytes.byteLength < HEAD_BYTES) {
+  if (bytes.byteLength < BATCH_HEAD_BYTES) {
     throw invalid('it is shorter than its head', named, object, {
-      expected: `at least ${HEAD_BYTES} bytes`,
+      expected: `at least ${BATCH_HEAD_BYTES} bytes`,
       found: `${bytes.byteLength} bytes`,
     });
   }
-  const head = new DataView(bytes.buffer, bytes.byteOffset, HEAD_BYTES);
+  const head = new DataView(bytes.buffer, bytes.byteOffset, BATCH_HEAD_BYTES);
   const start = head.getUint32(0);
   const end = head.getUint32(4);
   const count = head.getUint32(8);
@@ -65,7 +65,7 @@ export function checkBatch(
   const { object, only } = options;
   const range = readBatchRange(bytes, named, object);
   const limit = bytes.byteLength;
-  let at = HEAD_BYTES;
+  let at = BATCH_HEAD_BYTES;
   for (let sequence = range.start; sequence <= range.end; sequence += 1) {
     let facts: LedgerFacts | null = null;
     let end: number;

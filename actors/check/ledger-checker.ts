@@ -72,7 +72,7 @@ export class LedgerChecker {
   private readonly protocolMin: number;
   private readonly protocolMax: number;
   private readonly record = new WalkRecord();
-  private scratch = Buffer.allocUnsafe(4 * SMALL);
+  private scratch = new DataView(new ArrayBuffer(4 * SMALL));
   /** The buffer of the last call, and two ways to look at it. */
   private source: Uint8Array | null = null;
   private buffer: Buffer = Buffer.alloc(0);
@@ -251,9 +251,10 @@ export class LedgerChecker {
     const second = this.buffer.subarray(start2, end2);
     const length = first.length + second.length;
     if (length > SMALL) return createHash('sha256').update(first).update(second).digest('hex');
-    this.scratch.set(first);
-    this.scratch.set(second, first.length);
-    return sha256Hex(this.scratch.subarray(0, length));
+    const both = new Uint8Array(this.scratch.buffer, 0, length);
+    both.set(first);
+    both.set(second, first.length);
+    return sha256Hex(both);
   }
 
   /**
@@ -296,18 +297,17 @@ export class LedgerChecker {
     const { pairs, pairCount } = this.record;
     let length = 4;
     for (let i = 0; i < 2 * pairCount; i += 2) length += (pairs[i + 1] as number) - (pairs[i] as number);
-    // The pairs lie apart in the ledger; they are a few per cent of it, and gathering them beats a call per pair.
-    if (this.scratch.length < length) this.scratch = Buffer.allocUnsafe(2 * length);
-    const { scratch, buffer } = this;
-    scratch.writeUInt32BE(pairCount, 0);
+    // The pairs lie apart in the ledger; they are a few per cent of it, and gathering them beats a call per pair. They
+    // are made of words, as all XDR, and most have less than 100: a view of each would cost more than copying it.
+    if (this.scratch.byteLength < length) this.scratch = new DataView(new ArrayBuffer(2 * length));
+    const { scratch, view } = this;
+    scratch.setUint32(0, pairCount);
     let to = 4;
     for (let i = 0; i < 2 * pairCount; i += 2) {
-      const from = pairs[i] as number;
       const end = pairs[i + 1] as number;
-      scratch.set(buffer.subarray(from, end), to);
-      to += end - from;
+      for (let from = pairs[i] as number; from < end; from += 4, to += 4) scratch.setInt32(to, view.getInt32(from));
     }
-    const found = sha256Hex(scratch.subarray(0, length));
+    const found = sha256Hex(new Uint8Array(scratch.buffer, 0, length));
     const expected = this.hexAt(SLOT.txSetResultHash);
     if (found === expected) return;
     throw failure('RESULT_HASH', ledger, 'result_hash', "the transaction results do not have the header's hash", {

@@ -1,6 +1,6 @@
 /**
  * Tables and views of the catalog in PostgreSQL: what makes them, what takes over the old program's, and what is missing
- * before either can be done. One transaction and an advisory lock: two processes may start at once.
+ * before either can be done. One transaction that begins with an advisory lock: two processes may start at once.
  * It must never remove a row or a column, nor touch tables of the same names that are somebody else's.
  */
 import { BronzeError } from '../../machines/errors.ts';
@@ -309,9 +309,21 @@ export async function examine(ask: Ask): Promise<Found> {
   return found;
 }
 
-/** Makes or migrates tables and views where that is needed; without any right to where it is not. */
+/**
+ * Whether nothing is to be made. In a transaction of its own: who looked at the tables and then waited for those who
+ * migrate would keep them from altering these very tables.
+ * @throws as `examine`
+ */
+export async function isCurrent(ask: Ask): Promise<boolean> {
+  await wantWrites(ask);
+  const { version } = await look(ask);
+  if (version !== CATALOG_VERSION) return false;
+  await wantRights(ask);
+  return true;
+}
+
+/** Makes or migrates tables and views where that is needed. The lock comes before anything is looked at. */
 export async function migrate(ask: Ask): Promise<void> {
-  if ((await examine(ask)).version === CATALOG_VERSION) return;
   await ask('SELECT pg_advisory_xact_lock($1)', [LOCK]);
   // Tables stay where they are, also where search_path now has another schema before theirs.
   await ask(`SELECT set_config('search_path', quote_ident(coalesce(

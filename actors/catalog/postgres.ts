@@ -6,7 +6,7 @@
 import type { LedgerRange } from '../../machines/protocol.ts';
 import type { Catalog, CatalogSpec, DatasetName, LineageRow, PartitionRecord } from '../ports.ts';
 import { type PostgresAddress, parseDsn } from './postgres-dsn.ts';
-import { examine, migrate } from './postgres-schema.ts';
+import { examine, isCurrent, migrate } from './postgres-schema.ts';
 import { type Ask, LIMITS, type PostgresLimits, PostgresSessions } from './postgres-session.ts';
 import {
   type ChangeRow,
@@ -42,7 +42,8 @@ class PostgresCatalog implements Catalog {
   }
 
   async prepare(signal?: AbortSignal): Promise<'ready'> {
-    await this.#sessions.transaction('make the tables of the catalog in', 'write', signal, migrate);
+    const ready = await this.#sessions.transaction('look at the catalog in', 'write', signal, isCurrent);
+    if (!ready) await this.#sessions.transaction('make the tables of the catalog in', 'write', signal, migrate);
     return 'ready';
   }
 

@@ -3,36 +3,15 @@
  * a few real ledgers that are read, checked and compressed here, and labelled so.
  */
 import { availableParallelism } from 'node:os';
-import { buildPartition } from '../../actors/build/build-partition.ts';
-import type { BuildAnswer } from '../../actors/build/spec.ts';
 import type { AdoptedRecord } from '../../actors/commit/adoption.ts';
 import { chainKey } from '../../actors/paths.ts';
-import type { LakeLayout } from '../../actors/ports.ts';
 import { fileCount } from '../../actors/source/keys.ts';
-import type { EraConfig } from '../../config/schema.ts';
-import { type Failure, toFailure } from '../../machines/errors.ts';
+import { toFailure } from '../../machines/errors.ts';
 import { countPartitions, lastLedger, MAX_LEDGER } from '../../machines/partitions.ts';
-import type { LedgerRange } from '../../machines/protocol.ts';
 import { type Context, openContext } from '../context.ts';
+import { type Estimate, estimateCopy, estimateMemory, type Lanes, type ThreadNeeds } from '../estimate.ts';
 import { adoptionLines, type EraLook, lookAt, partitionsToMend } from '../look.ts';
 import { type Answer, ledgerOption, switchOption } from './answer.ts';
-
-/** Places in the range from which ledgers are sampled, and how many at each. */
-const SPOTS = 3;
-const SPOT_LEDGERS = 8;
-/** What a thread needs beyond its row group and read-ahead, and the process beyond its threads; measured, bytes. */
-const MEMORY_BASE = 110e6;
-const MEMORY_PER_THREAD = 120e6;
-/** What a bucket adds per thread, on either side: its SDK, more read ahead; parts on their way. Measured, bytes. */
-const MEMORY_PER_BUCKET = 40e6;
-
-interface Estimate {
-  readonly sampled_ledgers: number;
-  readonly source_bytes: number;
-  readonly raw_bytes: number;
-  readonly bronze_bytes: number;
-  readonly seconds: number;
-}
 
 interface EraPlan {
   readonly era_id: string;
@@ -57,82 +36,19 @@ interface EraPlan {
 
 const never = new AbortController().signal;
 
-/** Builds a few ledgers without writing them anywhere. */
-async function sample(context: Context, era: EraConfig, layout: LakeLayout, range: LedgerRange): Promise<BuildAnswer> {
-  const { config, source, sourceSpec } = context;
-  return buildPartition(
-    {
-      kind: 'build',
-      chain: { network: era.network, eraId: era.era_id, versionLabel: era.version_label },
-      range,
-      source: sourceSpec,
-      layout,
-      staging: { backend: 'local', folder: '', owner: '' },
-      key: '',
-      attempt: 'plan',
-      compression: { codec: config.bronze.compression, level: config.bronze.compression_level },
-      checks: { results: config.checks.results, protocolMin: null, protocolMax: null },
-    },
-    {
-      source,
-      signal: never,
-      onProgress: () => {},
-      writer: { write: () => {}, finish: async () => '', abort: async () => {} },
-    },
-  );
+interface PlannedEra {
+  readonly plan: EraPlan;
+  /** Null where nothing could be sampled. */
+  readonly needs: ThreadNeeds | null;
 }
 
-/** Ledgers at the beginning, in the middle and at the end: their size has grown a thousandfold over the years. */
-function spots(range: LedgerRange): LedgerRange[] {
-  const count = range.end - range.start + 1;
-  if (count <= SPOTS * SPOT_LEDGERS) return [range];
-  return Array.from({ length: SPOTS }, (_, i) => {
-    const start = range.start + Math.floor(((count - SPOT_LEDGERS) * i) / (SPOTS - 1));
-    return { start, end: start + SPOT_LEDGERS - 1 };
-  });
-}
-
-async function estimate(
+async function planEra(
   context: Context,
-  era: EraConfig,
-  layout: LakeLayout,
-  range: LedgerRange,
-): Promise<{ estimate: Estimate | null; failure: Failure | null }> {
-  try {
-    const chosen = spots(range);
-    const sums = { ledgers: 0, source: 0, raw: 0, bronze: 0, seconds: 0 };
-    // The first build warms the code up and is not counted.
-    await sample(context, era, layout, chosen[0] as LedgerRange);
-    for (const spot of chosen) {
-      const before = process.cpuUsage();
-      const answer = await sample(context, era, layout, spot);
-      const cpu = process.cpuUsage(before);
-      sums.ledgers += spot.end - spot.start + 1;
-      sums.source += answer.sourceBytes;
-      sums.raw += answer.rawBytes;
-      sums.bronze += answer.data.byteSize;
-      sums.seconds += (cpu.user + cpu.system) / 1e6;
-    }
-    const factor = (range.end - range.start + 1) / sums.ledgers;
-    const lanes = Math.min(config(context).workers, config(context).threads || availableParallelism());
-    return {
-      failure: null,
-      estimate: {
-        sampled_ledgers: sums.ledgers,
-        source_bytes: Math.round(sums.source * factor),
-        raw_bytes: Math.round(sums.raw * factor),
-        bronze_bytes: Math.round(sums.bronze * factor),
-        seconds: Number(((sums.seconds * factor) / lanes).toFixed(1)),
-      },
-    };
-  } catch (error) {
-    return { estimate: null, failure: toFailure(error) };
-  }
-}
-
-const config = (context: Context) => context.config.perf;
-
-async function planEra(context: Context, look: EraLook, stopAfter: number | null, once: boolean): Promise<EraPlan> {
+  look: EraLook,
+  stopAfter: number | null,
+  once: boolean,
+  lanes: Lanes,
+): Promise<PlannedEra> {
   const { era, chain, grid, recovered, facts, adoption } = look;
   const blank: EraPlan = {
     era_id: era.era_id,
@@ -150,12 +66,14 @@ async function planEra(context: Context, look: EraLook, stopAfter: number | null
     staging_bytes_at_most: null,
     error: look.failure ? { ...look.failure } : null,
   };
-  if (!recovered) return blank;
+  const nothingToSample = (plan: EraPlan): PlannedEra => ({ plan, needs: null });
+  if (!recovered) return nothingToSample(blank);
   const from = recovered.frontier;
   const mend = partitionsToMend(look);
   let last = lastLedger(grid, stopAfter);
   if (from > last) {
-    return { ...blank, partitions_to_copy: 0, partitions_to_mend: mend, ledgers: 0, source_objects: 0, requests: 0 };
+    const nothing = { partitions_to_copy: 0, ledgers: 0, source_objects: 0, requests: 0 };
+    return nothingToSample({ ...blank, ...nothing, partitions_to_mend: mend });
   }
   try {
     const layout = await context.source.open(never);
@@ -167,12 +85,14 @@ async function planEra(context: Context, look: EraLook, stopAfter: number | null
       while (last >= from && last < MAX_LEDGER && (last + 1 - grid.origin) % grid.size !== 0) last -= 1;
     }
     const range = { start: from, end: last };
-    if (last < from)
-      return { ...blank, from_ledger: from, partitions_to_copy: 0, ledgers: 0, partitions_to_mend: mend };
-    const { estimate: guess, failure } = await estimate(context, era, layout, range);
+    if (last < from) {
+      const nothing = { from_ledger: from, partitions_to_copy: 0, ledgers: 0 };
+      return nothingToSample({ ...blank, ...nothing, partitions_to_mend: mend });
+    }
+    const { estimate: guess, needs, failure } = await sampled(context, era, layout, grid, range, lanes);
     const partitions = countPartitions(grid, from, last);
     const objects = fileCount(layout, range);
-    return {
+    const plan = {
       ...blank,
       from_ledger: from,
       to_ledger: follows && !once ? null : last,
@@ -187,8 +107,23 @@ async function planEra(context: Context, look: EraLook, stopAfter: number | null
         : null,
       error: failure ? { ...failure } : null,
     };
+    return { plan, needs };
   } catch (error) {
-    return { ...blank, from_ledger: from, partitions_to_mend: mend, error: { ...toFailure(error) } };
+    return nothingToSample({
+      ...blank,
+      from_ledger: from,
+      partitions_to_mend: mend,
+      error: { ...toFailure(error) },
+    });
+  }
+}
+
+/** An estimate, or why there is none: the rest of the plan is worth having without it. */
+async function sampled(...of: Parameters<typeof estimateCopy>) {
+  try {
+    return { ...(await estimateCopy(...of)), failure: null };
+  } catch (error) {
+    return { estimate: null, needs: null, failure: toFailure(error) };
   }
 }
 
@@ -222,25 +157,31 @@ export async function execute(answer: Answer): Promise<number> {
   const stopAfter = ledgerOption(answer, 'to');
   const once = switchOption(answer, 'once');
   const eras: EraPlan[] = [];
+  const needs: ThreadNeeds[] = [];
   const texts: string[] = [];
+  const cores = availableParallelism();
+  const threads = context.config.perf.threads || cores;
+  const lanes = { threads: Math.min(threads, context.config.perf.workers), cores };
   for (const era of context.eras) {
     const look = await lookAt(context, era);
-    const plan = await planEra(context, look, stopAfter, once);
-    eras.push(plan);
-    texts.push(text(plan, look));
+    const planned = await planEra(context, look, stopAfter, once, lanes);
+    eras.push(planned.plan);
+    if (planned.needs) needs.push(planned.needs);
+    texts.push(text(planned.plan, look));
   }
-  const threads = config(context).threads || availableParallelism();
   const buckets = [context.sourceSpec.mode, context.storeSpec.backend].filter((where) => where !== 'local').length;
-  const memory = Math.round(MEMORY_BASE + threads * (MEMORY_PER_THREAD + buckets * MEMORY_PER_BUCKET));
+  const memory = estimateMemory(needs, threads, buckets);
   const free = await context.store.freeBytes();
   const conditions = await context.store.conditions();
   const needed = eras.reduce((sum, era) => sum + (era.estimate?.bronze_bytes ?? 0), 0);
   if (switchOption(answer, 'json')) {
-    const whole = { eras, memory_bytes_at_most: memory, free_bytes: free, store_enforces: conditions };
+    const whole = { eras, ...memory, free_bytes: free, store_enforces: conditions };
     process.stdout.write(`${JSON.stringify(whole, null, 2)}\n`);
   } else {
     const lines = [...texts];
-    lines.push(`memory: at most about ${gb(memory)} with ${threads} threads`);
+    lines.push(
+      `memory: about ${gb(memory.memory_bytes)}, at most ${gb(memory.memory_bytes_at_most)}, with ${threads} threads`,
+    );
     lines.push(
       `free in ${context.store.uri}: ${free === null ? 'no limit known' : gb(free)}${free !== null && needed > free ? ': NOT ENOUGH' : ''}`,
     );

@@ -1,153 +1,205 @@
 /**
- * `npm run bench`: the product and the ideal loop in turn on the same lake, medians of five. Prints a table and JSON.
- * Figures are of this machine at this moment; ratios within one run are what can be compared.
+ * `npm run bench`: the product and the ideal loop in turn on lakes of real ledgers, medians of five, as a table and as
+ * JSON. Figures are of this machine at this moment; ratios within one run are what can be compared.
  *
- *   npm run bench -- [--lake DIR --start N --end N] [--runs 5] [--partition 100]
+ *   npm run bench -- [--years 2026,2021,2018,2016] [--codecs zstd-3,zstd-1,zstd-9,snappy] [--runs 5] [--lakes DIR] [--save]
  *
- * Without --lake: 600 real ledgers of 2026 where ../shared is there, otherwise the project's own sample lake (made-up
- * ledgers of 500 bytes: it measures system calls, not codecs, and there is no ideal loop to compare with).
+ * `--lakes`: where lakes are made and kept; otherwise they are removed. `--save` adds the figures to history.jsonl.
+ * Without ../shared: the project's own sample lake (made-up ledgers of 500 bytes; no ideal loop to compare with).
  */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { RunReport } from '../../runtime/summary.ts';
-import { type Lake, MAIN, madeLake, ROOT, realLake, SHARED } from './lake.ts';
+import { ALL_YEARS, type Lake, madeLake, ROOT, realLake, SHARED, type Year } from './lake.ts';
+import { product, type Ran, type Setup } from './product.ts';
+import { median, record } from './record.ts';
+import { stages } from './stages.ts';
 
-interface Figures {
+/** Raw MB = 10^6 unpacked bytes. */
+export interface Figures {
   readonly wallMBps: number;
+  /** Raw MB per second of processor time, without the start of the program. */
   readonly cpuMBps: number;
   readonly ledgersPerSecond: number;
-  readonly rssMB: number;
+  /** Raw bytes per byte written. */
+  readonly ratio: number;
+  /** The most the kernel saw, and the median of samples while it ran. */
+  readonly peakRssMB: number;
+  readonly typicalRssMB: number;
 }
 
+export interface Case extends Figures {
+  readonly who: string;
+  readonly codec: string;
+  readonly threads: number;
+}
+
+export interface LakeFigures {
+  readonly lake: string;
+  readonly ledgers: number;
+  readonly rawMB: number;
+  readonly partition: number;
+  readonly cases: readonly Case[];
+  /** Of the product with one worker at zstd-3, per cent of the time in which a thread worked. */
+  readonly stages: Readonly<Record<string, number>>;
+  /** What `plan` had said, by number of threads, as parts of what happened: 1 = exactly. */
+  readonly estimate: readonly { threads: number; time: number; memory: number; bronzeBytes: number }[];
+}
+
+export interface Throughput {
+  readonly runs: number;
+  readonly lakes: readonly LakeFigures[];
+}
+
+const IDEAL = join(SHARED, 'tools/ideal-loop.mjs');
 const { values } = parseArgs({
   options: {
-    lake: { type: 'string' },
-    start: { type: 'string' },
-    end: { type: 'string' },
+    years: { type: 'string', default: ALL_YEARS.join(',') },
+    codecs: { type: 'string', default: 'zstd-3,zstd-1,zstd-9,snappy' },
     runs: { type: 'string', default: '5' },
-    partition: { type: 'string', default: '100' },
+    lakes: { type: 'string' },
+    save: { type: 'boolean', default: false },
   },
 });
 const runs = Number(values.runs);
-const work = mkdtempSync(join(tmpdir(), 'bronze-bench-'));
+const most = Math.max(2, availableParallelism());
 
-async function lake(): Promise<Lake> {
-  if (values.lake) {
-    return {
-      path: resolve(values.lake),
-      start: Number(values.start),
-      end: Number(values.end),
-      network: 'pubnet',
-      passphrase: '',
-    };
-  }
-  const path = join(work, 'lake');
-  return existsSync(SHARED) ? realLake(path, 600) : madeLake(path, 20_001);
+function idealLoop(of: Lake, codec: string): Figures | null {
+  if (!existsSync(IDEAL) || !codec.startsWith('zstd-')) return null;
+  const level = codec.slice('zstd-'.length);
+  const out = execFileSync(process.execPath, [IDEAL, of.path, '--runs', '1', '--level', level], { cwd: ROOT });
+  const said = JSON.parse(out.toString());
+  return { ...said, peakRssMB: said.rssMB, typicalRssMB: said.rssMB };
 }
 
-function product(of: Lake, threads: number): Figures {
-  const dir = mkdtempSync(join(work, 'run-'));
-  const config = {
-    eras: [
-      {
-        era_id: 'bench',
-        version_label: 'v1',
-        network: of.network,
-        ledger_start: of.start,
-        ledger_end: of.end,
-        partition_size: Number(values.partition),
-      },
-    ],
-    source: { mode: 'local', local_path: of.path, network_passphrase: of.passphrase },
-    storage: { backend: 'local', local_dir: join(dir, 'data') },
-    catalog: { backend: 'none' },
-    checkpoint: { dir: join(dir, 'state') },
-    pas: { backup_dir: join(dir, 'pas') },
-    perf: { workers: threads, threads },
-    logging: { level: 'warn' },
-  };
-  const file = join(dir, 'config.yaml');
-  const summary = join(dir, 'summary.json');
-  writeFileSync(file, JSON.stringify(config));
-  const { status, stderr } = spawnSync(process.execPath, [
-    MAIN,
-    'run',
-    '--config',
-    file,
-    '--no-progress',
-    '--summary',
-    summary,
-  ]);
-  if (status !== 0) throw new Error(`the run failed: ${stderr.toString()}`);
-  const report = JSON.parse(readFileSync(summary, 'utf8')) as RunReport;
-  const raw = report.eras.reduce((sum, era) => sum + era.raw_bytes, 0);
-  const ledgers = report.eras.reduce((sum, era) => sum + era.ledgers, 0);
-  rmSync(dir, { recursive: true });
+function figuresOf({ report, resident }: Ran): Figures {
+  const sum = (key: 'raw_bytes' | 'ledgers' | 'bronze_bytes'): number =>
+    report.eras.reduce((total, era) => total + era[key], 0);
   return {
-    wallMBps: raw / 1e3 / report.duration_ms,
-    cpuMBps: raw / 1e3 / report.cpu_ms,
-    ledgersPerSecond: (ledgers / report.duration_ms) * 1e3,
-    rssMB: report.peak_rss_bytes / 1e6,
+    wallMBps: sum('raw_bytes') / 1e3 / report.duration_ms,
+    cpuMBps: sum('raw_bytes') / 1e3 / report.cpu_ms,
+    ledgersPerSecond: (sum('ledgers') / report.duration_ms) * 1e3,
+    ratio: sum('raw_bytes') / sum('bronze_bytes'),
+    peakRssMB: report.peak_rss_bytes / 1e6,
+    typicalRssMB: median(resident) / 1e6,
   };
 }
 
-function idealLoop(of: Lake): Figures | null {
-  const tool = join(SHARED, 'tools/ideal-loop.mjs');
-  if (!existsSync(tool)) return null;
-  const out = execFileSync(process.execPath, [tool, of.path, '--runs', '1'], { cwd: ROOT, encoding: 'utf8' });
-  return JSON.parse(out) as Figures;
+/** How the plan's estimate compares with what happened. */
+function estimateOf({ report, plan }: Ran, { threads }: Setup): LakeFigures['estimate'][number] | null {
+  const era = report.eras[0];
+  const guess = plan?.eras[0]?.estimate;
+  if (!plan || !guess || !era) return null;
+  return {
+    threads,
+    time: guess.seconds / (report.duration_ms / 1e3),
+    memory: plan.memory_bytes / report.peak_rss_bytes,
+    bronzeBytes: guess.bronze_bytes / era.bronze_bytes,
+  };
 }
 
-const KEYS = ['wallMBps', 'cpuMBps', 'ledgersPerSecond', 'rssMB'] as const;
+const rounded = (value: number): number => Number(value.toPrecision(4));
 
-function median(all: readonly Figures[]): Figures {
-  const of = (key: (typeof KEYS)[number]): number => {
-    const sorted = all.map((figures) => figures[key]).sort((a, b) => a - b);
-    return Number((sorted[sorted.length >> 1] as number).toFixed(1));
-  };
+function medians(all: readonly Figures[]): Figures {
+  const of = (key: keyof Figures): number => rounded(median(all.map((figures) => figures[key])));
   return {
     wallMBps: of('wallMBps'),
     cpuMBps: of('cpuMBps'),
     ledgersPerSecond: of('ledgersPerSecond'),
-    rssMB: of('rssMB'),
+    ratio: of('ratio'),
+    peakRssMB: of('peakRssMB'),
+    typicalRssMB: of('typicalRssMB'),
   };
 }
 
-try {
-  const chosen = await lake();
-  const ideal: Figures[] = [];
-  const one: Figures[] = [];
-  const two: Figures[] = [];
-  // In turn, so that a slower minute of the machine slows all three.
+async function measure(work: string, name: string, of: Lake, codecs: readonly string[]): Promise<LakeFigures> {
+  const ledgers = of.end - of.start + 1;
+  const partition = Math.ceil(ledgers / 30);
+  const seen = new Map<string, { head: Pick<Case, 'who' | 'codec' | 'threads'>; all: Figures[] }>();
+  const see = (who: string, codec: string, threads: number, figures: Figures | null): void => {
+    if (figures === null) return;
+    const key = `${who} ${codec} ${threads}`;
+    const one = seen.get(key) ?? { head: { who, codec, threads }, all: [] };
+    one.all.push(figures);
+    seen.set(key, one);
+  };
+  const estimates: LakeFigures['estimate'][number][] = [];
+  let rawMB = 0;
+  // In turn, so that a slower minute of the machine slows all of them; the first round warms caches and is not counted.
   for (let run = 0; run <= runs; run++) {
-    const [loop, single, pair] = [idealLoop(chosen), product(chosen, 1), product(chosen, 2)];
-    if (run === 0) continue;
-    if (loop) ideal.push(loop);
-    one.push(single);
-    two.push(pair);
+    for (const codec of codecs) {
+      if (run === 0 && codec !== codecs[0]) continue;
+      const ideal = idealLoop(of, codec);
+      if (run > 0) see('ideal loop', codec, 1, ideal);
+      for (const threads of codec === codecs[0] ? [1, most] : [1]) {
+        const setup = { threads, partition, codec };
+        const ran = await product(work, of, setup, codec === codecs[0]);
+        rawMB = (ran.report.eras[0]?.raw_bytes ?? 0) / 1e6;
+        if (run === 0) continue;
+        see('Bronze Copier', codec, threads, figuresOf(ran));
+        const estimate = estimateOf(ran, setup);
+        if (estimate) estimates.push(estimate);
+      }
+    }
+    process.stderr.write(`${name}: ${run} of ${runs}\n`);
   }
-  const rows: [string, Figures][] = [
-    ...(ideal.length > 0 ? [['ideal loop, one thread', median(ideal)] as [string, Figures]] : []),
-    ['product, 1 worker, 1 thread', median(one)],
-    ['product, 2 workers, 2 threads', median(two)],
-  ];
+  const cases = [...seen.values()].map(({ head, all }) => ({ ...head, ...medians(all) }));
+  const estimate = [1, most].map((threads) => {
+    const own = estimates.filter((one) => one.threads === threads);
+    const of = (key: 'time' | 'memory' | 'bronzeBytes'): number => rounded(median(own.map((one) => one[key])));
+    return { threads, time: of('time'), memory: of('memory'), bronzeBytes: of('bronzeBytes') };
+  });
+  return {
+    lake: name,
+    ledgers,
+    rawMB: rounded(rawMB),
+    partition,
+    cases,
+    stages: await stages(work, of, { threads: 1, partition, codec: codecs[0] ?? 'zstd-3' }),
+    estimate,
+  };
+}
+
+function print({ lake, cases, stages: shares, estimate }: LakeFigures): void {
+  for (const one of cases) {
+    const ideal = cases.find(({ who, codec }) => who === 'ideal loop' && codec === one.codec);
+    const part =
+      ideal && one !== ideal ? `, ${((100 * one.cpuMBps) / ideal.cpuMBps).toFixed(0)} % of the ideal loop` : '';
+    console.log(
+      `${lake} ${one.who}, ${one.codec}, ${one.threads}: ${one.wallMBps} MB/s wall, ${one.cpuMBps} MB per CPU-second${part}, ` +
+        `${one.ledgersPerSecond} ledgers/s, ${one.ratio}x, ${one.peakRssMB} MB peak RSS (${one.typicalRssMB} mostly)`,
+    );
+  }
   console.log(
-    `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, Node ${process.version}; medians of ${runs}; raw MB = 10^6 bytes`,
+    `${lake} stages: ${Object.entries(shares)
+      .map(([name, share]) => `${name} ${share} %`)
+      .join(', ')}`,
   );
-  for (const [name, figures] of rows) {
+  for (const one of estimate) {
     console.log(
-      `${name.padEnd(32)} ${figures.wallMBps} MB/s wall, ${figures.cpuMBps} MB per CPU-second, ${figures.ledgersPerSecond} ledgers/s, ${figures.rssMB} MB peak RSS`,
+      `${lake} plan, ${one.threads}: ${one.time} of the time, ${one.memory} of the memory, ${one.bronzeBytes} of the bytes`,
     );
   }
-  if (ideal.length > 0) {
-    console.log(
-      `of the ideal loop's MB per CPU-second: ${((median(one).cpuMBps / median(ideal).cpuMBps) * 100).toFixed(0)} % with 1 worker`,
-    );
+}
+
+const work = mkdtempSync(join(tmpdir(), 'bronze-bench-'));
+try {
+  const lakes = resolve(values.lakes ?? join(work, 'lakes'));
+  mkdirSync(lakes, { recursive: true });
+  const codecs = values.codecs.split(',');
+  const done: LakeFigures[] = [];
+  if (existsSync(SHARED)) {
+    for (const year of values.years.split(',') as Year[]) {
+      done.push(await measure(work, year, realLake(join(lakes, year), year), codecs));
+      print(done.at(-1) as LakeFigures);
+    }
+  } else {
+    done.push(await measure(work, 'sample', await madeLake(join(lakes, 'sample'), 20_001), codecs));
+    print(done[0] as LakeFigures);
   }
-  console.log(JSON.stringify(Object.fromEntries(rows)));
+  record('throughput', { runs, lakes: done } satisfies Throughput, values.save);
 } finally {
   rmSync(work, { recursive: true, force: true });
 }

@@ -1,6 +1,6 @@
 /** What benchmarks copy: lakes of real ledgers where ../shared is there, made-up ones elsewhere; and the program that does. */
 import { execFileSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { SAMPLE_PASSPHRASE, writeSampleLake } from '../../actors/sample/index.ts';
 
@@ -17,15 +17,32 @@ export interface Lake {
   readonly passphrase: string;
 }
 
-/** `count` ledgers of 2026, of about 1 MB, re-numbered and chained. */
-export function realLake(path: string, count: number): Lake {
-  const folder = join(SHARED, 'ledgers/pubnet');
-  const templates = readdirSync(folder)
-    .filter((name) => name.startsWith('pubnet-6309'))
-    .map((name) => join(folder, name));
-  const args = ['--out', path, '--templates', templates.join(','), '--start', '63000000', '--count', String(count)];
-  execFileSync(process.execPath, [join(SHARED, 'tools/make-lake.mjs'), ...args], { stdio: 'ignore' });
-  return { path, start: 63_000_000, end: 62_999_999 + count, network: 'pubnet', passphrase: '' };
+/** Years whose ledgers differ most: the templates, the first ledger, and how many make a run of seconds. */
+const YEARS = {
+  '2026': { templates: 'pubnet-6309', start: 63_000_000, count: 3_000 },
+  '2021': { templates: 'pubnet-36154623', start: 36_000_000, count: 6_000 },
+  '2018': { templates: 'pubnet-16154623', start: 16_000_000, count: 60_000 },
+  '2016': { templates: 'pubnet-6154623', start: 6_144_000, count: 120_000 },
+} as const;
+
+export type Year = keyof typeof YEARS;
+export const ALL_YEARS = Object.keys(YEARS).toSorted().toReversed() as Year[];
+
+/**
+ * Ledgers of a year, re-numbered and chained; made where `path` does not have them yet.
+ * @param count how many; absent = enough for a run of some seconds.
+ */
+export function realLake(path: string, year: Year = '2026', count: number = YEARS[year].count): Lake {
+  const { templates, start } = YEARS[year];
+  if (!existsSync(path)) {
+    const folder = join(SHARED, 'ledgers/pubnet');
+    const files = readdirSync(folder)
+      .filter((name) => name.startsWith(templates))
+      .map((name) => join(folder, name));
+    const args = ['--out', path, '--templates', files.join(','), '--start', String(start), '--count', String(count)];
+    execFileSync(process.execPath, [join(SHARED, 'tools/make-lake.mjs'), ...args], { stdio: 'ignore' });
+  }
+  return { path, start, end: start + count - 1, network: 'pubnet', passphrase: '' };
 }
 
 /** Ledgers 2 to `last`, made up, of about 500 bytes: it measures system calls, not codecs. */

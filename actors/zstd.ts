@@ -19,19 +19,34 @@ const FIRST_GUESS = 64 * 1024;
 /** zstd's own words for the one failure that more room mends; pinned with the library's version, held by a test. */
 const TOO_SMALL = 'Destination buffer is too small';
 
+const viewOf = ({ buffer, byteOffset, byteLength }: Buffer): DataView => new DataView(buffer, byteOffset, byteLength);
+
+/** Where something lies in memory: from `start` up to `end`. */
+export interface Extent {
+  readonly start: number;
+  readonly end: number;
+}
+
 /** Memory for raw bytes, filled from its start. Offsets stay valid when it grows; views on `bytes` do not. */
 export class Arena {
   #bytes: Buffer;
+  #view: DataView;
   #used = 0;
 
   /** `capacity` in bytes; the pages are not touched before they are written. */
   constructor(capacity: number = FIRST_GUESS) {
     this.#bytes = Buffer.allocUnsafeSlow(capacity);
+    this.#view = viewOf(this.#bytes);
   }
 
   /** All of the memory; only what lies below `used` means anything. Another object after `reserve`. */
   get bytes(): Buffer {
     return this.#bytes;
+  }
+
+  /** The same memory, for numbers. */
+  get view(): DataView {
+    return this.#view;
   }
 
   get capacity(): number {
@@ -61,10 +76,11 @@ export class Arena {
     const grown = Buffer.allocUnsafeSlow(Math.max(this.#used + bytes, this.#bytes.length * 2));
     this.#bytes.copy(grown, 0, 0, this.#used);
     this.#bytes = grown;
+    this.#view = viewOf(grown);
   }
 
   /** Takes `bytes` that were written behind `used`. */
-  take(bytes: number): { start: number; end: number } {
+  take(bytes: number): Extent {
     if (bytes > this.free) throw new RangeError(`an arena with ${this.free} bytes free cannot take ${bytes}`);
     const start = this.#used;
     this.#used += bytes;
@@ -119,7 +135,7 @@ export class FrameDecompressor {
    * @param object key or path for messages
    * @throws OBJECT_EMPTY, OBJECT_CORRUPT, OBJECT_TOO_LARGE
    */
-  decompressInto(arena: Arena, bytes: Uint8Array, object: string): { start: number; end: number } {
+  decompressInto(arena: Arena, bytes: Uint8Array, object: string): Extent {
     if (bytes.length === 0) throw new BronzeError('OBJECT_EMPTY', `${object} is empty`, { details: { object } });
     checkHeader(bytes, this.#windowLimit, object);
     let frame: number;

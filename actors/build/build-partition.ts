@@ -10,7 +10,7 @@ import { checkBatch } from '../check/batch.ts';
 import { checkLink, LedgerChecker, type LedgerFacts } from '../check/ledger-checker.ts';
 import { dataFileName } from '../paths.ts';
 import type { LakeObject, LakeSource, StagingWriter } from '../ports.ts';
-import { Arena, FrameDecompressor } from '../zstd.ts';
+import { Arena, type Extent, FrameDecompressor } from '../zstd.ts';
 import { checksDone } from './checks-done.ts';
 import { type PageCompressor, pageCompressor } from './compression.ts';
 import { MerkleTree } from './merkle.ts';
@@ -163,13 +163,15 @@ class PartitionBuild {
   #addObject(object: LakeObject): void {
     const { key, named, bytes } = object;
     try {
-      const batch = this.#unpack(object);
+      const arena = named.start === named.end ? this.#memory.pages.xdr : this.#memory.object;
+      const extent = this.#unpack(arena, object);
       this.#sourceBytes += bytes.length;
       checkBatch(
-        batch,
+        arena.bytes,
+        extent,
         named,
         this.#checker,
-        (facts, from, to) => this.#addLedger(facts, batch.subarray(from, to), key),
+        (facts, start, end) => this.#addLedger(facts, arena.bytes, { start, end }, key),
         // Of a file that reaches beyond the partition, the other ledgers are walked, and hashed by their own partition.
         { object: key, only: this.#task.range },
       );
@@ -178,23 +180,20 @@ class PartitionBuild {
     }
   }
 
-  /** Of one ledger, to where the Parquet page wants it; of several, to memory of their own. */
-  #unpack({ key, named, bytes }: LakeObject): Uint8Array {
-    const { object: arena, frames } = this.#memory;
-    if (named.start === named.end) {
-      return this.#parquet.unpackInPlace((page) => frames.decompressInto(page, bytes, key));
-    }
+  /** One of a single ledger goes to where the Parquet page wants it. */
+  #unpack(arena: Arena, { key, bytes }: LakeObject): Extent {
+    const { frames, pages } = this.#memory;
+    if (arena === pages.xdr) return this.#parquet.unpackInPlace((page) => frames.decompressInto(page, bytes, key));
     arena.reset();
-    const { start, end } = frames.decompressInto(arena, bytes, key);
-    return arena.bytes.subarray(start, end);
+    return frames.decompressInto(arena, bytes, key);
   }
 
-  #addLedger(facts: LedgerFacts, xdr: Uint8Array, object: string): void {
+  #addLedger(facts: LedgerFacts, bytes: Uint8Array, xdr: Extent, object: string): void {
     this.#stopIfCancelled();
     const next = this.#next();
     if (facts.sequence !== next) throw misplaced(facts.sequence, next, object);
     if (this.#last !== null) checkLink(facts, this.#last.ledgerHash);
-    const pending = this.#parquet.add(facts, xdr);
+    const pending = this.#parquet.add(facts, bytes, xdr);
     if (pending) this.#pending = bothDone(this.#pending, pending);
     this.#tree.append(facts.xdrDigest);
     if (this.#first === null) {
@@ -202,7 +201,7 @@ class PartitionBuild {
       this.#firstObject = object;
     }
     this.#last = facts;
-    this.#rawBytes += xdr.length;
+    this.#rawBytes += xdr.end - xdr.start;
   }
 
   #stopIfCancelled(): void {

@@ -16,7 +16,7 @@ import type { LedgerRange, WriterVersions } from '../../machines/protocol.ts';
 import { BATCH_HEAD_BYTES } from '../check/batch.ts';
 import type { LedgerFacts } from '../check/ledger-checker.ts';
 import type { ChainName } from '../paths.ts';
-import { Arena } from '../zstd.ts';
+import { Arena, type Extent } from '../zstd.ts';
 import { type ChainValues, COLUMNS, COLUMNS_VERSION, type Column, SCHEMA } from './columns.ts';
 import type { PageCompressor } from './compression.ts';
 
@@ -195,8 +195,8 @@ export class LedgerParquetWriter {
   readonly #xdr: Arena;
   /** Where the next cell of the XDR's page begins. */
   #xdrEnd = 0;
-  /** What lay where an object that was unpacked in place begins. */
-  readonly #overlapped = Buffer.alloc(OVERLAP_BYTES);
+  /** What lay where an object that was unpacked in place begins: OVERLAP_BYTES as a number, which costs no call. */
+  #overlapped = 0n;
   /** Of the row group that is being filled; null for columns without statistics. */
   readonly #bounds: (Bounds | null)[] = COLUMNS.map(() => null);
   /** Length-prefixed cells of the columns that have one value per file; null for the others. */
@@ -240,39 +240,36 @@ export class LedgerParquetWriter {
   /**
    * Has an object of one ledger unpacked to where its ledger's cell will be: no byte of it moves again, where it is added
    * next and the row group has room for it. What `unpack` appends is a batch's head and the ledger.
-   * @returns the object; valid until the next call, or `add`, which takes the ledger out of it.
+   * @returns where the object lies in the page; valid until the next call, or `add`, which takes the ledger out of it.
    */
-  unpackInPlace(unpack: (page: Arena) => void): Uint8Array {
+  unpackInPlace(unpack: (page: Arena) => void): Extent {
     const page = this.#xdr;
     const start = this.#xdrEnd - OVERLAP_BYTES;
-    page.reset(this.#xdrEnd);
-    page.bytes.copy(this.#overlapped, 0, start, this.#xdrEnd);
+    this.#overlapped = page.view.getBigInt64(start);
     page.reset(start);
     unpack(page);
-    return page.bytes.subarray(start, page.used);
+    return { start, end: page.used };
   }
 
   /**
-   * Adds a row; `xdr` is copied, unless it was unpacked in place. Where that completed a row group and the sink needs
-   * time, a promise to wait for.
+   * Adds a row, whose ledger is all of `bytes` or the `xdr` of it; that is copied, unless it was unpacked in place. Where
+   * it completed a row group and the sink needs time, a promise to wait for.
    * @throws BronzeError XDR_INVALID where a value does not fit its column, and what the sink throws
    */
-  add(row: LedgerFacts, xdr: Uint8Array): Promise<unknown> | null {
+  add(row: LedgerFacts, bytes: Uint8Array, xdr: Extent = { start: 0, end: bytes.length }): Promise<unknown> | null {
+    const length = xdr.end - xdr.start;
     const page = this.#xdr;
-    const isInPlace =
-      xdr.buffer === page.bytes.buffer && xdr.byteOffset === page.bytes.byteOffset + this.#xdrEnd + STRING_LENGTH_BYTES;
-    if (isInPlace) page.bytes.set(this.#overlapped, this.#xdrEnd - OVERLAP_BYTES);
+    const isInPlace = bytes === page.bytes && xdr.start === this.#xdrEnd + STRING_LENGTH_BYTES;
+    if (isInPlace) page.view.setBigInt64(this.#xdrEnd - OVERLAP_BYTES, this.#overlapped);
     let pending: Promise<unknown> | null = null;
-    if (
-      this.#groupRows > 0 &&
-      (this.#groupXdrBytes + xdr.length > ROW_GROUP_BYTES || this.#groupRows >= ROW_GROUP_ROWS)
-    ) {
+    if (this.#groupRows > 0 && (this.#groupXdrBytes + length > ROW_GROUP_BYTES || this.#groupRows >= ROW_GROUP_ROWS)) {
       this.#writeGroup();
       pending = this.#writer.takePending();
     }
-    for (let c = 0; c < COLUMNS.length; c++) this.#addCell(c, row, xdr);
+    for (let c = 0; c < COLUMNS.length; c++) this.#addCell(c, row);
+    this.#addXdr(bytes, xdr);
     this.#groupRows += 1;
-    this.#groupXdrBytes += xdr.length;
+    this.#groupXdrBytes += length;
     this.#rows += 1;
     return pending;
   }
@@ -286,7 +283,7 @@ export class LedgerParquetWriter {
     return { rowCount: this.#rows, byteSize: this.#writer.offset, sha256: this.#writer.digest() };
   }
 
-  #addCell(index: number, row: LedgerFacts, xdr: Uint8Array): void {
+  #addCell(index: number, row: LedgerFacts): void {
     const { element, values, statistics } = COLUMNS[index] as Column;
     const page = this.#pages[index] as Arena;
     switch (values.kind) {
@@ -294,7 +291,7 @@ export class LedgerParquetWriter {
         const value = values.of(row);
         if (value !== BigInt.asIntN(64, value)) throw unfit(row, element.name, value);
         page.reserve(8);
-        page.bytes.writeBigInt64LE(value, page.used);
+        page.view.setBigInt64(page.used, value, true);
         page.take(8);
         if (statistics) this.#widen(index, value);
         return;
@@ -303,20 +300,20 @@ export class LedgerParquetWriter {
         const value = values.of(row);
         if (value !== (value | 0)) throw unfit(row, element.name, value);
         page.reserve(4);
-        page.bytes.writeInt32LE(value, page.used);
+        page.view.setInt32(page.used, value, true);
         page.take(4);
         return;
       }
       case 'hex': {
         const value = values.of(row);
         page.reserve(STRING_LENGTH_BYTES + value.length);
-        page.bytes.writeUInt32LE(value.length, page.used);
+        page.view.setUint32(page.used, value.length, true);
         page.bytes.write(value, page.used + STRING_LENGTH_BYTES, 'latin1');
         page.take(STRING_LENGTH_BYTES + value.length);
         return;
       }
       case 'xdr':
-        this.#addXdr(xdr);
+        // Comes last: it may have to be moved within its page.
         return;
       case 'chain':
         // Filled when the number of rows is known.
@@ -325,16 +322,18 @@ export class LedgerParquetWriter {
   }
 
   /** In place already, or moved within the page where it began a new row group, or from elsewhere. */
-  #addXdr(xdr: Uint8Array): void {
+  #addXdr(bytes: Uint8Array, { start, end }: Extent): void {
     const page = this.#xdr;
     const at = this.#xdrEnd + STRING_LENGTH_BYTES;
-    const end = at + xdr.length;
+    const length = end - start;
+    const isInThePage = bytes === page.bytes;
     page.reset(this.#xdrEnd);
-    page.reserve(end - page.used);
-    if (xdr.buffer !== page.bytes.buffer || xdr.byteOffset !== page.bytes.byteOffset + at) page.bytes.set(xdr, at);
-    page.bytes.writeUInt32LE(xdr.length, this.#xdrEnd);
-    page.take(end - page.used);
-    this.#xdrEnd = end;
+    page.reserve(STRING_LENGTH_BYTES + length);
+    if (!isInThePage) page.bytes.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), at);
+    else if (start !== at) page.bytes.copyWithin(at, start, end);
+    page.view.setUint32(this.#xdrEnd, length, true);
+    page.take(STRING_LENGTH_BYTES + length);
+    this.#xdrEnd = at + length;
   }
 
   #clearPages(): void {

@@ -5,6 +5,7 @@
  */
 import { BronzeError, type Details } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
+import type { Extent } from '../zstd.ts';
 import type { LedgerChecker, LedgerFacts } from './ledger-checker.ts';
 
 /** uint32 startSequence, uint32 endSequence, uint32 count. */
@@ -19,18 +20,19 @@ export interface BatchOptions {
 
 /**
  * The ledgers that a batch says it holds.
+ * @param at where it lies in `bytes`
  * @param named the ledgers that the object's name covers; the batch may hold fewer: the first one of a lake with 64
  *   ledgers per file is named 0-63 and holds 2..63.
  * @throws BronzeError BATCH_INVALID where it is not within `named` or its count is not that of its sequences.
  */
-export function readBatchRange(bytes: Uint8Array, named: LedgerRange, object?: string): LedgerRange {
-  if (bytes.byteLength < BATCH_HEAD_BYTES) {
+export function readBatchRange(bytes: Uint8Array, at: Extent, named: LedgerRange, object?: string): LedgerRange {
+  if (at.end - at.start < BATCH_HEAD_BYTES) {
     throw invalid('it is shorter than its head', named, object, {
       expected: `at least ${BATCH_HEAD_BYTES} bytes`,
-      found: `${bytes.byteLength} bytes`,
+      found: `${at.end - at.start} bytes`,
     });
   }
-  const head = new DataView(bytes.buffer, bytes.byteOffset, BATCH_HEAD_BYTES);
+  const head = new DataView(bytes.buffer, bytes.byteOffset + at.start, BATCH_HEAD_BYTES);
   const start = head.getUint32(0);
   const end = head.getUint32(4);
   const count = head.getUint32(8);
@@ -50,22 +52,23 @@ export function readBatchRange(bytes: Uint8Array, named: LedgerRange, object?: s
 }
 
 /**
- * Checks a batch and every ledger in it, in order. `visit` gets the facts of each ledger and its extent in `bytes`,
+ * Checks the batch at `extent` of `bytes` and every ledger in it, in order. `visit` gets the facts of each ledger and its extent in `bytes`,
  * before those after it were looked at: what was done with them is void if this throws.
  * @returns the ledgers that the batch holds.
  * @throws BronzeError BATCH_INVALID; and what `LedgerChecker.check` throws, with the object's key in its details.
  */
 export function checkBatch(
   bytes: Uint8Array,
+  extent: Extent,
   named: LedgerRange,
   checker: LedgerChecker,
   visit: (facts: LedgerFacts, start: number, end: number) => void,
   options: BatchOptions = {},
 ): LedgerRange {
   const { object, only } = options;
-  const range = readBatchRange(bytes, named, object);
-  const limit = bytes.byteLength;
-  let at = BATCH_HEAD_BYTES;
+  const range = readBatchRange(bytes, extent, named, object);
+  const limit = extent.end;
+  let at = extent.start + BATCH_HEAD_BYTES;
   for (let sequence = range.start; sequence <= range.end; sequence += 1) {
     let facts: LedgerFacts | null = null;
     let end: number;
@@ -86,8 +89,8 @@ export function checkBatch(
   if (at !== limit) {
     throw invalid(`${limit - at} bytes follow its last ledger, ${range.end}`, named, object, {
       ledger: range.end,
-      expected: `${at} bytes`,
-      found: `${limit} bytes`,
+      expected: `${at - extent.start} bytes`,
+      found: `${limit - extent.start} bytes`,
     });
   }
   return range;

@@ -84,7 +84,7 @@ export function command(args: readonly string[], nodeArgs: readonly string[] = [
     child.on('close', (status) => {
       clearInterval(sampling);
       if (status === 0) resolve({ stdout, ms: performance.now() - began, resident });
-      else reject(new Error(`${args.join(' ')} ended with ${status}: ${stderr}`));
+      else reject(new Error(`${args.join(' ')} ended with ${status}: ${stderr}${stdout.slice(-2_000)}`));
     });
   });
 }

@@ -183,6 +183,8 @@ describe.each(makings)('a made-up ledger, $name', (making) => {
   });
 });
 
+const all = (bytes: Uint8Array) => ({ start: 0, end: bytes.length });
+
 describe('a large V0 set', () => {
   it('is hashed without a copy to the same hash', () => {
     const txs = Array.from({ length: 200 }, () => envelopeV1(5));
@@ -262,6 +264,7 @@ describe('a batch', () => {
     const options = only ? { object: 'FFFFFFFF--0-63.xdr.zst', only } : { object: 'FFFFFFFF--0-63.xdr.zst' };
     checkBatch(
       bytes,
+      all(bytes),
       name,
       checker,
       (f, start, end) => seen.push([f.sequence, Buffer.from(bytes.subarray(start, end))]),
@@ -272,7 +275,7 @@ describe('a batch', () => {
 
   it('gives every ledger with its bytes, and may hold fewer than its name says', () => {
     expect(visits(whole)).toEqual(ledgers.map((l, i) => [i + 2, l]));
-    expect(readBatchRange(whole, named)).toEqual({ start: 2, end: 9 });
+    expect(readBatchRange(whole, all(whole), named)).toEqual({ start: 2, end: 9 });
     expect(visits(whole, { start: 2, end: 9 }).length).toBe(8);
   });
 
@@ -319,7 +322,7 @@ describe('a batch', () => {
     });
     const own = new Error('own');
     expect(() =>
-      checkBatch(whole, named, checker, () => {
+      checkBatch(whole, all(whole), named, checker, () => {
         throw own;
       }),
     ).toThrow(own);
@@ -389,7 +392,7 @@ describeShared('real ledgers', () => {
       const seen: number[] = [];
       const range = { start: sequence, end: sequence };
       expect(
-        checkBatch(bytes, range, checker, (f) => seen.push(f.sequence)),
+        checkBatch(bytes, all(bytes), range, checker, (f) => seen.push(f.sequence)),
         name,
       ).toEqual(range);
       expect(seen, name).toEqual([sequence]);

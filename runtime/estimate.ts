@@ -3,7 +3,7 @@
  * here, in this process, and written nowhere. Costs that a sample does not show are measured ones (docs/performance.md).
  */
 import { buildPartition } from '../actors/build/build-partition.ts';
-import { ROW_GROUP_BYTES } from '../actors/build/parquet-writer.ts';
+import { ROW_GROUP } from '../actors/build/parquet-writer.ts';
 import type { BuildAnswer } from '../actors/build/spec.ts';
 import type { LakeLayout } from '../actors/ports.ts';
 import type { EraConfig } from '../config/schema.ts';
@@ -150,7 +150,7 @@ export async function estimateCopy(
   const side = Math.min(lanes.threads, lanes.cores, partitions);
   const speed = side === 1 ? 1 : side * SHARED_SPEED;
   const building = (sample.ms * factor) / 1e3 / speed;
-  const group = Math.min(ROW_GROUP_BYTES, (sample.raw / sample.ledgers) * rows);
+  const group = Math.min(ROW_GROUP.bytes, (sample.raw / sample.ledgers) * rows);
   return {
     estimate: {
       sampled_ledgers: sample.ledgers,
@@ -183,7 +183,7 @@ export function estimateMemory(
   const object = largest((one) => one.object);
   const fixed = MEMORY_THREAD + buckets * MEMORY_BUCKET;
   const usual = fixed + largest((one) => one.group + one.compressed) + object;
-  const most = fixed + 2 * ROW_GROUP_BYTES + READ_AHEAD + 2 * object;
+  const most = fixed + 2 * ROW_GROUP.bytes + READ_AHEAD + 2 * object;
   return {
     memory_bytes: Math.round(MEMORY_BASE + threads * usual),
     memory_bytes_at_most: Math.round(1.1 * MEMORY_BASE + threads * most),

@@ -26,14 +26,19 @@ const WRITER_VERSION = '2';
 /** Pinned exactly in package.json, held equal by a test: another one may give other bytes. */
 export const HYPARQUET_WRITER_VERSION = '0.17.0';
 
-/**
- * A row group ends before the ledger that would bring its XDR above this. Measured on ledgers of 1 MB at zstd-3: 2 MB
- * compress 7.9 times at 317 MB/s, 4 MB 8.5 at 327, 8 MB 8.7 at 345, 16 MB 8.8 at 357; memory is twice the group.
- */
-export const ROW_GROUP_BYTES = 8_000_000;
+/** Where a row group ends. */
+export interface RowGroupLimits {
+  /** Before the ledger that would bring its XDR above this. */
+  readonly bytes: number;
+  /** At the most, whatever their size. */
+  readonly rows: number;
+}
 
-/** Rows in a row group at the most, whatever their size. */
-export const ROW_GROUP_ROWS = 10_000;
+/**
+ * Chosen by measurement (docs/performance.md): larger groups compress a little better, but DuckDB unpacks all of a group
+ * for one ledger, in however many pages it lies; smaller ones make a scan of the small columns slower.
+ */
+export const ROW_GROUP: RowGroupLimits = { bytes: 8_000_000, rows: 10_000 };
 
 /** Chunks of this size and more go to the sink as they are; smaller ones are collected. */
 const DIRECT_BYTES = 32 * 1024;
@@ -65,14 +70,14 @@ export interface WrittenFile {
 }
 
 /** What fixes the bytes of a file besides its rows, range and chain. */
-function writerVersions(compressor: PageCompressor): WriterVersions {
+function writerVersions(compressor: PageCompressor, rowGroup: RowGroupLimits): WriterVersions {
   return {
     writer: WRITER_VERSION,
     columns: String(COLUMNS_VERSION),
     'hyparquet-writer': HYPARQUET_WRITER_VERSION,
     ...compressor.versions,
-    row_group_bytes: String(ROW_GROUP_BYTES),
-    row_group_rows: String(ROW_GROUP_ROWS),
+    row_group_bytes: String(rowGroup.bytes),
+    row_group_rows: String(rowGroup.rows),
   };
 }
 
@@ -163,7 +168,7 @@ export class PageMemory {
     (_, index) =>
       new Arena(
         index === XDR_COLUMN
-          ? OVERLAP_BYTES + ROW_GROUP_BYTES + STRING_LENGTH_BYTES * ROW_GROUP_ROWS + LANDING_BYTES
+          ? OVERLAP_BYTES + ROW_GROUP.bytes + STRING_LENGTH_BYTES * ROW_GROUP.rows + LANDING_BYTES
           : undefined,
       ),
   );
@@ -182,6 +187,8 @@ export interface ParquetSpec {
   readonly chain: ChainName;
   readonly range: LedgerRange;
   readonly compressor: PageCompressor;
+  /** Another one gives other bytes; only measurements ask for it. */
+  readonly rowGroup?: RowGroupLimits;
 }
 
 /** One file of `ledgers_lcm_raw`. After an error, or without `finish`, what the sink got is not a Parquet file. */
@@ -190,6 +197,7 @@ export class LedgerParquetWriter {
   readonly versions: WriterVersions;
   readonly #writer: SinkWriter;
   readonly #parquet: ParquetWriter;
+  readonly #limits: RowGroupLimits;
   readonly #compressor: PageCompressor;
   readonly #pages: readonly Arena[];
   readonly #xdr: Arena;
@@ -206,7 +214,8 @@ export class LedgerParquetWriter {
   #rows = 0;
 
   constructor(spec: ParquetSpec, sink: ByteSink, memory: PageMemory = new PageMemory()) {
-    this.versions = writerVersions(spec.compressor);
+    this.#limits = spec.rowGroup ?? ROW_GROUP;
+    this.versions = writerVersions(spec.compressor, this.#limits);
     this.#compressor = spec.compressor;
     this.#pages = memory.pages;
     this.#xdr = memory.xdr;
@@ -262,7 +271,10 @@ export class LedgerParquetWriter {
     const isInPlace = bytes === page.bytes && xdr.start === this.#xdrEnd + STRING_LENGTH_BYTES;
     if (isInPlace) page.view.setBigInt64(this.#xdrEnd - OVERLAP_BYTES, this.#overlapped);
     let pending: Promise<unknown> | null = null;
-    if (this.#groupRows > 0 && (this.#groupXdrBytes + length > ROW_GROUP_BYTES || this.#groupRows >= ROW_GROUP_ROWS)) {
+    if (
+      this.#groupRows > 0 &&
+      (this.#groupXdrBytes + length > this.#limits.bytes || this.#groupRows >= this.#limits.rows)
+    ) {
       this.#writeGroup();
       pending = this.#writer.takePending();
     }

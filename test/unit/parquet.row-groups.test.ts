@@ -7,8 +7,7 @@ import {
   HYPARQUET_WRITER_VERSION,
   LedgerParquetWriter,
   PageMemory,
-  ROW_GROUP_BYTES,
-  ROW_GROUP_ROWS,
+  ROW_GROUP,
   WRITER_KEY,
   writerVersionsIn,
 } from '../../actors/build/parquet-writer.ts';
@@ -50,13 +49,13 @@ const rowsPerGroup = async (file: Buffer): Promise<number[]> => {
 
 describe('row groups', () => {
   it('end before the ledger that would bring their XDR above the limit', async () => {
-    const half = ROW_GROUP_BYTES / 2;
+    const half = ROW_GROUP.bytes / 2;
     expect(await rowsPerGroup(await write(sized(half, half, 1, half, half)))).toEqual([2, 2, 1]);
     expect(await rowsPerGroup(await write(sized(half, half - 1, 1, 1)))).toEqual([3, 1]);
   });
 
   it('hold a ledger above the limit alone', async () => {
-    const big = ROW_GROUP_BYTES + 5_000_000;
+    const big = ROW_GROUP.bytes + 5_000_000;
     const rows = sized(10, big, 20, 30);
     const file = await write(rows);
     expect(await rowsPerGroup(file)).toEqual([1, 1, 2]);
@@ -65,18 +64,18 @@ describe('row groups', () => {
   });
 
   it('hold a bounded number of rows', async () => {
-    const rows = Array.from({ length: 2 * ROW_GROUP_ROWS + 1 }, (_, i) => makeFacts(2 + i, Buffer.of(i & 255)));
+    const rows = Array.from({ length: 2 * ROW_GROUP.rows + 1 }, (_, i) => makeFacts(2 + i, Buffer.of(i & 255)));
     const file = await write(rows);
-    expect(await rowsPerGroup(file)).toEqual([ROW_GROUP_ROWS, ROW_GROUP_ROWS, 1]);
+    expect(await rowsPerGroup(file)).toEqual([ROW_GROUP.rows, ROW_GROUP.rows, 1]);
     const bounds = await queryWithDuckDb(
       file,
       `SELECT stats_min_value a, stats_max_value b FROM parquet_metadata(FILE)
        WHERE path_in_schema = 'ledger_sequence' ORDER BY row_group_id`,
     );
     expect(bounds.map(({ a, b }) => [Number(a), Number(b)])).toEqual([
-      [2, ROW_GROUP_ROWS + 1],
-      [ROW_GROUP_ROWS + 2, 2 * ROW_GROUP_ROWS + 1],
-      [2 * ROW_GROUP_ROWS + 2, 2 * ROW_GROUP_ROWS + 2],
+      [2, ROW_GROUP.rows + 1],
+      [ROW_GROUP.rows + 2, 2 * ROW_GROUP.rows + 1],
+      [2 * ROW_GROUP.rows + 2, 2 * ROW_GROUP.rows + 2],
     ]);
     const [totals] = await queryWithDuckDb(
       file,

@@ -38,7 +38,13 @@ try {
   const of = await madeLake(join(work, 'lake'), partitions * LEDGERS_EACH + 1);
   const known = existsSync(join(work, 'config.yaml'));
   const file = configFor(work, of, { threads: 2, partition: LEDGERS_EACH, codec: 'zstd-3' });
-  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), catalog: { backend: 'embedded' } }));
+  writeFileSync(
+    file,
+    JSON.stringify({
+      ...JSON.parse(readFileSync(file, 'utf8')),
+      catalog: { backend: 'embedded', dir: join(work, 'catalog') },
+    }),
+  );
   const run = ['run', '--config', file, '--no-progress'];
   const made = await command(run);
   const commands: [string, string[]][] = [

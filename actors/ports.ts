@@ -103,7 +103,7 @@ export interface BronzeStore {
   partsOf(handle: string): readonly StoredPart[] | null;
   /** All objects below a key prefix that ends in `/`, in key order; empty where there is none. */
   list(keyPrefix: string, signal?: AbortSignal): Promise<StoredObject[]>;
-  /** Names of the folders right below a key prefix that ends in `/`, in order; empty where there is none. */
+  /** Names of the folders right below a key prefix that ends in `/`, in no order; empty where there is none. */
   folders(keyPrefix: string, signal?: AbortSignal): Promise<string[]>;
   /** A small object whole; null where there is none. */
   get(key: string, signal?: AbortSignal): Promise<Uint8Array | null>;

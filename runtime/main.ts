@@ -3,6 +3,7 @@
  * The binary. Parses, loads the command's code, runs it, and turns errors into one clear message and an exit code.
  * No stack trace unless BRONZE_DEBUG is set.
  */
+import { keepHeapsSmall } from '../actors/threads/heaps.ts';
 import { CODES } from '../machines/errors.ts';
 import { parse } from './cli/parse.ts';
 import { printError } from './print-error.ts';
@@ -22,6 +23,7 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+keepHeapsSmall();
 try {
   process.exitCode = await main();
 } catch (error) {

@@ -8,11 +8,25 @@ import type { LedgerRange } from '../../machines/protocol.ts';
 import type { ChainPlace } from '../audit/chain.ts';
 import { parsePartitionFolder, partitionPrefix, tablePrefix } from '../paths.ts';
 
+/** By store: what names of folders say. Every commit sees all of them, and hardly one is new. */
+const understood = new WeakMap<object, Map<string, LedgerRange | null>>();
+
+function rangesOf(store: object): Map<string, LedgerRange | null> {
+  const known = understood.get(store) ?? new Map<string, LedgerRange | null>();
+  understood.set(store, known);
+  return known;
+}
+
 /** Throws PARTITION_OVERLAP naming the other partition; STORE_*. */
 export async function refuseOverlap(place: ChainPlace, range: LedgerRange, signal?: AbortSignal): Promise<void> {
   const { store, chain, table } = place;
+  const known = rangesOf(store);
   for (const name of await store.folders(tablePrefix(chain, table), signal)) {
-    const other = parsePartitionFolder(name);
+    let other = known.get(name);
+    if (other === undefined) {
+      other = parsePartitionFolder(name);
+      known.set(name, other);
+    }
     if (!other || sameRange(other, range) || other.end < range.start || other.start > range.end) continue;
     const prefix = partitionPrefix(chain, table, other);
     // A folder alone is nothing: a copier may have died before it put anything in.

@@ -20,7 +20,7 @@ const AHEAD_BYTES = 16 * 1024 * 1024;
 /** Objects that are open at once: enough to keep a disk busy. */
 const AHEAD_OBJECTS = 8;
 /** Room for one synchronous batch; a larger object gets a larger one. */
-const BATCH_BYTES = 1024 * 1024;
+const BATCH_BYTES = 512 * 1024;
 /** A batch with this many bytes is given out: about as much as stays in a core's own cache. */
 const GIVE_BYTES = 256 * 1024;
 const BATCH_OBJECTS = 256;

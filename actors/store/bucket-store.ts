@@ -48,7 +48,7 @@ export abstract class BucketStore implements BronzeStore {
         if (isOrdinary(name, wantsStaging)) names.add(name);
       }
     }
-    return [...names].sort(byteOrder);
+    return [...names];
   }
 
   async get(key: string, signal?: AbortSignal): Promise<Uint8Array | null> {

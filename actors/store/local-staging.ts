@@ -12,8 +12,8 @@ import { randomLabel, stagingName } from './staging-names.ts';
 
 type LocalStaging = Extract<StagingSpec, { backend: 'local' }>;
 
-/** Collects small writes of the Parquet writer; pages of a mebibyte and more go through unbuffered. */
-const BUFFER_BYTES = 1024 * 1024;
+/** Collects small writes; what has as many bytes goes through unbuffered, as most that the Parquet writer gives does. */
+const BUFFER_BYTES = 64 * 1024;
 
 /** The folder may be swept away by anybody at any moment; more often than this is something else. */
 const OPEN_ATTEMPTS = 10;

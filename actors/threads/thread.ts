@@ -10,10 +10,12 @@ import { BronzeError, toFailure } from '../../machines/errors.ts';
 import type { BuildMemory } from '../build/build-partition.ts';
 import type { Progress } from '../build/spec.ts';
 import { SourceMeter } from '../source/meter.ts';
+import { keepHeapsSmall } from './heaps.ts';
 import type { CancelFlag, FromThread, ThreadAnswer, ThreadTask, ToThread } from './messages.ts';
 
 if (parentPort === null) throw new BronzeError('INTERNAL', 'thread.js is the entry of a worker thread, not a program');
 const port = parentPort;
+keepHeapsSmall();
 let memory: BuildMemory | null = null;
 let running: { readonly id: number; readonly controller: AbortController } | null = null;
 

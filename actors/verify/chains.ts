@@ -96,7 +96,7 @@ async function findInBucket(spec: Exclude<StoreSpec, { backend: 'local' }>): Pro
   const store = openStore(spec);
   const found: FoundChain[] = [];
   const look = async (below: string, depth: number): Promise<void> => {
-    const names = await store.folders(below);
+    const names = (await store.folders(below)).sort();
     const isChain = names.includes(OLD_TABLE) || (await store.get(`${below}_bronze.json`)) !== null;
     if (isChain) {
       const parts = `${spec.prefix}${below}`.split('/').slice(0, -1);

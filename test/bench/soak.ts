@@ -194,7 +194,7 @@ async function round(dir: string, number: number, of: Lake, { run, files }: Whol
   let lost = false;
   for (let deaths = 0; ; deaths++) {
     // Longer from death to death: on a machine that has become slower nobody would get through otherwise.
-    const within = run.ms * (rng.below(2) === 0 ? 0.3 : 1) * (1 + deaths / 5);
+    const within = run.ms * (rng.below(3) === 0 ? 1 : 0.3) * (1 + deaths / 5);
     const death: Death = { moment: rng.below(within), signal: rng.below(6) === 0 ? 'SIGTERM' : 'SIGKILL' };
     const { status, samples } = await copy(dir, config, 60_000 + 20 * run.ms, Date.now() < deadline ? death : null);
     for (const { rssMB, descriptors } of samples) {

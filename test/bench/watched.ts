@@ -80,19 +80,21 @@ export function copy(dir: string, config: string, limit: number, death: Death | 
   });
 }
 
-/** How something developed in a process: medians of the second and of the last tenth of its samples, and the most. */
+/** How something developed in a process. */
 export interface Level {
+  /** Medians of the tenths of its samples, in order; what is flat may differ in the first, where it warms up. */
+  readonly tenths: readonly number[];
+  /** Of the second and of the last tenth. */
   readonly start: number;
   readonly end: number;
+  /** Of all samples. */
   readonly max: number;
 }
 
+/** @param all at least ten. */
 export function levelOf(all: readonly number[]): Level {
-  const tenth = Math.floor(all.length / 10);
   const rounded = (value: number): number => Math.round(value * 10) / 10;
-  return {
-    start: rounded(median(all.slice(tenth, 2 * tenth))),
-    end: rounded(median(all.slice(-tenth))),
-    max: rounded(Math.max(...all)),
-  };
+  const at = (tenth: number): number => Math.floor((all.length * tenth) / 10);
+  const tenths = Array.from({ length: 10 }, (_, n) => rounded(median(all.slice(at(n), at(n + 1)))));
+  return { tenths, start: tenths[1] ?? Number.NaN, end: tenths[9] ?? Number.NaN, max: rounded(Math.max(...all)) };
 }

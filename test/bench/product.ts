@@ -12,6 +12,10 @@ export interface Setup {
   readonly partition: number;
   /** `zstd-3` or `snappy`. */
   readonly codec: string;
+  /** The ledgers cut into so many eras of about the same length, side by side; absent = 1. */
+  readonly eras?: number;
+  /** Absent = `none`; `embedded` lies in the state folder. */
+  readonly catalog?: 'none' | 'embedded';
 }
 
 export interface Ran {
@@ -36,23 +40,23 @@ export interface Plan {
 }
 
 /** Writes the configuration of a local copy into `dir`. */
-export function configFor(dir: string, of: Lake, { threads, partition, codec }: Setup): string {
+export function configFor(dir: string, of: Lake, setup: Setup): string {
+  const { threads, partition, codec, eras = 1, catalog = 'none' } = setup;
   const [compression, level] = codec.split('-');
+  const startOf = (era: number): number => of.start + Math.floor(((of.end + 1 - of.start) * era) / eras);
   const config = {
-    eras: [
-      {
-        era_id: 'bench',
-        version_label: 'v1',
-        network: of.network,
-        ledger_start: of.start,
-        ledger_end: of.end,
-        partition_size: partition,
-      },
-    ],
+    eras: Array.from({ length: eras }, (_, n) => ({
+      era_id: eras === 1 ? 'bench' : `bench_${n + 1}`,
+      version_label: 'v1',
+      network: of.network,
+      ledger_start: startOf(n),
+      ledger_end: startOf(n + 1) - 1,
+      partition_size: partition,
+    })),
     source: { mode: 'local', local_path: of.path, network_passphrase: of.passphrase },
     storage: { backend: 'local', local_dir: join(dir, 'data') },
     bronze: { compression, ...(level === undefined ? {} : { compression_level: Number(level) }) },
-    catalog: { backend: 'none' },
+    catalog: { backend: catalog, dir: join(dir, 'state/catalog') },
     checkpoint: { dir: join(dir, 'state') },
     pas: { backup_dir: join(dir, 'pas') },
     perf: { workers: threads, threads },

@@ -6,7 +6,7 @@
  *
  * `--keep`: where the estate is made, and found again the next time.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -37,14 +37,7 @@ try {
   mkdirSync(work, { recursive: true });
   const of = await madeLake(join(work, 'lake'), partitions * LEDGERS_EACH + 1);
   const known = existsSync(join(work, 'config.yaml'));
-  const file = configFor(work, of, { threads: 2, partition: LEDGERS_EACH, codec: 'zstd-3' });
-  writeFileSync(
-    file,
-    JSON.stringify({
-      ...JSON.parse(readFileSync(file, 'utf8')),
-      catalog: { backend: 'embedded', dir: join(work, 'catalog') },
-    }),
-  );
+  const file = configFor(work, of, { threads: 2, partition: LEDGERS_EACH, codec: 'zstd-3', catalog: 'embedded' });
   const run = ['run', '--config', file, '--no-progress'];
   const made = await command(run);
   const commands: [string, string[]][] = [

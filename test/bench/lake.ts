@@ -19,8 +19,8 @@ export interface Lake {
 
 /** Years whose ledgers differ most: the templates, the first ledger, and how many make a run of seconds. */
 const YEARS = {
-  '2026': { templates: 'pubnet-6309', start: 63_000_000, count: 3_000 },
-  '2021': { templates: 'pubnet-36154623', start: 36_000_000, count: 6_000 },
+  '2026': { templates: 'pubnet-6309', start: 63_000_000, count: 2_000 },
+  '2021': { templates: 'pubnet-36154623', start: 36_000_000, count: 5_000 },
   '2018': { templates: 'pubnet-16154623', start: 16_000_000, count: 60_000 },
   '2016': { templates: 'pubnet-6154623', start: 6_144_000, count: 120_000 },
 } as const;

@@ -24,6 +24,7 @@ const LONGEST = [
   'test/e2e/outside.postgres.test.ts',
   'test/e2e/adoption.test.ts',
   'test/e2e/settings.test.ts',
+  'test/e2e/starved.test.ts',
   'test/e2e/buckets.problems.test.ts',
   'test/e2e/together.test.ts',
   'test/e2e/leftovers.test.ts',

@@ -144,6 +144,13 @@ const SHAPE: Readonly<Record<string, string>> = {
   EOPNOTSUPP: 'the file system has no hard links, without which nothing can be published safely: use another one',
 };
 
+/** Passing conditions of this process or machine, where the disk is not to blame. */
+const SCARCE: Readonly<Record<string, string>> = {
+  ENOMEM: 'there is no memory left for this process: raise its limit, or set perf.threads lower',
+  EMFILE: 'this process has too many files open: raise its limit (ulimit -n)',
+  ENFILE: 'this machine has too many files open: raise fs.file-max',
+};
+
 /**
  * The coded error of a failed file operation. `action` continues "could not …". ENOSPC and EDQUOT become STORE_FULL,
  * EACCES, EPERM and EROFS STORE_DENIED, anything else STORE_IO; in the state and backup folders all are STATE_IO, and
@@ -171,5 +178,5 @@ export function fileError(domain: Domain, action: string, path: string, error: u
     return of('STORE_DENIED', false, hint);
   }
   if (shape !== undefined) return of('STORE_IO', false, shape);
-  return of('STORE_IO', true, 'look at the disk and the kernel log');
+  return of('STORE_IO', true, SCARCE[errno ?? ''] ?? 'look at the disk and the kernel log');
 }

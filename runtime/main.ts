@@ -6,6 +6,7 @@
 import { keepHeapsSmall } from '../actors/threads/heaps.ts';
 import { CODES } from '../machines/errors.ts';
 import { parse } from './cli/parse.ts';
+import { END_PATIENCE_MS, endForSure } from './last-resort.ts';
 import { printError } from './print-error.ts';
 import { PRODUCER } from './version.ts';
 
@@ -30,3 +31,9 @@ try {
   const code = printError(error);
   process.exitCode = CODES[code].exit;
 }
+
+// Everything is said and done: what is still open now is a call that hangs, or a connection that nobody needs.
+setTimeout(() => {
+  endForSure();
+  process.exit();
+}, END_PATIENCE_MS).unref();

@@ -2,6 +2,7 @@
  * One run: machines, sessions, threads, observer, signals, from start to report. The machines decide when it is over.
  */
 import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createActor } from 'xstate';
 import { judgesContent } from '../actors/catalog/quality.ts';
 import { SUPERVISOR_ID } from '../machines/peers.ts';
@@ -11,10 +12,11 @@ import { type Context, openPool, openSessions } from './context.ts';
 import { Diagnostics } from './diagnostics.ts';
 import { eraSpec } from './era-spec.ts';
 import type { InspectOptions } from './inspect/index.ts';
+import { END_PATIENCE_MS, endForSure } from './last-resort.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import { Observer } from './observer.ts';
 import { Progress } from './progress.ts';
-import { EraSession } from './session.ts';
+import { CLOSE_PATIENCE_MS, EraSession } from './session.ts';
 import { onSignals } from './signals.ts';
 import { makeReport, type RunReport } from './summary.ts';
 import { openWatchers } from './watchers.ts';
@@ -30,6 +32,17 @@ export interface RunOptions {
 
 /** Ten minutes: how long a hole or an unreadable file at the head of a lake is put up with (contract, section 3). */
 const HEAD_PATIENCE_MS = 600_000;
+
+/** False where it takes longer than an end may take; the end is then no longer waited for. */
+async function endsInTime(end: Promise<void>): Promise<boolean> {
+  const patience = new AbortController();
+  const late = sleep(CLOSE_PATIENCE_MS + END_PATIENCE_MS, false, { signal: patience.signal }).catch(() => false);
+  try {
+    return await Promise.race([end.then(() => true), late]);
+  } finally {
+    patience.abort();
+  }
+}
 
 export async function runEras(context: Context, options: RunOptions): Promise<RunReport> {
   const { config, eras, log } = context;
@@ -108,8 +121,13 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
     progress?.stop();
     actor.stop();
     // An era that was stopped in the middle (stall, crash) has not given its lock back.
-    for (const session of sessions.values()) await session.closeChain().catch(() => null);
-    await pool.close();
+    const chains = [...sessions.values()].map((session) => session.closeChain().catch(() => null));
+    const end = Promise.all(chains).then(() => pool.close());
+    if (!(await endsInTime(end))) {
+      log.error({ component: 'supervisor' }, 'the run cannot end: a call to a disk or mount does not return');
+      // What was found out is still reported; then nothing but the call that hangs keeps this process.
+      endForSure();
+    }
     await context.catalog?.close();
     await watchers.close();
     process.off('SIGQUIT', onQuit);

@@ -253,7 +253,13 @@ export class ThreadPool {
         details: { ...placeOf(job), hint: 'what it had staged is removed by the next sweep' },
         cause: reason,
       });
-      void this.#drop(thread, error).finally(() => this.#dispatch());
+      // A call to a disk that hangs cannot be ended from here. Whoever waits gets another thread then: as long as one is
+      // waited for nobody counts the time, and a disk that hangs for good would never be told.
+      const hangs = setTimeout(() => this.#dispatch(), this.#options.graceMs ?? GRACE_MS);
+      void this.#drop(thread, error).finally(() => {
+        clearTimeout(hangs);
+        this.#dispatch();
+      });
     }, this.#options.graceMs ?? GRACE_MS);
   }
 

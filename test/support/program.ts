@@ -100,11 +100,18 @@ export class Running {
 
   constructor(
     args: readonly string[],
-    options: { cwd: string; env?: Record<string, string>; summary?: string; patienceMs?: number },
+    options: {
+      cwd: string;
+      env?: Record<string, string>;
+      summary?: string;
+      patienceMs?: number;
+      under?: readonly string[];
+    },
   ) {
-    const { patienceMs = PATIENCE_MS } = options;
+    const { patienceMs = PATIENCE_MS, under = [] } = options;
     const { PATH = '', HOME = '', NODE_V8_COVERAGE } = process.env;
-    const child = spawn(process.execPath, [BINARY, ...args], {
+    const [file, ...words] = [...under, process.execPath, BINARY, ...args] as [string, ...string[]];
+    const child = spawn(file, words, {
       cwd: options.cwd,
       // Nothing of this process's environment may configure the program.
       env: { PATH, HOME, ...(NODE_V8_COVERAGE ? { NODE_V8_COVERAGE } : {}), ...options.env },
@@ -181,6 +188,8 @@ export interface RunChoices {
   readonly env?: Record<string, string>;
   /** How long it may run, ms. */
   readonly patienceMs?: number;
+  /** Words in front of the command line; what they start has to become the program itself, as `nsenter` does. */
+  readonly under?: readonly string[];
 }
 
 let summaries = 0;

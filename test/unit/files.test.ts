@@ -30,6 +30,20 @@ describe('errno become codes', () => {
     expect(error.details.hint).toBeTruthy();
   });
 
+  it.each([
+    ['ENOMEM', 'memory'],
+    ['EMFILE', 'ulimit -n'],
+    ['ENFILE', 'fs.file-max'],
+  ])('%s does not blame the disk, and may pass', (code, hint) => {
+    const error = fileError('store', 'list', '/bronze/x', errno(code));
+    expect(error).toMatchObject({
+      code: 'STORE_IO',
+      retryable: true,
+      details: { hint: expect.stringContaining(hint) },
+    });
+    expect(error.message).not.toContain('kernel log');
+  });
+
   it('is STATE_IO in the state folder, retryable in the same cases', () => {
     expect(fileError('state', 'write', '/s', errno('ENOSPC'))).toMatchObject({ code: 'STATE_IO', retryable: true });
     expect(fileError('state', 'write', '/s', errno('EROFS'))).toMatchObject({ code: 'STATE_IO', retryable: false });

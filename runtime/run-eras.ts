@@ -12,11 +12,11 @@ import { type Context, openPool, openSessions } from './context.ts';
 import { Diagnostics } from './diagnostics.ts';
 import { eraSpec } from './era-spec.ts';
 import type { InspectOptions } from './inspect/index.ts';
-import { END_PATIENCE_MS, endForSure } from './last-resort.ts';
+import { endForSure } from './last-resort.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import { Observer } from './observer.ts';
 import { Progress } from './progress.ts';
-import { CLOSE_PATIENCE_MS, EraSession } from './session.ts';
+import { EraSession } from './session.ts';
 import { onSignals } from './signals.ts';
 import { makeReport, type RunReport } from './summary.ts';
 import { openWatchers } from './watchers.ts';
@@ -33,10 +33,16 @@ export interface RunOptions {
 /** Ten minutes: how long a hole or an unreadable file at the head of a lake is put up with (contract, section 3). */
 const HEAD_PATIENCE_MS = 600_000;
 
+/**
+ * How long the end of a run is waited for, ms: an era that was stopped in the middle while its catalog and its endpoint do
+ * not answer takes 40 s.
+ */
+const RUN_END_PATIENCE_MS = 50_000;
+
 /** False where it takes longer than an end may take; the end is then no longer waited for. */
 async function endsInTime(end: Promise<void>): Promise<boolean> {
   const patience = new AbortController();
-  const late = sleep(CLOSE_PATIENCE_MS + END_PATIENCE_MS, false, { signal: patience.signal }).catch(() => false);
+  const late = sleep(RUN_END_PATIENCE_MS, false, { signal: patience.signal }).catch(() => false);
   try {
     return await Promise.race([end.then(() => true), late]);
   } finally {

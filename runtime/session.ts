@@ -52,7 +52,7 @@ import type { Logger } from './log.ts';
 import { PRODUCER } from './version.ts';
 
 /** How long a cancelled effect may take to end before the era is closed without it, ms. */
-export const CLOSE_PATIENCE_MS = 10_000;
+const CLOSE_PATIENCE_MS = 10_000;
 /** Rows that are written beside the copying go out no closer together than this, ms: many cost as much as one. */
 const WRITE_BEHIND_MS = 500;
 /** How long the catalog is asked, at the end, for what it has not got, ms; without an answer all is counted that may be missing. */

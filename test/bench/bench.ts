@@ -4,6 +4,7 @@
  *
  *   npm run bench -- [--years 2026,2021,2018,2016] [--codecs zstd-3,zstd-1,zstd-9,snappy] [--runs 5] [--lakes DIR] [--save]
  *
+ * Of each year a long run at the first codec, with one and with all threads, then shorter ones at every codec with one.
  * `--lakes`: where lakes are made and kept; otherwise they are removed. `--save` adds the figures to history.jsonl.
  * Without ../shared: the project's own sample lake (made-up ledgers of 500 bytes; no ideal loop to compare with).
  */
@@ -12,7 +13,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ALL_YEARS, type Lake, madeLake, ROOT, realLake, SHARED, type Year } from './lake.ts';
+import { ALL_YEARS, type Lake, ledgersOf, madeLake, ROOT, realLake, SHARED, type Year } from './lake.ts';
 import { product, type Ran, type Setup } from './product.ts';
 import { median, record } from './record.ts';
 import { stages } from './stages.ts';
@@ -114,7 +115,14 @@ function medians(all: readonly Figures[]): Figures {
   };
 }
 
-async function measure(work: string, name: string, of: Lake, codecs: readonly string[]): Promise<LakeFigures> {
+/** `lanes`: numbers of threads, for the first codec; the others are measured with one. */
+async function measure(
+  work: string,
+  name: string,
+  of: Lake,
+  codecs: readonly string[],
+  lanes: readonly number[],
+): Promise<LakeFigures> {
   const ledgers = of.end - of.start + 1;
   const partition = Math.ceil(ledgers / 30);
   const seen = new Map<string, { head: Pick<Case, 'who' | 'codec' | 'threads'>; all: Figures[] }>();
@@ -133,7 +141,7 @@ async function measure(work: string, name: string, of: Lake, codecs: readonly st
       if (run === 0 && codec !== codecs[0]) continue;
       const ideal = idealLoop(of, codec);
       if (run > 0) see('ideal loop', codec, 1, ideal);
-      for (const threads of codec === codecs[0] ? [1, most] : [1]) {
+      for (const threads of codec === codecs[0] ? lanes : [1]) {
         const setup = { threads, partition, codec };
         const ran = await product(work, of, setup, codec === codecs[0]);
         rawMB = (ran.report.eras[0]?.raw_bytes ?? 0) / 1e6;
@@ -146,7 +154,7 @@ async function measure(work: string, name: string, of: Lake, codecs: readonly st
     process.stderr.write(`${name}: ${run} of ${runs}\n`);
   }
   const cases = [...seen.values()].map(({ head, all }) => ({ ...head, ...medians(all) }));
-  const estimate = [1, most].map((threads) => {
+  const estimate = lanes.map((threads) => {
     const own = estimates.filter((one) => one.threads === threads);
     const of = (key: 'time' | 'memory' | 'bronzeBytes'): number => rounded(median(own.map((one) => one[key])));
     return { threads, time: of('time'), memory: of('memory'), bronzeBytes: of('bronzeBytes') };
@@ -191,12 +199,16 @@ try {
   const codecs = values.codecs.split(',');
   const done: LakeFigures[] = [];
   if (existsSync(SHARED)) {
-    for (const year of values.years.split(',') as Year[]) {
-      done.push(await measure(work, year, realLake(join(lakes, year), year), codecs));
-      print(done.at(-1) as LakeFigures);
+    const years = values.years.split(',') as Year[];
+    for (const few of [false, true]) {
+      for (const year of years) {
+        const of = realLake(lakes, year, ledgersOf(year, few));
+        done.push(await measure(work, year, of, few ? codecs : codecs.slice(0, 1), few ? [1] : [1, most]));
+        print(done.at(-1) as LakeFigures);
+      }
     }
   } else {
-    done.push(await measure(work, 'sample', await madeLake(join(lakes, 'sample'), 20_001), codecs));
+    done.push(await measure(work, 'sample', await madeLake(join(lakes, 'sample'), 20_001), codecs, [1, most]));
     print(done[0] as LakeFigures);
   }
   record('throughput', { runs, lakes: done } satisfies Throughput, values.save);

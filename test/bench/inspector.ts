@@ -102,7 +102,7 @@ const median = (all: readonly number[]): number => [...all].sort((a, b) => a - b
 
 try {
   const path = join(work, 'lake');
-  const chosen = values.real ? realLake(path, '2026', Number(values.count)) : await madeLake(path, Number(values.last));
+  const chosen = values.real ? realLake(work, '2026', Number(values.count)) : await madeLake(path, Number(values.last));
   const rounds: Record<Side, Figures>[] = [];
   // In turn, and each first in every third round, so that a slower minute of the machine slows all.
   for (let run = 0; run <= runs; run++) {

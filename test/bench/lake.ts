@@ -17,23 +17,24 @@ export interface Lake {
   readonly passphrase: string;
 }
 
-/** Years whose ledgers differ most: the templates, the first ledger, and how many make a run of seconds. */
+/** Years whose ledgers differ most: the templates, the first ledger, and how many make runs of seconds, and short ones. */
 const YEARS = {
-  '2026': { templates: 'pubnet-6309', start: 63_000_000, count: 2_000 },
-  '2021': { templates: 'pubnet-36154623', start: 36_000_000, count: 5_000 },
-  '2018': { templates: 'pubnet-16154623', start: 16_000_000, count: 60_000 },
-  '2016': { templates: 'pubnet-6154623', start: 6_144_000, count: 120_000 },
+  '2026': { templates: 'pubnet-6309', start: 63_000_000, count: 6_000, few: 1_500 },
+  '2021': { templates: 'pubnet-36154623', start: 36_000_000, count: 10_000, few: 3_000 },
+  '2018': { templates: 'pubnet-16154623', start: 16_000_000, count: 60_000, few: 60_000 },
+  '2016': { templates: 'pubnet-6154623', start: 6_144_000, count: 120_000, few: 120_000 },
 } as const;
 
 export type Year = keyof typeof YEARS;
 export const ALL_YEARS = Object.keys(YEARS).toSorted().toReversed() as Year[];
 
-/**
- * Ledgers of a year, re-numbered and chained; made where `path` does not have them yet.
- * @param count how many; absent = enough for a run of some seconds.
- */
-export function realLake(path: string, year: Year = '2026', count: number = YEARS[year].count): Lake {
+/** How many ledgers of a year make a run of many seconds, or of some. */
+export const ledgersOf = (year: Year, few = false): number => (few ? YEARS[year].few : YEARS[year].count);
+
+/** `count` ledgers of a year, re-numbered and chained, in a folder of `lakes`; made where they are not there yet. */
+export function realLake(lakes: string, year: Year, count: number): Lake {
   const { templates, start } = YEARS[year];
+  const path = join(lakes, `${year}-${count}`);
   if (!existsSync(path)) {
     const folder = join(SHARED, 'ledgers/pubnet');
     const files = readdirSync(folder)

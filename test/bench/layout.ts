@@ -2,7 +2,7 @@
  * `npm run bench:layout`: row groups of several sizes, and levels of compression, on ledgers of 2026 or, without ../shared,
  * on made-up ones: what they cost to write and what DuckDB takes to read them. Ratios within one run are what counts.
  *
- *   npm run bench:layout -- [--runs 3] [--lake DIR] [--save]
+ *   npm run bench:layout -- [--runs 3] [--lakes DIR] [--save]
  */
 import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -42,7 +42,7 @@ export interface Layout {
 const { values } = parseArgs({
   options: {
     runs: { type: 'string', default: '3' },
-    lake: { type: 'string' },
+    lakes: { type: 'string' },
     save: { type: 'boolean', default: false },
   },
 });
@@ -67,7 +67,7 @@ interface Row {
 
 async function readLedgers(): Promise<Row[]> {
   const lake = existsSync(SHARED)
-    ? realLake(values.lake ?? join(work, 'lake'), '2026', LEDGERS)
+    ? realLake(values.lakes ?? work, '2026', 1_500)
     : await madeLake(join(work, 'lake'), LEDGERS + 1);
   const source = openSource({ mode: 'local', path: lake.path, configured: null });
   const { signal } = new AbortController();

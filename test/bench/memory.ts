@@ -46,8 +46,8 @@ const work = mkdtempSync(join(tmpdir(), 'bronze-memory-'));
 const mb = (bytes: number): number => Math.round(bytes / 1e6);
 
 try {
-  const path = join(values.lakes ?? work, `memory-${ledgers}`);
-  const of = existsSync(SHARED) ? realLake(path, '2026', ledgers) : await madeLake(path, ledgers + 1);
+  const lakes = values.lakes ?? work;
+  const of = existsSync(SHARED) ? realLake(lakes, '2026', ledgers) : await madeLake(join(lakes, 'sample'), ledgers + 1);
   const figures: MemoryFigures[] = [];
   for (const threads of values.threads.split(',').map(Number)) {
     for (const [what, partition] of [

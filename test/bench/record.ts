@@ -24,6 +24,9 @@ export interface Entry<T = unknown> {
 
 const git = (...args: string[]): string => execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' }).trim();
 
+/** As it is when a benchmark begins: what is changed while it runs is not what it measures. */
+const COMMIT = git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain') === '' ? '' : '+');
+
 /** Prints an entry as JSON and, where `save`, adds it to the history. */
 export function record(kind: string, data: unknown, save: boolean): void {
   const entry: Entry = {
@@ -31,7 +34,7 @@ export function record(kind: string, data: unknown, save: boolean): void {
     date: new Date().toISOString().slice(0, 16),
     machine: `${cpus()[0]?.model.trim() ?? 'unknown'}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`,
     node: process.version,
-    commit: git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain') === '' ? '' : '+'),
+    commit: COMMIT,
     data,
   };
   console.log(JSON.stringify(entry));

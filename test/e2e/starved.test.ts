@@ -7,7 +7,7 @@
  * slower. Here the time-out is 1 s where a stall is to be declared, so a stall that never ends stands for one of more
  * than ten minutes; and 60 s where it is not, so that one of 2 s stands for ten with the preset.
  */
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
@@ -27,6 +27,11 @@ const LONG_LAST = 4_001;
 /** Of thirteen partitions, and of twenty that are larger. */
 let reference: Reference;
 let longReference: Reference;
+
+function residentBytes(pid: number): number {
+  const [, pages] = readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ');
+  return Number(pages) * 4_096;
+}
 
 async function longScene(more: Settings = {}): Promise<Scene> {
   const { path } = await sampleLake({ last: LONG_LAST });
@@ -225,13 +230,46 @@ describe.concurrent('out of disk', () => {
   });
 });
 
+describe.concurrent('S17: one partition a thousand times slower than the others', () => {
+  // A partition of 200 small ledgers takes 10 to 20 ms.
+  const SLOW_MS = 20_000;
+  const QUEUE = 5;
+
+  itStalled('memory and temporary space stay within what plan says, and nothing overtakes', async () => {
+    const scene = await longScene({ perf: { threads: 2, workers: 4, queue_size: QUEUE } });
+    const { path: lake } = await sampleLake({ last: LONG_LAST });
+    const stall = new Stall(join(lake, objectOf(lake, 250)));
+    scene.config();
+    const planned = await scene.command('plan', '--config', 'config.yaml', '--json');
+    const bound = JSON.parse(planned.stdout).memory_bytes_at_most as number;
+    const running = scene.start('run', { env: stall.env });
+    await stall.met(running);
+    let staged = 0;
+    let resident = 0;
+    for (const until = Date.now() + SLOW_MS; Date.now() < until; await sleep(50)) {
+      staged = Math.max(staged, readdirSync(join(scene.chain('sample', 'whole'), '_staging')).length);
+      resident = Math.max(resident, residentBytes(running.pid));
+    }
+    expect(attestedIn(scene.chain('sample', 'whole'))).toHaveLength(1);
+    // The slow one and those behind it; one of the slow one's neighbours waits for a place all the time.
+    expect(staged).toBe(QUEUE);
+    expect(resident).toBeGreaterThan(50 * MB);
+    expect(resident).toBeLessThanOrEqual(bound);
+    stall.lift();
+    const run = await running.done;
+    expect(run.code, said(run)).toBe(0);
+    expect(run.summary?.eras[0]).toMatchObject({ retries: 0 });
+    expectWhole(scene, longReference, { kept: true });
+  });
+});
+
 describe.concurrent('half a core', () => {
   // The long pause is longer than the time-out and its grace together.
   it.concurrent('gets done, with nothing taken for a stall', async () => {
-    const scene = await longScene({ perf: { ...(SIDE_BY_SIDE.perf as Settings), workers: 2, stall_timeout_ms: 300 } });
+    const scene = await longScene({ perf: { ...(SIDE_BY_SIDE.perf as Settings), workers: 2, stall_timeout_ms: 4_000 } });
     const running = scene.start('run');
     await running.untilLogged(({ msg }) => msg === 'era started', 'it began');
-    await halfACore(running, 6_000);
+    await halfACore(running, 10_000);
     const run = await running.done;
     expect(run.code, said(run)).toBe(0);
     expect(run.summary).toMatchObject({ status: 'done', breaker_trips: 0 });

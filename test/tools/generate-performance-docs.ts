@@ -1,0 +1,240 @@
+/** Writes docs/performance.md: what the benchmarks measured last (test/bench/history.jsonl), and how to repeat it. */
+import { join } from 'node:path';
+import type { Case, LakeFigures, Throughput } from '../bench/bench.ts';
+import type { Estate } from '../bench/estate.ts';
+import { ROOT } from '../bench/lake.ts';
+import type { Layout } from '../bench/layout.ts';
+import type { Memory } from '../bench/memory.ts';
+import { type Entry, lastEntry } from '../bench/record.ts';
+import type { Soak } from '../bench/soak.ts';
+import { writeGenerated } from './generated.ts';
+
+const INTRODUCTION = `# Performance
+
+<!-- Generated from test/bench/history.jsonl by test/tools/generate-performance-docs.ts: npm run generate -->
+
+How fast it copies, what of that is the price of checking, how much memory it needs, and why row groups and levels are as they are. Every figure was measured by a command that is named beside it; figures of different machines, or of one machine at different hours, cannot be compared, ratios within one run can. MB = 10^6 bytes, "raw" = unpacked XDR.
+
+The yardstick is the *ideal loop*: one thread that reads, unpacks, hashes, compresses, hashes and writes the same files with the same libraries, with nothing around it: no XDR is walked, no result or header is compared, no Parquet, no commit, no other column. It is not part of this project; where it is absent, \`npm run bench\` leaves its rows out.
+`;
+
+const LEVELS_OF_RUNS = `### Levels
+
+Shorter runs, of which the start is a larger part, with one thread.
+`;
+
+const STAGES = `### Where the time goes
+
+Per cent of the processor time of all threads, by V8's sampling profiler, one worker, zstd-3. Reading, unpacking, SHA-256, compressing and writing are what the ideal loop does as well, though less of it: here the transaction set, the results, the header and the Merkle tree are hashed besides the ledger, and four columns of hashes are compressed that hardly get smaller. The older the ledgers, the more of the time is system calls for files of 400 bytes, and rows.
+`;
+
+const PLAN = `### What \`plan\` had said
+
+Its estimate divided by what happened: 1 is exact.
+`;
+
+const LAYOUT = `## Row groups and levels
+
+\`npm run bench:layout\`: ledgers of about 1 MB that are in memory and checked; writing is compressing, hashing and framing. Reading is DuckDB with one thread on a file in the page cache: a scan of small columns (milliseconds a thousand ledgers), one ledger with its XDR by \`ledger_sequence\`, ten by \`close_time\`.
+
+Row groups end at 8 MB of XDR. Smaller ones compress less and make scans slower; larger ones make whoever wants one ledger unpack more. Several pages in one group do not help: DuckDB unpacks all of them. (Tried with groups of 128 MB in pages of 8 MB: 96 ms for one ledger instead of 12, and 630 MB of DuckDB's memory instead of 160 for all of xdr_bytes; a scan took 2 ms instead of 18. Not kept.) Old ledgers are so small that a group ends at 10,000 rows.
+`;
+
+const LEVELS = `Levels, in row groups of 8 MB. zstd-3 is the default: it writes nearly as fast as zstd-1 and a tenth less; above it every per cent of size costs half of the speed. Readers do not care.
+`;
+
+const MEMORY = `## Memory
+
+\`npm run bench:memory\`: resident size of the process, sampled every 50 ms; medians of the second and the last tenth of a run, and the most the kernel saw, beside what \`plan\` says (expected, at most). A thread holds one row group, its compressed bytes, one unpacked object and what is read ahead, whatever the partition.
+`;
+
+const ESTATE = `## Large estates
+
+\`npm run bench:estate\`: full pubnet has about 6,000 partitions of 10,000 ledgers. Here they have two made-up ledgers each, which is all the same to whoever looks at manifests, events and catalog. Wall time and the most resident memory, the start of the program included.
+`;
+
+const SOAK = `## Soak
+
+\`npm run bench:soak\`: copies of a made-up lake, two eras at a time, killed at random moments and started again until they are done, then verified, reconciled and compared byte for byte with an undisturbed copy, over and over.
+`;
+
+const NUMBER = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 4 });
+const n = (value: number | null): string => (value === null || Number.isNaN(value) ? '' : NUMBER.format(value));
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  return [
+    `| ${head.join(' | ')} |`,
+    `|${head.map(() => '---').join('|')}|`,
+    ...rows.map((r) => `| ${r.join(' | ')} |`),
+    '',
+  ];
+}
+
+const measuredOn = ({ date, machine, node, commit }: Entry): string =>
+  `Measured ${date.slice(0, 10)} on ${machine}, Node ${node}, commit ${commit}.`;
+
+function row(one: Case, all: readonly Case[]): string[] {
+  const ideal = all.find(({ who, codec }) => who === 'ideal loop' && codec === one.codec);
+  const single = all.find(({ who, codec, threads }) => who === one.who && codec === one.codec && threads === 1);
+  const percent = (part: number): string => `${Math.round(100 * part)} %`;
+  return [
+    one.who,
+    one.codec,
+    n(one.threads),
+    n(one.wallMBps),
+    n(one.cpuMBps),
+    ideal && ideal !== one ? percent(one.cpuMBps / ideal.cpuMBps) : '',
+    single && single !== one ? `${n(one.wallMBps / single.wallMBps)}` : '',
+    n(one.ledgersPerSecond),
+    n(one.ratio),
+    n(Math.round(one.peakRssMB)),
+  ];
+}
+
+function throughput(entry: Entry<Throughput> | null): string[] {
+  if (!entry) return [];
+  const { runs } = entry.data;
+  const hasLevels = ({ cases }: LakeFigures): boolean => new Set(cases.map(({ codec }) => codec)).size > 1;
+  const lakes = entry.data.lakes.filter((lake) => !hasLevels(lake));
+  const levels = entry.data.lakes.filter(hasLevels);
+  const head = ['', 'codec', 'threads', 'MB/s', 'MB per CPU-second', 'of the ideal loop', 'times one thread'];
+  const bySize = (lake: LakeFigures): string =>
+    `### Ledgers of ${lake.lake}: ${n(lake.ledgers)} of ${n((1e3 * lake.rawMB) / lake.ledgers)} kB, partitions of ${n(lake.partition)}`;
+  const names = [...new Set(lakes.flatMap(({ stages }) => Object.keys(stages)))];
+  return [
+    '## Throughput',
+    '',
+    `\`npm run bench\`: whole copies by the shipped program, local disk to local disk, files in the page cache, every check on; ideal loop and product in turn, medians of ${runs}. Processor time is that of all threads, without the start of the program. ${measuredOn(entry)}`,
+    '',
+    ...lakes.flatMap((lake) => [
+      bySize(lake),
+      '',
+      ...table(
+        [...head, 'ledgers/s', 'raw per byte', 'peak RSS, MB'],
+        lake.cases.map((one) => row(one, lake.cases)),
+      ),
+    ]),
+    LEVELS_OF_RUNS,
+    ...table(
+      ['ledgers of', ...head, 'ledgers/s', 'raw per byte', 'peak RSS, MB'],
+      levels.flatMap((lake) => lake.cases.map((one) => [lake.lake, ...row(one, lake.cases)])),
+    ),
+    STAGES,
+    ...table(
+      ['', ...lakes.map(({ lake }) => lake)],
+      names.map((name) => [name, ...lakes.map(({ stages }) => n(stages[name] ?? null))]),
+    ),
+    PLAN,
+    ...table(
+      ['ledgers', 'threads', 'time', 'memory', 'bytes written'],
+      lakes.flatMap(({ lake, estimate }) =>
+        estimate.map((one) => [lake, n(one.threads), n(one.time), n(one.memory), n(one.bronzeBytes)]),
+      ),
+    ),
+  ];
+}
+
+function layout(entry: Entry<Layout> | null): string[] {
+  if (!entry) return [];
+  const { figures } = entry.data;
+  const usual = figures.find(({ rowGroupMB, codec }) => rowGroupMB === 8 && codec === 'zstd-3');
+  const cells = (one: Layout['figures'][number]): string[] => [
+    n(one.writeMBps),
+    n(one.ratio),
+    n(one.scanMs),
+    n(one.pointMs),
+    n(one.tenMs),
+  ];
+  const head = ['written, MB per CPU-second', 'raw per byte', 'scan, ms', 'one ledger, ms', 'ten ledgers, ms'];
+  const levels = figures.filter(({ rowGroupMB }) => rowGroupMB === 8).toSorted((a, b) => a.ratio - b.ratio);
+  return [
+    LAYOUT,
+    measuredOn(entry),
+    '',
+    ...table(
+      ['row group, MB', ...head],
+      figures.filter(({ codec }) => codec === usual?.codec).map((one) => [n(one.rowGroupMB), ...cells(one)]),
+    ),
+    LEVELS,
+    ...table(
+      ['codec', ...head],
+      levels.map((one) => [one.codec, ...cells(one)]),
+    ),
+  ];
+}
+
+function memory(entry: Entry<Memory> | null): string[] {
+  if (!entry) return [];
+  return [
+    MEMORY,
+    measuredOn(entry),
+    '',
+    ...table(
+      ['', 'threads', 'partitions', 'raw MB', 'early, MB', 'late, MB', 'peak, MB', 'expected, MB', 'at most, MB'],
+      entry.data.figures.map((one) => [
+        one.what,
+        ...[
+          one.threads,
+          one.partitions,
+          one.rawMB,
+          one.earlyMB,
+          one.lateMB,
+          one.peakMB,
+          one.expectedMB,
+          one.boundMB,
+        ].map(n),
+      ]),
+    ),
+  ];
+}
+
+function estate(entry: Entry<Estate> | null): string[] {
+  if (!entry) return [];
+  const { partitions, commands } = entry.data;
+  return [
+    ESTATE,
+    `${n(partitions)} partitions, embedded catalog. ${measuredOn(entry)}`,
+    '',
+    ...table(
+      ['command', 'seconds', 'MB'],
+      commands.map(({ name, seconds, peakRssMB }) => [`\`${name}\``, n(seconds), n(peakRssMB)]),
+    ),
+  ];
+}
+
+function soak(entry: Entry<Soak> | null): string[] {
+  if (!entry) return [];
+  const { data } = entry;
+  const { rssMB, descriptors } = data.long;
+  const rows: [string, string][] = [
+    ['minutes', n(Math.round(data.minutes))],
+    ['catalog', data.catalog],
+    [
+      'rounds; processes killed; ended by SIGTERM; state folders lost',
+      [data.rounds, data.kills, data.terms, data.losses].map(n).join('; '),
+    ],
+    ['partitions committed', n(data.partitions)],
+    ['**wrong**', `**${n(data.wrong)}**`],
+    ['temporary files left by a finished run, at most', n(data.temporaryLeft)],
+    [
+      `one process, ${n(data.long.partitions)} partitions: resident MB, tenth by tenth`,
+      rssMB.tenths.map((mb) => n(Math.round(mb))).join(', '),
+    ],
+    ['its open descriptors, tenth by tenth', descriptors.tenths.map(n).join(', ')],
+    [
+      'the most in any process that was killed: MB; descriptors',
+      `${n(Math.round(data.most.rssMB))}; ${n(data.most.descriptors)}`,
+    ],
+  ];
+  return [SOAK, measuredOn(entry), '', ...table(['', ''], rows)];
+}
+
+const page = [
+  INTRODUCTION,
+  ...throughput(lastEntry('throughput')),
+  ...layout(lastEntry('layout')),
+  ...memory(lastEntry('memory')),
+  ...estate(lastEntry('estate')),
+  ...soak(lastEntry('soak')),
+];
+writeGenerated(join(ROOT, 'docs/performance.md'), `${page.join('\n').trimEnd()}\n`);

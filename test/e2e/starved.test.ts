@@ -266,7 +266,9 @@ describe.concurrent('S17: one partition a thousand times slower than the others'
 describe.concurrent('half a core', () => {
   // The long pause is longer than the time-out and its grace together.
   it.concurrent('gets done, with nothing taken for a stall', async () => {
-    const scene = await longScene({ perf: { ...(SIDE_BY_SIDE.perf as Settings), workers: 2, stall_timeout_ms: 4_000 } });
+    const scene = await longScene({
+      perf: { ...(SIDE_BY_SIDE.perf as Settings), workers: 2, stall_timeout_ms: 4_000 },
+    });
     const running = scene.start('run');
     await running.untilLogged(({ msg }) => msg === 'era started', 'it began');
     await halfACore(running, 10_000);

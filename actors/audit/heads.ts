@@ -58,8 +58,22 @@ export async function readHeads(files: FileOps, dir: string): Promise<Record<str
   }
 }
 
+/**
+ * By folder, the end of the last write of this process. Its eras take turns here: of two that find what a dead process
+ * left, at the same time, one would remove the other's file for it.
+ */
+const turns = new Map<string, Promise<void>>();
+
 /** Makes an event the head of its chain, durably. Throws plain errno errors. */
 export async function writeHead(files: FileOps, dir: string, chain: ChainName, eventHash: string): Promise<void> {
+  const before = turns.get(dir) ?? Promise.resolve();
+  const own = before.then(() => writeInTurn(files, dir, chain, eventHash));
+  const end = own.catch(() => undefined);
+  turns.set(dir, end);
+  await own;
+}
+
+async function writeInTurn(files: FileOps, dir: string, chain: ChainName, eventHash: string): Promise<void> {
   const path = join(dir, HEADS_FILE);
   if ((await readHeads(files, dir))[chainKey(chain)] === eventHash) return;
   const temp = `${path}.tmp`;

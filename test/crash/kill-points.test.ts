@@ -15,8 +15,10 @@ import { expectNoWarnings, expectSettled } from '../support/settled.ts';
 // Partitions 40-47, 48-55, 56-63 and 64-71, 72-79. One thread, so that hits in threads are counted in one place.
 const CUT: Cut = { start: 40, end: 79, size: 8 };
 const SETTINGS = { perf: { threads: 1 } };
-/** For deaths around a row: each partition waits for its own. The folder is relative to each copier's. */
-const RECORDING = { ...SETTINGS, catalog: { backend: 'embedded', dir: 'catalog', strict: true } };
+/** For deaths around a row: each partition waits for its own. */
+const recordingIn = (scene: Scene) => ({
+  catalog: { backend: 'embedded', dir: join(scene.root, 'catalog'), strict: true },
+});
 
 interface Kill {
   readonly at: KillPoint;
@@ -103,8 +105,9 @@ async function killedAt(scene: Scene, kill: Kill): Promise<void> {
  * Started again with everything in place, and once without state folder and copies. `proof`: every row is read back, and
  * one more run writes nothing. (Where it is left out, the same bytes are compared with those that were verified.)
  */
-async function expectRecovery(scene: Scene, proof: boolean): Promise<KillResult['recovery']> {
+async function expectRecovery(scene: Scene, proof: boolean, records = false): Promise<KillResult['recovery']> {
   const bereft = copyOfCopier(scene);
+  if (records) bereft.change(recordingIn(bereft));
   bereft.lose('state', 'pas-backup');
   const did: { built: number; found: number }[] = [];
   for (const [place, kept] of [
@@ -157,10 +160,15 @@ describe('S5, S14, S29: killed at every kill point', () => {
   });
 
   it.concurrent.each(inFirstRun.map((kill) => [nameOf(kill), kill] as const))('%s', async (_, kill) => {
-    const scene = await newCopier(CUT, isOfRecording(kill.at) ? RECORDING : SETTINGS);
+    const scene = await newCopier(CUT, SETTINGS);
+    if (isOfRecording(kill.at)) scene.change(recordingIn(scene));
     await killedAt(scene, kill);
     const found = left(scene);
-    results.push({ point: nameOf(kill), found, recovery: await expectRecovery(scene, kill.hit === 1) });
+    results.push({
+      point: nameOf(kill),
+      found,
+      recovery: await expectRecovery(scene, kill.hit === 1, isOfRecording(kill.at)),
+    });
   });
 });
 

@@ -1,6 +1,7 @@
 /**
  * What a run did, as data and as text. The counts come from the machines, the times from the observer.
  */
+import { readFileSync } from 'node:fs';
 import type { Failure } from '../machines/errors.ts';
 import type { RunSummary } from '../machines/supervisor.ts';
 import { megabytes } from './human.ts';
@@ -44,6 +45,17 @@ export interface RunReport {
   readonly eras: readonly EraReport[];
 }
 
+/** Linux hands what `getrusage` says on from the process that started this one; what /proc says begins with the program. */
+function peakRssBytes(): number {
+  try {
+    const kib = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+    if (kib !== undefined) return Number(kib) * 1_024;
+  } catch {
+    // Another system.
+  }
+  return process.resourceUsage().maxRSS * 1_024;
+}
+
 const STATUS = { done: 'done', stopped: 'drained', failed: 'failed' } as const;
 
 export function makeReport(
@@ -60,7 +72,7 @@ export function makeReport(
     duration_ms: Math.round(durationMs),
     breaker_trips: run.breakerTrips,
     cpu_ms: Math.round((cpu.user + cpu.system) / 1_000),
-    peak_rss_bytes: process.resourceUsage().maxRSS * 1_024,
+    peak_rss_bytes: peakRssBytes(),
     eras: run.eras.map((era) => {
       const seen = observer.eras.get(era.eraId);
       const duration = seen ? (seen.endedAt ?? seen.startedAt + durationMs) - seen.startedAt : durationMs;

@@ -189,7 +189,7 @@ describe('order and bounds', () => {
         },
       ),
       {
-        numRuns: Number(process.env.BR ?? 60),
+        numRuns: 60,
         examples: [
           // A batch that ends with an object of 40 MB, and another such is next.
           [

@@ -10,12 +10,16 @@ export const END_PATIENCE_MS = 5_000;
 
 const KILLED = 'a call to the operating system does not return (a disk or a mount hangs?): the process was killed';
 
+let isWatched = false;
+
 /**
  * Lets this process live for `END_PATIENCE_MS` more, at the most. Killed from outside it has no exit code of its own: a
  * shell says 137. The child sees an end that comes earlier by the end of its standard input, so that it never kills
  * another process that got the same number. Where there is no process to be had, nothing changes.
  */
 export function endForSure(): void {
+  if (isWatched) return;
+  isWatched = true;
   const watch = `
     process.stdin.on('end', () => process.exit()).resume();
     setTimeout(() => {

@@ -40,7 +40,7 @@ const HEAD_PATIENCE_MS = 600_000;
 const RUN_END_PATIENCE_MS = 50_000;
 
 /** False where it takes longer than an end may take; the end is then no longer waited for. */
-async function endsInTime(end: Promise<void>): Promise<boolean> {
+async function endsInTime(end: Promise<unknown>): Promise<boolean> {
   const patience = new AbortController();
   const late = sleep(RUN_END_PATIENCE_MS, false, { signal: patience.signal }).catch(() => false);
   try {
@@ -128,13 +128,14 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
     actor.stop();
     // An era that was stopped in the middle (stall, crash) has not given its lock back.
     const chains = [...sessions.values()].map((session) => session.closeChain().catch(() => null));
-    const end = Promise.all(chains).then(() => pool.close());
+    const end = Promise.all(chains)
+      .then(() => pool.close())
+      .then(() => context.catalog?.close());
     if (!(await endsInTime(end))) {
       log.error({ component: 'supervisor' }, 'the run cannot end: a call to a disk or mount does not return');
       // What was found out is still reported; then nothing but the call that hangs keeps this process.
       endForSure();
     }
-    await context.catalog?.close();
     await watchers.close();
     process.off('SIGQUIT', onQuit);
     takeHandlersOff();

@@ -6,6 +6,7 @@ import { buildPartition } from '../actors/build/build-partition.ts';
 import { ROW_GROUP } from '../actors/build/parquet-writer.ts';
 import type { BuildAnswer } from '../actors/build/spec.ts';
 import type { LakeLayout } from '../actors/ports.ts';
+import { AHEAD_BYTES } from '../actors/source/local-read.ts';
 import type { EraConfig } from '../config/schema.ts';
 import { countPartitions } from '../machines/partitions.ts';
 import type { Grid, LedgerRange } from '../machines/protocol.ts';
@@ -33,8 +34,6 @@ const MEMORY_BASE = 100e6;
 const MEMORY_THREAD = 24e6;
 /** What a bucket adds per thread, on either side: its SDK, more read ahead; parts on their way. Bytes. */
 const MEMORY_BUCKET = 40e6;
-/** Most that a thread reads ahead of a slow local disk, bytes. */
-const READ_AHEAD = 16 * 1024 * 1024;
 
 export interface Estimate {
   readonly sampled_ledgers: number;
@@ -50,7 +49,7 @@ export interface ThreadNeeds {
   /** XDR of a row group, and the same compressed. */
   readonly group: number;
   readonly compressed: number;
-  /** The largest object, unpacked, as far as the sample shows. */
+  /** An object of average size, unpacked. */
   readonly object: number;
 }
 
@@ -170,7 +169,7 @@ export async function estimateCopy(
 
 /**
  * Memory of a run, bytes: what it will probably be, and what it will not exceed as long as no object is larger than
- * those sampled. The bound holds on a disk that is slow and for ledgers that do not compress.
+ * twice the average of those sampled. The bound holds on a disk that is slow and for ledgers that do not compress.
  * @param needs of every era; the largest count
  * @param buckets how many of lake and Bronze lie in one
  */
@@ -183,7 +182,7 @@ export function estimateMemory(
   const object = largest((one) => one.object);
   const fixed = MEMORY_THREAD + buckets * MEMORY_BUCKET;
   const usual = fixed + largest((one) => one.group + one.compressed) + object;
-  const most = fixed + 2 * ROW_GROUP.bytes + READ_AHEAD + 2 * object;
+  const most = fixed + 2 * ROW_GROUP.bytes + AHEAD_BYTES + 2 * object;
   return {
     memory_bytes: Math.round(MEMORY_BASE + threads * usual),
     memory_bytes_at_most: Math.round(1.1 * MEMORY_BASE + threads * most),

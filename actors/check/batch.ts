@@ -52,8 +52,8 @@ export function readBatchRange(bytes: Uint8Array, at: Extent, named: LedgerRange
 }
 
 /**
- * Checks the batch at `extent` of `bytes` and every ledger in it, in order. `visit` gets the facts of each ledger and its extent in `bytes`,
- * before those after it were looked at: what was done with them is void if this throws.
+ * Checks the batch at `extent` of `bytes` and every ledger in it, in order. `visit` gets the facts of each ledger and
+ * where it lies in `bytes`, before those after it were looked at: what was done with them is void if this throws.
  * @returns the ledgers that the batch holds.
  * @throws BronzeError BATCH_INVALID; and what `LedgerChecker.check` throws, with the object's key in its details.
  */

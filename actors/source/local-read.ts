@@ -16,7 +16,7 @@ import type { SourceMeter } from './meter.ts';
 import { cancelled, missing, otherSuffix, type SuffixMemory } from './reading.ts';
 
 /** Bytes that are read ahead of the consumer; one larger object is still read, alone. */
-const AHEAD_BYTES = 16 * 1024 * 1024;
+export const AHEAD_BYTES = 16 * 1024 * 1024;
 /** Objects that are open at once: enough to keep a disk busy. */
 const AHEAD_OBJECTS = 8;
 /** Room for one synchronous batch; a larger object gets a larger one. */

@@ -33,10 +33,9 @@ export class LocalLake implements LakeSource {
   readonly #configured: LakeNumbers | null;
   readonly #memory: SuffixMemory = { suffix: 'zst' };
   readonly #meter: SourceMeter;
+  readonly #slowMs: number | undefined;
   #remembers = false;
   readonly #run = new KnownRun();
-
-  readonly #slowMs: number | undefined;
 
   /** `slowMs`: milliseconds above which a read counts as slow; tests set it. */
   constructor(spec: Extract<SourceSpec, { mode: 'local' }>, meter: SourceMeter, slowMs?: number) {

@@ -17,6 +17,7 @@ import { parseArgs } from 'node:util';
 import { WebSocket } from 'ws';
 import type { RunReport } from '../../runtime/summary.ts';
 import { type Lake, MAIN, madeLake, realLake } from './lake.ts';
+import { median } from './record.ts';
 
 interface Figures {
   readonly wallMs: number;
@@ -97,8 +98,6 @@ async function copy(of: Lake, isWatched: boolean): Promise<Figures> {
 /** `again` is what `off` is: both are what `on` is compared with, and how far they are apart is the machine's own noise. */
 const SIDES = ['off', 'on', 'again'] as const;
 type Side = (typeof SIDES)[number];
-
-const median = (all: readonly number[]): number => [...all].sort((a, b) => a - b)[all.length >> 1] as number;
 
 try {
   const path = join(work, 'lake');

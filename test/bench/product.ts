@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunReport } from '../../runtime/summary.ts';
+import { residentBytes } from '../support/resident.ts';
 import { type Lake, MAIN } from './lake.ts';
 
 export interface Setup {
@@ -91,16 +92,6 @@ export function command(args: readonly string[], nodeArgs: readonly string[] = [
       else reject(new Error(`${args.join(' ')} ended with ${status}: ${stderr}${stdout.slice(-2_000)}`));
     });
   });
-}
-
-/** Of a process, now; 0 where it has ended. */
-export function residentBytes(pid: number): number {
-  try {
-    const [, pages] = readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ');
-    return Number(pages) * 4_096;
-  } catch {
-    return 0;
-  }
 }
 
 /** One copy of a lake, into a folder below `work` that is removed afterwards. */

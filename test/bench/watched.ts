@@ -6,8 +6,8 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunReport } from '../../runtime/summary.ts';
+import { residentBytes } from '../support/resident.ts';
 import { MAIN } from './lake.ts';
-import { residentBytes } from './product.ts';
 import { median } from './record.ts';
 
 /** Every 100 ms; MB = 10^6 bytes. */

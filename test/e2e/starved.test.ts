@@ -7,7 +7,7 @@
  * slower. Here the time-out is 1 s where a stall is to be declared, so a stall that never ends stands for one of more
  * than ten minutes; and 60 s where it is not, so that one of 2 s stands for ten with the preset.
  */
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
@@ -16,6 +16,7 @@ import { attestedIn } from '../support/estate.ts';
 import { objectOf, SAMPLE_SOURCE, sampleEra, sampleLake, sampleScene } from '../support/lakes.ts';
 import { expectNothingHalfVisible, expectWhole, type Reference } from '../support/outcome.ts';
 import { type Outcome, Scene, type Settings, SIDE_BY_SIDE } from '../support/program.ts';
+import { residentBytes } from '../support/resident.ts';
 import { halfACore, itLimited, itMounted, itStalled, limit, Stall, smallDisk } from '../support/starving.ts';
 
 // Most of the time they wait. Those that wait longest come first.
@@ -27,11 +28,6 @@ const LONG_LAST = 4_001;
 /** Of thirteen partitions, and of twenty that are larger. */
 let reference: Reference;
 let longReference: Reference;
-
-function residentBytes(pid: number): number {
-  const [, pages] = readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ');
-  return Number(pages) * 4_096;
-}
 
 async function longScene(more: Settings = {}): Promise<Scene> {
   const { path } = await sampleLake({ last: LONG_LAST });

@@ -59,17 +59,20 @@ export async function readHeads(files: FileOps, dir: string): Promise<Record<str
 }
 
 /**
- * By folder, the end of the last write of this process. Its eras take turns here: of two that find what a dead process
- * left, at the same time, one would remove the other's file for it.
+ * By what a copier calls the system with, and folder: the end of its last write. The eras of one copier take turns here: of
+ * two that find what a dead process left, at the same time, one would remove the other's file for it.
  */
-const turns = new Map<string, Promise<void>>();
+const turns = new WeakMap<FileOps, Map<string, Promise<void>>>();
 
 /** Makes an event the head of its chain, durably. Throws plain errno errors. */
 export async function writeHead(files: FileOps, dir: string, chain: ChainName, eventHash: string): Promise<void> {
-  const before = turns.get(dir) ?? Promise.resolve();
-  const own = before.then(() => writeInTurn(files, dir, chain, eventHash));
-  const end = own.catch(() => undefined);
-  turns.set(dir, end);
+  const ends = turns.get(files) ?? new Map<string, Promise<void>>();
+  turns.set(files, ends);
+  const own = (ends.get(dir) ?? Promise.resolve()).then(() => writeInTurn(files, dir, chain, eventHash));
+  ends.set(
+    dir,
+    own.catch(() => undefined),
+  );
   await own;
 }
 

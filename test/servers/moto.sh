@@ -7,7 +7,7 @@
 # It accepts any credentials and keeps everything in memory: it proves conditions, not security, and forgets all when it
 # ends. Port: BRONZE_MOTO_PORT (15002). Debian's moto is in trixie and later (BRONZE_MOTO_SUITE); its packages are of
 # no architecture, so they are unpacked into DIR and run with this machine's Python and its Debian libraries; nothing of
-# trixie is installed. Two answers of trixie's moto (5.1.1) are mended to what AWS answers, see mend(). moto 5.1.18 must not be used: it gives multipart objects wrong checksums.
+# trixie is installed. Three things of trixie's moto (5.1.1) are mended to what AWS does, see mend(). moto 5.1.18 must not be used: it gives multipart objects wrong checksums.
 # What it must never do: listen beyond loopback.
 SERVER=moto
 # shellcheck source-path=SCRIPTDIR
@@ -28,13 +28,19 @@ mirror() {
 # mend S3-FOLDER. What tests of conditions and of aborted uploads cannot do without:
 # - If-None-Match on CompleteMultipartUpload counted only over objects that one request had put, not over those that
 #   an upload had made (moto has mended that itself since, seen in 5.2.4);
-# - completing an upload that was aborted, or adding to it, was a KeyError, so 500, where AWS says 404 NoSuchUpload.
+# - completing an upload that was aborted, or adding to it, was a KeyError, so 500, where AWS says 404 NoSuchUpload;
+# - between looking whether an object is there and putting it another thread could do the same, so that two requests with
+#   If-None-Match won (seen once in dozens of runs): requests on objects are answered one at a time, once they are read.
 mend() {
   local s3=$1
   sed -i 's/if existing is not None and existing.multipart is None:/if existing is not None and (existing.multipart is None or existing.multipart.id != query["uploadId"][0]):/' \
     "$s3/responses.py"
   sed -i 's/^\( *\)multipart = bucket.multiparts\[multipart_id\]$/\1if multipart_id not in bucket.multiparts:\n\1    raise NoSuchUpload(upload_id=multipart_id)\n&/' \
     "$s3/models.py"
+  sed -i 's/^\( *\)response = self\._key_response(request, full_url)$/\1with ONE_AT_A_TIME:\n\1    response = self._key_response(request, full_url)/' \
+    "$s3/responses.py"
+  sed -i '0,/^import /s//from threading import RLock\n\nONE_AT_A_TIME = RLock()\nimport /' "$s3/responses.py"
+  grep -q 'with ONE_AT_A_TIME:' "$s3/responses.py" || fail "moto of $SUITE is not as it is known: key_response"
   grep -q 'existing.multipart.id != query\|If-None-Match") == "\*" and existing is not None' "$s3/responses.py" ||
     fail "moto of $SUITE is not as it is known: If-None-Match on CompleteMultipartUpload"
 }

@@ -135,6 +135,8 @@ class Double {
       }
       case 'tables.get': {
         this.dataset(project, dataset);
+        // Seen only once it can be used, as of one that is made by a single step.
+        await this.making.get(`${dataset}.${table}`)?.catch(() => undefined);
         const found = this.tables.get(`${dataset}.${table}`);
         if (found === undefined) throw notFound(`Table ${project}:${dataset}.${table}`);
         return ok(found);

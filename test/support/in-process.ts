@@ -60,7 +60,7 @@ export interface RunInProcess {
 }
 
 export function startInProcess(scene: Scene, options: InProcess = {}): RunInProcess {
-  const { files = realFiles, beside = files, store: around = (real) => real, patience = 20_000 } = options;
+  const { files = realFiles, beside = files, store: around = (real) => real, patience = 60_000 } = options;
   const { pool = poolWith(files), once = false, inspect = () => {}, sessions = new Map() } = options;
   const context = openContext({ args: [], options: { config: scene.config() } }, {});
   context.log.level = 'silent';

@@ -44,6 +44,7 @@ export const CODES = {
   LINK_BROKEN: data("a ledger's previous hash is not the hash of the ledger before"),
   TX_SET_HASH: data("the transaction set does not have the header's hash"),
   RESULT_HASH: data("the transaction results do not have the header's hash"),
+  RESULT_COUNT: data('a ledger does not have one result per transaction'),
   PROTOCOL_GUARD: data("a ledger's protocol is outside the era's guard"),
   ROW_COUNT: data('a partition does not have one row per ledger'),
   ERA_LINK_BROKEN: data('two neighbouring eras do not link'),
@@ -75,6 +76,7 @@ export const CODES = {
   // state
   LOCK_HELD: data('another copier works on this chain'),
   STATE_IO: passing('the state folder could not be read or written'),
+  CLOCK_INVALID: data('the clock of this machine shows no year from 1970 to 9999'),
   // the machinery
   THREAD_CRASHED: passing('a worker thread ended without an answer'),
   RESPAWN_LIMIT: data('workers crashed more often than respawn_limit allows'),

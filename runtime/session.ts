@@ -20,6 +20,7 @@ import {
   rangesFound,
   restoreBronze,
 } from '../actors/commit/bronze-json.ts';
+import { sealingTime } from '../actors/commit/clock.ts';
 import { checkNeighbours, type Neighbour } from '../actors/commit/neighbours.ts';
 import { refuseOverlap } from '../actors/commit/overlaps.ts';
 import type { CommitPlace } from '../actors/commit/place.ts';
@@ -345,6 +346,8 @@ export class EraSession {
     signal: AbortSignal,
     report: ReadBackReport,
   ): Output<'publishPartition'> {
+    // What is published has to be sealed, and could not be.
+    if (input.attested === null) sealingTime(input.staged.range);
     // Not before something is published: a first try with a wrong configuration must not fix anything.
     if (!this.#termsAreFixed) {
       await openBronze(this.#place, this.#setup.terms, signal);
@@ -360,7 +363,7 @@ export class EraSession {
   }
 
   async sealPartition(input: Input<'sealPartition'>, signal: AbortSignal): Output<'sealPartition'> {
-    const sealer = { producer: PRODUCER, now: () => new Date().toISOString() };
+    const sealer = { producer: PRODUCER, now: () => sealingTime(input.published.range) };
     const sealed = await sealPartition(this.#place, sealer, input, signal);
     this.#sealed.set(sealed.range.start, sealed.data.checksum);
     const { range, data } = sealed;

@@ -13,6 +13,7 @@ const JUDGEMENTS: ReadonlySet<ErrorCode> = new Set([
   'LINK_BROKEN',
   'TX_SET_HASH',
   'RESULT_HASH',
+  'RESULT_COUNT',
   'PROTOCOL_GUARD',
   'ROW_COUNT',
   'ERA_LINK_BROKEN',

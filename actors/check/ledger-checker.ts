@@ -52,8 +52,11 @@ const SMALL = 16 * 1024;
 const HASH_BYTES = 32;
 const ZERO_HASH = '0'.repeat(2 * HASH_BYTES);
 const INT32_MAX = 0x7fffffff;
-/** Seconds whose milliseconds still fit an INT64. */
-const MAX_SECONDS = (2n ** 63n - 1n) / 1000n;
+/**
+ * The last second that a date of ECMAScript holds, in the year 275760. An INT64 holds more, but most readers of Parquet
+ * make dates of timestamps: what they cannot read must not be published.
+ */
+const MAX_SECONDS = 8_640_000_000_000n;
 
 /** CAP-83: the ledger before an empty-tx-set ledger must already have this protocol. */
 const EMPTY_TX_SET_PROTOCOL = 28;
@@ -86,8 +89,8 @@ export class LedgerChecker {
 
   /**
    * Checks the one LedgerCloseMeta that fills `bytes` from `start` up to `end`.
-   * @throws BronzeError XDR_INVALID, LEDGER_SEQUENCE, LEDGER_HASH, PROTOCOL_GUARD, TX_SET_HASH, RESULT_HASH; details:
-   *   ledger (the expected sequence), check, and where it applies expected and found.
+   * @throws BronzeError XDR_INVALID, LEDGER_SEQUENCE, LEDGER_HASH, PROTOCOL_GUARD, TX_SET_HASH, RESULT_HASH,
+   *   RESULT_COUNT; details: ledger (the expected sequence), check, and where it applies expected and found.
    */
   check(bytes: Uint8Array, start: number, end: number, expectedSequence: number): LedgerFacts {
     const next = this.walk(bytes, start, end, expectedSequence);
@@ -197,7 +200,7 @@ export class LedgerChecker {
 
     const seconds = view.getBigUint64(this.at(SLOT.closeTime));
     if (seconds > MAX_SECONDS) {
-      throw failure('XDR_INVALID', ledger, 'close_time', 'the close time does not fit a timestamp in milliseconds', {
+      throw failure('XDR_INVALID', ledger, 'close_time', 'the close time is later than any date', {
         expected: `at most ${MAX_SECONDS} s`,
         found: `${seconds} s`,
       });
@@ -209,6 +212,7 @@ export class LedgerChecker {
     if (this.at(SLOT.proposedPreviousVersion) === -1) this.checkTxSet(ledger, txSetHash);
     else this.checkDroppedTxSet(ledger, txSetHash, previousLedgerHash);
     if (this.results) this.checkResults(ledger);
+    this.checkCount(ledger);
 
     const xdrSha256 = sha256Hex(buffer.subarray(start, end));
     return {
@@ -287,6 +291,17 @@ export class LedgerChecker {
 
   private setHash(): string {
     return sha256Hex(this.buffer.subarray(this.at(SLOT.txSetStart), this.at(SLOT.txSetEnd)));
+  }
+
+  /** Every transaction of the set has one result, failed or not. The two hashes alone do not say so. */
+  private checkCount(ledger: number): void {
+    const transactions = this.at(SLOT.txCount);
+    const results = this.record.pairCount;
+    if (results === transactions) return;
+    throw failure('RESULT_COUNT', ledger, 'result_count', 'there is not one result per transaction of the set', {
+      expected: `${transactions} results`,
+      found: `${results} results`,
+    });
   }
 
   /**

@@ -165,8 +165,8 @@ describe.each(makings)('a made-up ledger, $name', (making) => {
     expect(details).toMatchObject({ ledger: SEQUENCE + 1, check: 'link', found: facts.previousLedgerHash });
   });
 
-  it('is refused with a close time that no timestamp holds', () => {
-    const last = (2n ** 63n - 1n) / 1000n;
+  it('is refused with a close time that no date holds', () => {
+    const last = 8_640_000_000_000n;
     const at = (closeTime: bigint) => check(makeLedger({ ...making, closeTime }), SEQUENCE);
     expect(at(last).closeTimeMs).toBe(last * 1000n);
     expect(failing('XDR_INVALID', () => at(last + 1n))).toMatchObject({ check: 'close_time' });
@@ -176,10 +176,30 @@ describe.each(makings)('a made-up ledger, $name', (making) => {
   it('passes empty, and with more results than the first buffer holds', () => {
     const empty = check(makeLedger({ version: making.version, sequence: SEQUENCE }), SEQUENCE);
     expect([empty.txCount, empty.operationCount]).toEqual([0, 0]);
-    const many = makeLedger({ ...making, results: 5000 });
+    const txs = Array.from({ length: 5000 }, () => envelopeV1(1));
+    const many = makeLedger({ ...making, txs, phases: [component(...txs)], results: 5000 });
     expect(check(many, SEQUENCE).xdrByteLength).toBe(many.length);
     const damaged = flipped(many, many.lastIndexOf(fill(3)));
     failing('RESULT_HASH', () => check(damaged, SEQUENCE));
+  });
+
+  it.each([-1, 1])('is refused with %i results more than transactions, although all hashes fit', (more) => {
+    const count = (making.results as number) + more;
+    const odd = makeLedger({ ...making, results: count });
+    for (const results of [true, false]) {
+      expect(failing('RESULT_COUNT', () => check(odd, SEQUENCE, { results }))).toEqual({
+        ledger: SEQUENCE,
+        check: 'result_count',
+        expected: `${making.results} results`,
+        found: `${count} results`,
+      });
+    }
+  });
+
+  it('is refused with results and no transaction, and the other way round', () => {
+    const { version } = making;
+    failing('RESULT_COUNT', () => check(makeLedger({ version, sequence: SEQUENCE, results: 1 }), SEQUENCE));
+    failing('RESULT_COUNT', () => check(makeLedger({ ...making, results: 0 }), SEQUENCE));
   });
 });
 
@@ -188,7 +208,7 @@ const all = (bytes: Uint8Array) => ({ start: 0, end: bytes.length });
 describe('a large V0 set', () => {
   it('is hashed without a copy to the same hash', () => {
     const txs = Array.from({ length: 200 }, () => envelopeV1(5));
-    const ledger = makeLedger({ version: 0, sequence: 9, txs });
+    const ledger = makeLedger({ version: 0, sequence: 9, txs, results: txs.length });
     expect(check(ledger, 9).operationCount).toBe(1000);
     failing('TX_SET_HASH', () => check(flipped(ledger, ledger.indexOf(fill(7)) + 3), 9));
   });

@@ -38,6 +38,24 @@ const LONGEST = [
   'test/e2e/bad-state.test.ts',
 ];
 
+/**
+ * `npm test` runs these: what proves most in a few minutes on two cores, without a server, a browser or Prometheus.
+ * `npm run test:full` runs the others as well. A new file is among the others unless it is named here.
+ */
+const QUICK = [
+  // Each part alone: readers, checkers, writers, configuration, machines, generated paths through every machine.
+  'test/unit/**/*.test.ts',
+  'test/generated/**/*.test.ts',
+  // Small systems of the real machines, every interleaving.
+  'test/model/explore.test.ts',
+  'test/schedule/found.test.ts',
+  // What every adapter on a local disk promises.
+  'test/conformance/{audit,checkpoint,file-ops,source,store,delivery}.test.ts',
+  // The main job from outside: what it leaves, how it ends, how it goes on after kill -9, what it finds when it is lied to.
+  'test/crash/quick.test.ts',
+  'test/e2e/{contract,signals,eras}.test.ts',
+];
+
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ moduleId }: TestSpecification): number => {
@@ -50,7 +68,10 @@ class LongestFirst extends BaseSequencer {
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    projects: [
+      { extends: true, test: { name: 'quick', include: QUICK } },
+      { extends: true, test: { name: 'others', include: ['test/**/*.test.ts'], exclude: QUICK } },
+    ],
     // Tests start real processes and real threads; two cores are what the smallest machine has.
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },

@@ -19,11 +19,20 @@ function readPackage(): Package {
   return { name: 'bronze-copier', version: 'unknown' };
 }
 
+/** The build leaves it beside the program; code that runs as TypeScript was not built. */
+function readCommit(): string {
+  try {
+    return readFileSync(new URL('./commit.txt', import.meta.url), 'utf8').trim() || 'unknown';
+  } catch {
+    return 'unknown';
+  }
+}
+
 const { name, version } = readPackage();
 
 export const PRODUCER = {
   name,
   version,
-  /** Set by whoever builds a release; the manifest says "unknown" otherwise. */
-  git_sha: process.env.BRONZE_GIT_SHA ?? 'unknown',
+  /** Of the commit that was built; `…-dirty` where the code differed from it, "unknown" where nobody could tell. */
+  git_sha: readCommit(),
 } as const;

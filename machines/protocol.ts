@@ -184,7 +184,9 @@ export interface EraFacts {
 
 /** Work that recovery found, to be done in this order before anything new is committed. */
 export type AgendaItem =
-  /** Data or manifest of an attested partition is missing: build it again; it must come out as attested. */
+  /** The manifest of an attested partition is missing, its data is there: written again, byte for byte, or refused. */
+  | { readonly kind: 'reseal'; readonly range: LedgerRange; readonly event: AttestedEvent }
+  /** The data of an attested partition is missing: build it again; it must come out as attested. */
   | { readonly kind: 'restore'; readonly range: LedgerRange; readonly event: AttestedEvent }
   /** An event inside the chain is missing and was re-derived. */
   | { readonly kind: 'refill'; readonly range: LedgerRange; readonly event: AttestedEvent }
@@ -380,7 +382,8 @@ export interface Effects {
   };
   readonly checkNeighbours: { input: { eraId: string; range: LedgerRange; ledgers: LedgerEnds }; output: null };
   readonly sealPartition: {
-    input: { eraId: string; published: PublishedPartition; attested: AttestedEvent | null };
+    /** `published` null: from what stands there, as `attested`, which is then not null, says. */
+    input: { eraId: string; published: PublishedPartition | null; attested: AttestedEvent | null };
     output: SealedPartition;
   };
   readonly attestPartition: {

@@ -6,7 +6,8 @@
  * - The audit chain tells what was promised. Events are in ledger order without a gap; the first starts the era.
  * - After the attested prefix, sealed partitions that follow without a gap are taken over, once verified.
  * - A partition that is published but not sealed is nothing yet: it is built again and met when it is published.
- * - An attested partition whose data or manifest is gone is built again; it has to come out as it was attested.
+ * - An attested partition whose data is gone is built again; one whose manifest is gone gets it again from what is there.
+ *   Either has to come out as it was attested.
  * - The checkpoint decides nothing. Where it is behind, it is written again.
  */
 import type { Failure } from './errors.ts';
@@ -146,7 +147,9 @@ export function assess(facts: EraFacts, grid: Grid, attests: boolean): Assessmen
   const restores: AgendaItem[] = [];
   for (const event of events) {
     const partition = found.get(rangeLabel(event.range));
-    if (!partition || !isSealed(partition)) restores.push({ kind: 'restore', range: event.range, event });
+    if (partition && isSealed(partition)) continue;
+    const kind = partition && partition.dataBytes !== null ? 'reseal' : 'restore';
+    restores.push({ kind, range: event.range, event });
   }
 
   const lastEvent = events.at(-1);

@@ -120,7 +120,8 @@ export const sequencerMachine = setup({
     /** Another partition's event stands there: a second copier was faster. Ours comes after it. */
     isTakenByAnother: (_, params: { attested: boolean }) => !params.attested,
     isRefill: ({ context }) => context.current?.item?.kind === 'refill',
-    isRestore: ({ context }) => context.current?.item?.kind === 'restore',
+    isReseal: ({ context }) => context.current?.item?.kind === 'reseal',
+    isRestored: ({ context }) => ['restore', 'reseal'].includes(context.current?.item?.kind ?? ''),
     isAttestedAlready: ({ context }) => context.current?.item?.kind === 'attested',
     attests: ({ context }) => context.attests,
     hasStaged: ({ context }) => context.buffer.length > 0,
@@ -259,6 +260,7 @@ export const sequencerMachine = setup({
       always: [
         { guard: 'linkIsBroken', target: 'failed', actions: 'noteBrokenLink' },
         { guard: 'isBuilt', target: 'publishing' },
+        { guard: 'isReseal', target: 'sealing' },
         { guard: 'isRefill', target: 'attesting.writing' },
         { target: 'verifying' },
       ],
@@ -355,12 +357,12 @@ export const sequencerMachine = setup({
             src: 'sealPartition',
             input: ({ context }) => ({
               eraId: context.eraId,
-              published: context.current?.published as PublishedPartition,
+              published: context.current?.published ?? null,
               attested: attestedBefore(context.current as Current),
             }),
             onDone: [
               {
-                guard: 'isRestore',
+                guard: 'isRestored',
                 target: '#sequencer.waiting',
                 actions: ['announceCommit', 'commit'],
               },

@@ -54,12 +54,18 @@ export interface SequencerContext {
   readonly draining: boolean;
 }
 
+type Attested = Extract<AgendaItem, { readonly event: AttestedEvent }>;
+
+/** Something of the past is mended: what it has to come out as is known. */
+const isAttested = (item: AgendaItem | null): item is Attested =>
+  item?.kind === 'restore' || item?.kind === 'reseal' || item?.kind === 'refill';
+
 /**
  * Whether what earlier runs left has to be recorded and delivered now, before anything new is committed. Not before the
  * chain is whole: events go out in order, so a hole in it would leave the later ones behind.
  */
 export const mustCatchUp = (context: SequencerContext): boolean =>
-  !context.caughtUp && !context.agenda.some((item) => item.kind === 'restore' || item.kind === 'refill');
+  !context.caughtUp && !context.agenda.some(isAttested);
 
 /** What a failure is reported of: the partition in hand, or what would come next. */
 export const rangeInHand = (context: SequencerContext): LedgerRange =>
@@ -89,13 +95,13 @@ export function takeNext(context: SequencerContext): Current | null {
   if (needsBuild(item) && !staged) return null;
   const sealed = item?.kind === 'sealed' || item?.kind === 'attested' ? item.sealed : null;
   // Mending passes by the step that records: its row, and the next one's link to it, are the courier's.
-  const rowPending = context.catalog === 'lenient' && (item?.kind === 'restore' || item?.kind === 'refill');
+  const rowPending = context.catalog === 'lenient' && isAttested(item);
   return { range, item, staged: staged ?? null, published: null, sealed, rowPending };
 }
 
 /** The event that a mended partition has to agree with; null for everything new. */
 export const attestedBefore = (current: Current): AttestedEvent | null =>
-  current.item?.kind === 'restore' || current.item?.kind === 'refill' ? current.item.event : null;
+  isAttested(current.item) ? current.item.event : null;
 
 /** Whether the partition in hand continues the chain of ledgers (rather than mending its past). */
 const extendsChain = (current: Current): boolean => needsBuild(current.item) || current.item?.kind === 'sealed';

@@ -107,7 +107,9 @@ export function assemble(
       checkNeighbours: perform('checkNeighbours', (session, input, { signal }) =>
         session.checkNeighbours(input, signal),
       ),
-      sealPartition: perform('sealPartition', (session, input, { signal }) => session.sealPartition(input, signal)),
+      sealPartition: perform('sealPartition', (session, input, { signal, tell }) =>
+        session.sealPartition(input, signal, (type) => tell(sequencerActorId(input.eraId), { type })),
+      ),
       attestPartition: perform('attestPartition', (session, input, { signal }) =>
         session.attestPartition(input, signal),
       ),

@@ -25,6 +25,7 @@ import { checkNeighbours, type Neighbour } from '../actors/commit/neighbours.ts'
 import { refuseOverlap } from '../actors/commit/overlaps.ts';
 import type { CommitPlace } from '../actors/commit/place.ts';
 import { publishPartition } from '../actors/commit/publish.ts';
+import { resealPartition } from '../actors/commit/reseal.ts';
 import { sealPartition } from '../actors/commit/seal.ts';
 import { surveyChain } from '../actors/commit/survey.ts';
 import { verifySealed } from '../actors/commit/verify-sealed.ts';
@@ -362,13 +363,35 @@ export class EraSession {
     return checkNeighbours({ store, chain, others: neighbours }, input, signal);
   }
 
-  async sealPartition(input: Input<'sealPartition'>, signal: AbortSignal): Output<'sealPartition'> {
-    const sealer = { producer: PRODUCER, now: () => sealingTime(input.published.range) };
-    const sealed = await sealPartition(this.#place, sealer, input, signal);
+  async sealPartition(
+    input: Input<'sealPartition'>,
+    signal: AbortSignal,
+    report: ReadBackReport,
+  ): Output<'sealPartition'> {
+    const sealed = await this.#seal(input, signal, report);
     this.#sealed.set(sealed.range.start, sealed.data.checksum);
     const { range, data } = sealed;
     // Restored: it has its event already.
     if (input.attested) this.#note(range, data.checksum, input.attested.sequence);
+    return sealed;
+  }
+
+  async #seal(
+    { published, attested }: Input<'sealPartition'>,
+    signal: AbortSignal,
+    report: ReadBackReport,
+  ): Output<'sealPartition'> {
+    if (published !== null) {
+      const sealer = { producer: PRODUCER, now: () => sealingTime(published.range) };
+      return sealPartition(this.#place, sealer, { published, attested }, signal);
+    }
+    if (attested === null) throw new BronzeError('INTERNAL', 'a partition is to be sealed, and nothing says as what');
+    const sealed = await resealPartition(
+      { ...this.#reading(report), source: this.#setup.source.uri },
+      attested,
+      signal,
+    );
+    this.#log.warn({ component: 'store', ...sealed.range }, 'a manifest was missing and is written again as attested');
     return sealed;
   }
 

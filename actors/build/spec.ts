@@ -1,7 +1,14 @@
 /**
  * What a build or a verification in a worker thread is told, and what it answers; plain data only.
  */
-import type { ChecksDone, DataFile, LedgerEnds, LedgerRange, WriterVersions } from '../../machines/protocol.ts';
+import type {
+  ChecksDone,
+  DataFile,
+  LedgerEnds,
+  LedgerRange,
+  StoredPart,
+  WriterVersions,
+} from '../../machines/protocol.ts';
 import type { ChainName } from '../paths.ts';
 import type { LakeLayout, SourceSpec, StagingSpec, StoreSpec } from '../ports.ts';
 
@@ -61,10 +68,14 @@ export interface ReadBackTask {
   /** 2 = this program's column definition, 1 = the old program's. */
   readonly columns: 1 | 2;
   readonly checks: CheckSpec;
+  /** Size and MD5 are wanted of each stretch of so many bytes as well. */
+  readonly partBytes?: number;
 }
 
 export interface ReadBackAnswer {
   readonly data: DataFile;
+  /** Where `partBytes` asked for them. */
+  readonly parts?: readonly StoredPart[];
   /** Null at depth `bytes`. */
   readonly rows: {
     readonly ledgers: LedgerEnds;

@@ -47,7 +47,9 @@ export function committedIn(chain: ChainName, facts: EraFacts, { agenda, frontie
     eventId: eventId(chain, sequence),
   }));
   const isAttested = new Set(attested.map(({ range }) => rangeLabel(range)));
-  const mended = new Set(agenda.flatMap((item) => (item.kind === 'restore' ? [rangeLabel(item.range)] : [])));
+  const mended = new Set(
+    agenda.flatMap(({ kind, range }) => (kind === 'restore' || kind === 'reseal' ? [rangeLabel(range)] : [])),
+  );
   const listed = new Set(agenda.map((item) => rangeLabel(item.range)));
   const sealed = facts.partitions.flatMap(({ range, manifest, dataBytes }) => {
     const label = rangeLabel(range);

@@ -103,20 +103,17 @@ export const fromEnds = (ledgers: LedgerEnds) => ({
 const sorted = <T>(record: Readonly<Record<string, T>>): Record<string, T> =>
   Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
 
-/** The manifest of a published partition. `createdAt` is RFC 3339 in UTC and comes from the caller's clock. */
-export function buildManifest(of: {
+/** What both programs say in a manifest. */
+interface OldFacts {
   readonly chain: ChainName;
   readonly table: string;
   readonly range: LedgerRange;
   readonly data: DataFile;
-  readonly ledgers: LedgerEnds;
-  readonly writer: WriterVersions;
-  readonly checks: ChecksDone;
-  readonly source: string;
-  readonly parts?: readonly StoredPart[];
   readonly producer: Producer;
   readonly createdAt: string;
-}): Manifest {
+}
+
+function oldManifest(of: OldFacts) {
   const { chain, data, producer } = of;
   return {
     partition: {
@@ -136,6 +133,21 @@ export function buildManifest(of: {
     },
     producer: { name: producer.name, version: producer.version, git_sha: producer.git_sha },
     created_at: of.createdAt,
+  };
+}
+
+/** The manifest of a published partition. `createdAt` is RFC 3339 in UTC and comes from the caller's clock. */
+export function buildManifest(
+  of: OldFacts & {
+    readonly ledgers: LedgerEnds;
+    readonly writer: WriterVersions;
+    readonly checks: ChecksDone;
+    readonly source: string;
+    readonly parts?: readonly StoredPart[];
+  },
+): Manifest {
+  return {
+    ...oldManifest(of),
     ledgers: fromEnds(of.ledgers),
     checks: sorted(of.checks),
     source: of.source,
@@ -147,6 +159,9 @@ export function buildManifest(of: {
 
 /** As stored: two blanks of indent, a newline at the end, keys in the order of the contract. */
 export const manifestBytes = (manifest: Manifest): Uint8Array => prettyJson(manifest);
+
+/** A manifest as the old program stored it: without what it did not know, and without a newline at the end. */
+export const oldManifestBytes = (of: OldFacts): Uint8Array => Buffer.from(JSON.stringify(oldManifest(of), null, 2));
 
 const invalid = (place: ManifestPlace, why: string, cause?: unknown): BronzeError =>
   new BronzeError('MANIFEST_INVALID', `the manifest ${place.object} cannot be used: ${why}`, {

@@ -41,7 +41,9 @@ export function readPartition(
   depth: 'bytes' | 'rows',
   signal?: AbortSignal,
   columns: 1 | 2 = 2,
+  partBytes: number | null = null,
 ): Promise<ReadBackAnswer> {
   const { chain, table, checks } = place;
-  return place.readBack({ depth, chain, range, key: dataKey(chain, table, range), columns, checks }, signal);
+  const parts = partBytes === null ? {} : { partBytes };
+  return place.readBack({ depth, chain, range, key: dataKey(chain, table, range), columns, checks, ...parts }, signal);
 }

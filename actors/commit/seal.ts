@@ -18,7 +18,7 @@ export interface Sealer {
 }
 
 /** The producer that the stored event names: the manifest has to come out as it was, byte for byte. */
-async function producerOf(place: ChainPlace, attested: AttestedEvent, signal?: AbortSignal): Promise<Producer> {
+export async function producerOf(place: ChainPlace, attested: AttestedEvent, signal?: AbortSignal): Promise<Producer> {
   const stored = await readEvent(place, attested.sequence, signal);
   if (stored !== null && stored.attested.eventHash === attested.eventHash) return stored.event.producer;
   const object = eventKey(place.chain, attested.sequence);
@@ -27,7 +27,7 @@ async function producerOf(place: ChainPlace, attested: AttestedEvent, signal?: A
   });
 }
 
-function orphan(attested: AttestedEvent, object: string, found: string): BronzeError {
+export function orphan(attested: AttestedEvent, object: string, found: string): BronzeError {
   return new BronzeError(
     'AUDIT_ORPHAN',
     `event ${attested.sequence} attests partition ${rangeLabel(attested.range)} by a manifest with SHA-256 ${attested.manifestSha256}; it cannot be restored: the manifest has ${found}`,

@@ -137,11 +137,13 @@ function manifest(view: View, found: PartitionFound, event: AttestedEvent): Diff
         object,
         what: `${object} is not there, and event ${event.sequence} attests it`,
         cause: REMOVED,
-        ...(isAdopted(view, range)
-          ? ONLY_A_COPY
+        ...(found.dataBytes === null
+          ? isAdopted(view, range)
+            ? ONLY_A_COPY
+            : BUILT_AGAIN
           : {
-              cure: 'reconcile --repair: it is written again if it comes out as it was attested; or put it back from a copy',
-              repairable: found.dataBytes === null ? 'run' : 'reconcile',
+              cure: 'run, or reconcile --repair: it is written again if it comes out as it was attested; or put it back from a copy',
+              repairable: 'reconcile',
             }),
       }),
     ];

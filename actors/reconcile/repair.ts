@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { BronzeError, type Failure, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
-import type { AttestedEvent, ChecksDone, LedgerRange } from '../../machines/protocol.ts';
+import type { AttestedEvent, LedgerRange } from '../../machines/protocol.ts';
 import { attestPartition, readEvent } from '../audit/chain.ts';
 import { LIMIT, restoreCopies, writeCopies } from '../audit/copies.ts';
 import { attestedEvent, parseEvent } from '../audit/event.ts';
@@ -16,8 +16,8 @@ import { restoreBronze } from '../commit/bronze-json.ts';
 import { sameData, sameLedgers } from '../commit/manifest.ts';
 import { checkNeighbours, type Neighbour } from '../commit/neighbours.ts';
 import { refuseOverlap } from '../commit/overlaps.ts';
-import { type CommitPlace, readPartition } from '../commit/place.ts';
-import { sealPartition } from '../commit/seal.ts';
+import { readPartition } from '../commit/place.ts';
+import { type ResealPlace, resealPartition } from '../commit/reseal.ts';
 import { verifySealed } from '../commit/verify-sealed.ts';
 import { readSmall } from '../durable.ts';
 import { fileError, realFiles } from '../files.ts';
@@ -31,12 +31,10 @@ import type { LookPlace } from './look.ts';
 import { repairCatalog } from './repair-catalog.ts';
 import { type View, viewOf } from './view.ts';
 
-export interface RepairPlace extends LookPlace, CommitPlace {
+export interface RepairPlace extends LookPlace, ResealPlace {
   readonly neighbours: readonly Neighbour[];
   /** Where the old program's events are, if it wrote any. */
   readonly oldEvents: BackupFolder;
-  /** URI of the configured lake: what a manifest that is written again says of its source. */
-  readonly source: string;
 }
 
 /** What became of one difference. */
@@ -61,16 +59,6 @@ const ORDER: readonly Kind[] = [
 
 const isCatalog = ({ kind }: Difference): boolean => kind.startsWith('row.') || kind === 'catalog.empty';
 const isCheckpoint = ({ kind }: Difference): boolean => kind.startsWith('checkpoint.');
-
-/** The checks that a configuration may switch, the other way round. */
-function otherwise(made: ChecksDone): ChecksDone[] {
-  const { protocol = false, result_hash = true } = made;
-  return [
-    { ...made, protocol: !protocol },
-    { ...made, result_hash: !result_hash },
-    { ...made, protocol: !protocol, result_hash: !result_hash },
-  ];
-}
 
 class Repairs {
   readonly #place: RepairPlace;
@@ -122,41 +110,8 @@ class Repairs {
     await restoreBronze(this.#place, this.#place.terms, found, adoption, this.#signal);
   }
 
-  /**
-   * From the rows that are there. What a manifest says beside them (the source, the checks) is tried as configured and as
-   * the other manifests have it; only what has the attested hash is ever written.
-   */
   async #manifest(range: LedgerRange): Promise<void> {
-    const event = this.#truth(range);
-    const { data, rows } = await readPartition(this.#place, range, 'rows', this.#signal);
-    const object = dataKey(this.#place.chain, this.#place.table, range);
-    if (rows === null) throw new BronzeError('INTERNAL', 'a read-back of rows answered without rows');
-    if (!sameData(data, event.data) || !sameLedgers(rows.ledgers, event.ledgers)) {
-      throw new BronzeError('PARTITION_DAMAGED', `${object} is not what event ${event.sequence} attests`, {
-        details: { ...range, object, expected: event.data.checksum, found: data.checksum },
-      });
-    }
-    const sealer = { producer: { name: '', version: '', git_sha: '' }, now: () => event.timestamp };
-    let refused: unknown = null;
-    for (const { source, checks } of this.#variants(rows.checks)) {
-      const published = { range, data, ledgers: rows.ledgers, writer: rows.writer, checks, source, found: true };
-      try {
-        await sealPartition(this.#place, sealer, { published, attested: event }, this.#signal);
-        return;
-      } catch (error) {
-        if (!(error instanceof BronzeError) || error.code !== 'AUDIT_ORPHAN') throw error;
-        refused = error;
-      }
-    }
-    throw refused;
-  }
-
-  /** What a manifest may have said beside its rows, the configured lake and checks first. */
-  *#variants(made: ChecksDone): Generator<{ source: string; checks: ChecksDone }> {
-    const others = this.#facts.partitions.flatMap(({ manifest }) => manifest?.source ?? []);
-    for (const source of new Set([this.#place.source, ...others])) {
-      for (const checks of [made, ...otherwise(made)]) yield { source, checks };
-    }
+    await resealPartition(this.#place, this.#truth(range), this.#signal);
   }
 
   #truth(range: LedgerRange): AttestedEvent {

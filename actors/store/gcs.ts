@@ -65,6 +65,8 @@ export class GcsStore extends BucketStore {
     return { create: true, publish: true };
   }
 
+  readonly partBytes = null;
+
   partsOf(): null {
     return null;
   }

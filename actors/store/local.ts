@@ -210,6 +210,8 @@ export class LocalStore implements BronzeStore {
     return { create: true, publish: true };
   }
 
+  readonly partBytes = null;
+
   partsOf(): null {
     return null;
   }

@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import { BronzeError } from '../../machines/errors.ts';
-import type { LedgerEnds, WriterVersions } from '../../machines/protocol.ts';
+import type { LedgerEnds, StoredPart, WriterVersions } from '../../machines/protocol.ts';
 import { checksDone } from '../build/checks-done.ts';
 import { MerkleTree } from '../build/merkle.ts';
 import { writerVersionsIn } from '../build/parquet-writer.ts';
@@ -56,18 +56,36 @@ class Reporter {
   }
 }
 
-/** Hex SHA-256 of the whole object. */
-async function hashObject(reader: ObjectReader, object: string, reporter: Reporter): Promise<string> {
+/** Hex SHA-256 of the whole object; of each stretch of `partBytes` size and MD5 as well, where that is not null. */
+async function hashObject(
+  reader: ObjectReader,
+  object: string,
+  reporter: Reporter,
+  partBytes: number | null,
+): Promise<{ readonly sha256: string; readonly parts: readonly StoredPart[] }> {
   const hash = createHash('sha256');
+  const parts: StoredPart[] = [];
+  let part = { size: 0, md5: createHash('md5') };
+  const endPart = (): void => {
+    parts.push({ size: part.size, md5: part.md5.digest('hex') });
+    part = { size: 0, md5: createHash('md5') };
+  };
   for (let at = 0; at < reader.size; ) {
-    const chunk = await reader.read(at, Math.min(HASH_CHUNK, reader.size - at));
+    const room = Math.min(HASH_CHUNK, (partBytes ?? HASH_CHUNK) - part.size);
+    const chunk = await reader.read(at, Math.min(room, reader.size - at));
     if (chunk.length === 0) throw damaged(object, 'byte_size', `${at} bytes`, { expected: `${reader.size} bytes` });
     hash.update(chunk);
+    if (partBytes !== null) {
+      part.md5.update(chunk);
+      part.size += chunk.length;
+      if (part.size === partBytes) endPart();
+    }
     at += chunk.length;
     reporter.check();
     await reporter.report({ ledgers: 0, rawBytes: 0 });
   }
-  return hash.digest('hex');
+  if (partBytes !== null && (part.size > 0 || parts.length === 0)) endPart();
+  return { sha256: hash.digest('hex'), parts };
 }
 
 /** Reads all rows of one file. */
@@ -239,7 +257,7 @@ export async function readBack(
   const reader = await store.open(key, signal);
   if (reader === null) throw damaged(key, 'object', 'nothing', { expected: 'a Parquet file' });
   try {
-    const sha256 = await hashObject(reader, key, reporter);
+    const { sha256, parts } = await hashObject(reader, key, reporter, task.partBytes ?? null);
     const rows = task.depth === 'rows' ? await new RowReader(task, reader, reporter).read() : null;
     return {
       data: {
@@ -248,6 +266,7 @@ export async function readBack(
         rowCount: range.end - range.start + 1,
         byteSize: reader.size,
       },
+      ...(task.partBytes === undefined ? {} : { parts }),
       rows: rows === null ? null : { ...rows, checks: checksDone(task.checks) },
     };
   } finally {

@@ -300,7 +300,7 @@ class ChainVerification {
           ...range,
           object: manifestKey(this.#chain, this.#table, range),
           hint: event
-            ? 'run restores it'
+            ? 'the next run writes it again, from the file and the event (or reconcile --repair)'
             : 'an interrupted run leaves this behind: run it again; if that ends in PARTITION_CONFLICT, see docs/runbook.md, "A partition conflicts"',
         });
         return unknown;

@@ -3,6 +3,7 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { KillPoint } from '../../actors/kill-points.ts';
 import type { Kind } from '../../actors/reconcile/kinds.ts';
+import { filesBelow } from '../support/bronze.ts';
 import { changeCatalog } from '../support/catalog.ts';
 import { said } from '../support/copier.ts';
 import { runInProcess } from '../support/in-process.ts';
@@ -79,6 +80,23 @@ const AT: readonly string[] = [
   'checkpoint:after-fsync',
   'lock:before-release',
 ];
+
+describe('S5: a run that is killed while it writes a lost manifest again', () => {
+  it.each([
+    'commit:before-seal',
+    'create:before-link',
+    'create:after-link',
+    'commit:after-seal',
+    'commit:after-seal#2',
+  ])('at %s', async (at) => {
+    const before = filesBelow(estate.scene.bronze);
+    estate.lose(estate.manifest(1), estate.manifest(5));
+    await killed('run', at);
+    expect((await runInProcess(estate.scene)).outcome).toBe('done');
+    expect(filesBelow(estate.scene.bronze)).toEqual(before);
+    await estate.expectRepaired();
+  });
+});
 
 describe('S5: killed while it repairs', () => {
   it.each(AT)('at %s', async (at) => {

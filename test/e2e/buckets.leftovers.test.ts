@@ -140,6 +140,15 @@ function suite(start: () => Promise<{ kind: RemoteKind; url: string; close(): Pr
       await expectWhole(scene);
     });
 
+    it('S12: attested and without its manifest: written again as it was, parts and all', async () => {
+      const scene = await copyOfWhole();
+      const manifest = await scene.bucket.get(KEYS.manifest);
+      await scene.bucket.delete(KEYS.manifest);
+      const run = await scene.run();
+      expect(run.code, said(run)).toBe(0);
+      expect(await scene.bucket.get(KEYS.manifest)).toEqual(manifest);
+    });
+
     it('with a manifest of another partition: refused', async () => {
       const scene = await copyOfWhole();
       const other = KEYS.manifest.replaceAll(LAST, '20-29');

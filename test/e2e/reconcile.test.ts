@@ -4,6 +4,7 @@ import { cpSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Difference } from '../../actors/reconcile/kinds.ts';
+import { filesBelow, tempFolder } from '../support/bronze.ts';
 import { changeCatalog, holdCatalog } from '../support/catalog.ts';
 import { eventFile, eventHashOf, manifestFile, readJson } from '../support/estate.ts';
 import { runInProcess } from '../support/in-process.ts';
@@ -209,6 +210,24 @@ describe('S12, S14, S29: repaired', () => {
     await estate.expectRepaired();
   });
 
+  it('S12: manifests of attested partitions are written again by a run as well, as they were, and nothing is built', async () => {
+    const before = filesBelow(estate.scene.bronze);
+    estate.lose(...[0, 2, 3, 5].map((n) => estate.manifest(n)));
+    const { source } = estate.scene.settings as { source: { local_path: string } };
+    const emptied = tempFolder();
+    cpSync(join(source.local_path, '.config.json'), join(emptied, '.config.json'));
+    estate.scene.change({ source: { ...source, local_path: emptied } });
+    try {
+      const { outcome, eras } = await runInProcess(estate.scene);
+      expect(outcome).toBe('done');
+      expect(eras[0]).toMatchObject({ partitions: 0, partitionsFound: 4 });
+      expect(filesBelow(estate.scene.bronze)).toEqual(before);
+      expect((await estate.reconcile()).kinds).toEqual([]);
+    } finally {
+      estate.scene.change({ source });
+    }
+  });
+
   it('an event whose manifest is gone for good comes back from its copy, by its hash', async () => {
     estate.lose(estate.event(2));
     const manifest = readFileSync(estate.manifest(2));
@@ -350,11 +369,11 @@ describeShared('S28: an estate of the old program', () => {
     expect(await reconcile('--repair')).toMatchObject({ code: 0, repairs: [{ repaired: true }, { repaired: true }] });
     const manifest = manifestFile(chain, '64010-64019');
     renameSync(manifest, join(scene.root, 'aside.json'));
-    expect(await reconcile('--repair')).toMatchObject({
+    expect(await reconcile()).toMatchObject({
       code: 3,
-      differences: [{ kind: 'manifest.missing', repairable: 'copy' }],
+      differences: [{ kind: 'manifest.missing', repairable: 'reconcile' }],
     });
-    renameSync(join(scene.root, 'aside.json'), manifest);
-    expect(await reconcile()).toMatchObject({ code: 0 });
+    expect(await reconcile('--repair')).toMatchObject({ code: 0, repairs: [{ repaired: true }] });
+    expect(readFileSync(manifest)).toEqual(readFileSync(join(scene.root, 'aside.json')));
   });
 });

@@ -577,11 +577,34 @@ export const configurations: readonly Configuration[] = [
     'the data of an attested partition is lost',
     estate(2, 2, (chain) => ({ ...chain, data: without(chain.data, '10-19') })),
   ),
-  mended(
-    'a manifest is gone',
-    'the manifest of an attested partition is lost',
-    estate(2, 2, (chain) => ({ ...chain, manifests: without(chain.manifests, '20-29') })),
-  ),
+  {
+    ...mended(
+      'a manifest is gone',
+      'the manifest of an attested partition is lost: it is written again from what is there, without a build',
+      estate(2, 2, (chain) => ({ ...chain, manifests: without(chain.manifests, '20-29') })),
+    ),
+    late: ['sealPartition'],
+    rule: (world) =>
+      Object.values(world.chain(0).staged).some(({ label }) => label === '20-29')
+        ? 'what is there is built again'
+        : null,
+  },
+  {
+    ...mended(
+      'a manifest is gone, its data is other',
+      'it does not come out as it was attested: nothing is written',
+      estate(2, 2, (chain) => ({
+        ...chain,
+        data: { ...chain.data, '20-29': { checksum: 'L:20-29/w2', root: 'L:20-29', writer: 'w2' } },
+        manifests: without(chain.manifests, '20-29'),
+      })),
+    ),
+    again: false,
+    mayFail: true,
+    staysFailed: true,
+    goal: (world) => outcomeOf(world, 0) === 'failed',
+    rule: (world) => (world.chain(0).manifests['20-29'] ? 'a manifest is written that no event names' : null),
+  },
   mended(
     'an event is gone',
     'an event inside the chain is lost',

@@ -35,6 +35,7 @@ import { BronzeError, type ErrorCode } from '../../machines/errors.ts';
 import type {
   AttestedEvent,
   ChainHead,
+  Effects,
   EraFacts,
   EraSpec,
   FoundPartition,
@@ -393,6 +394,8 @@ interface Sealing {
   readonly attested: AttestedEvent | null;
 }
 
+type SealingAsked = Effects['sealPartition']['input'];
+
 /** A time that no manifest of this partition has: two attempts never seal at the same time. */
 function freshTime(chain: Chain, label: string): string {
   const taken = new Set([chain.manifests[label]?.time]);
@@ -432,8 +435,21 @@ function sealedThere(chain: Chain, { published, attested }: Sealing): Result {
 
 const manifestKey = (range: LedgerRange): string => `manifest ${labelOf(range)}`;
 
-function sealPartition(place: Place, input: Sealing, phase: number): Result {
+/** What is sealed again is made of what stands there, and of its event; no build has a part in it. */
+function askedFor({ chain, lake }: Place, asked: SealingAsked): Sealing | null {
+  if (asked.published !== null) return asked as Sealing;
+  const attested = asked.attested as AttestedEvent;
+  const stored = chain.data[labelOf(attested.range)];
+  if (stored?.checksum !== attested.data.checksum) return null;
+  const { range, data, ledgers } = attested;
+  const published = { range, data, ledgers, writer: { writer: stored.writer }, checks: {}, source: lake, found: true };
+  return { published, attested };
+}
+
+function sealPartition(place: Place, asked: SealingAsked, phase: number): Result {
   const { chain, conditional } = place;
+  const input = askedFor(place, asked);
+  if (input === null) return fail('PARTITION_DAMAGED');
   const label = labelOf(input.published.range);
   const stands = chain.manifests[label] !== undefined;
   if (!conditional && phase === 0) {
@@ -445,7 +461,10 @@ function sealPartition(place: Place, input: Sealing, phase: number): Result {
   return sealedThere(writes ? withManifest(chain, label, ours) : chain, input);
 }
 
-function lateSeal({ chain, conditional }: Place, input: Sealing, phase: number): Result {
+function lateSeal(place: Place, asked: SealingAsked, phase: number): Result {
+  const { chain, conditional } = place;
+  const input = askedFor(place, asked);
+  if (input === null) return answer(null);
   const label = labelOf(input.published.range);
   const ours = manifestOf(chain, input);
   const lands = conditional ? chain.manifests[label] === undefined : phase === 2;

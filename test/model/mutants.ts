@@ -261,6 +261,17 @@ const neverSynced = withEffect('stagePartition', () => ({
   perform: (_, { staged }) => ({ next: { answer: staged } }),
 }));
 
+/** A lost manifest is written as that of a new partition is, whatever its event names. */
+const sealsAnew = withEffect('sealPartition', ({ perform }) => ({
+  perform: (place, input: Sealing, phase) => {
+    const label = labelOf((input.published ?? input.attested)?.range as LedgerRange);
+    const stored = place.chain.data[label];
+    if (input.published !== null || !stored || place.chain.manifests[label]) return perform(place, input, phase);
+    const manifests = { ...place.chain.manifests, [label]: { ...stored, time: 'now' } };
+    return { chain: { ...place.chain, manifests }, next: { phase: 1 } };
+  },
+}));
+
 const linksOnlyBeforeSealing = withEffect('checkNeighbours', ({ perform }) => ({
   perform: (place, input, phase) =>
     place.chain.manifests[labelOf(input.range)] ? { next: { answer: null } } : perform(place, input, phase),
@@ -333,6 +344,9 @@ export const mutants: readonly Mutant[] = [
     models: linksOnlyBeforeSealing,
   }),
   seeded('another release takes its own word', 'another release', /about other bytes/, { models: ownManifestAnswered }),
+  seeded('a lost manifest is made anew', 'mending: a manifest is gone', /is not that of the stored manifest/, {
+    models: sealsAnew,
+  }),
   seeded('a strict catalog is not waited for', 'catalog, strict', /the checkpoint says .* is not recorded/, {
     logic: { sequencer: strictIsLenient },
     budget: { fail: 1 },

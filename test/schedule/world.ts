@@ -220,10 +220,11 @@ function publish(chain: Chain, { staged }: EffectInput<'publishPartition'>): unk
   return { ...staged, found: false };
 }
 
-function seal(chain: Chain, { published }: EffectInput<'sealPartition'>): SealedPartition {
-  if (!has(chain.published, published.range)) throw new Error(`sealed ${rangeLabel(published.range)} without data`);
-  if (!has(chain.sealed, published.range)) append('sealed', chain.sealed, published.range);
-  return sealedPartition(published.range);
+function seal(chain: Chain, { published, attested }: EffectInput<'sealPartition'>): SealedPartition {
+  const range = (published ?? attested)?.range as LedgerRange;
+  if (!has(chain.published, range)) throw new Error(`sealed ${rangeLabel(range)} without data`);
+  if (!has(chain.sealed, range)) append('sealed', chain.sealed, range);
+  return sealedPartition(range);
 }
 
 function attest(chain: Chain, input: EffectInput<'attestPartition'>): Effects['attestPartition']['output'] {

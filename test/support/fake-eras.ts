@@ -194,8 +194,8 @@ export class FakeWorld {
         found: false,
       }),
       checkNeighbours: async () => null,
-      sealPartition: async ({ published }) => {
-        const sealed = sealedPartition(published.range);
+      sealPartition: async ({ published, attested }) => {
+        const sealed = sealedPartition((published ?? attested)?.range as LedgerRange);
         era.sealed.push(sealed);
         return sealed;
       },

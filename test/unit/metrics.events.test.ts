@@ -23,9 +23,9 @@ describe('what is copied', () => {
           await that.sleep(2 * SECOND);
           return staged;
         },
-        sealPartition: async (input, signal) => {
+        sealPartition: async (input, signal, report) => {
           await that.sleep(4 * SECOND);
-          return usual.sealPartition(input, signal);
+          return usual.sealPartition(input, signal, report);
         },
       }),
     });

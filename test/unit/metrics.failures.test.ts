@@ -37,9 +37,9 @@ describe('what fails', () => {
           fail.stage();
           return usual.stagePartition(input, signal);
         },
-        sealPartition: async (input, signal) => {
+        sealPartition: async (input, signal, report) => {
           fail.seal();
-          return usual.sealPartition(input, signal);
+          return usual.sealPartition(input, signal, report);
         },
         attestPartition: async (input, signal) => {
           fail.attest();

@@ -220,6 +220,24 @@ describe('a partition that is not what it should be', () => {
   });
 });
 
+describe('parts', () => {
+  it.each([
+    ['many', () => 1_000],
+    ['one, cut nowhere', () => whole.bytes.length],
+    ['one', () => whole.bytes.length * 2],
+  ])('%s, are told where they are asked for, and change nothing', async (_, bytesOf) => {
+    const partBytes = bytesOf();
+    const count = Math.ceil(whole.bytes.length / partBytes);
+    const { parts, ...answer } = await back(whole.bytes, { ...taskOf(), partBytes });
+    expect(answer).toEqual(await back(whole.bytes));
+    expect(parts).toHaveLength(count);
+    for (const [i, part] of (parts ?? []).entries()) {
+      const bytes = whole.bytes.subarray(i * partBytes, (i + 1) * partBytes);
+      expect(part).toEqual({ size: bytes.length, md5: createHash('md5').update(bytes).digest('hex') });
+    }
+  });
+});
+
 describe('the surroundings', () => {
   it('fail as they are: an error of the store is not damage', async () => {
     const error = new BronzeError('STORE_IO', 'the disk is gone');

@@ -102,13 +102,13 @@ describe('recovery', () => {
   });
 
   it.each([
-    ['data', { ...sealed(r(20)), dataBytes: null }],
-    ['manifest', published(r(20))],
-  ])('S12: restores an attested partition whose %s is gone', (_, damaged) => {
+    ['restore', 'data', { ...sealed(r(20)), dataBytes: null }],
+    ['reseal', 'manifest', published(r(20))],
+  ])('S12: has to %s an attested partition whose %s is gone', (kind, _, damaged) => {
     const found = recovered(
       assess(facts({ partitions: [sealed(r(10)), damaged], events: events(r(10), r(20)) }), grid, true),
     );
-    expect(found.agenda).toMatchObject([{ kind: 'restore', range: r(20), event: { sequence: 1 } }]);
+    expect(found.agenda).toMatchObject([{ kind, range: r(20), event: { sequence: 1 } }]);
     expect(found.frontier).toBe(30);
   });
 

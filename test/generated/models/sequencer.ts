@@ -19,7 +19,7 @@ function outcomes({ name, input }: Asked, context: Loose): readonly Outcome[] {
     case 'publishPartition':
       return [answer({ ...input.staged, found: false }), PASSING, LASTING, { error: 'STAGED_GONE' }];
     case 'sealPartition':
-      return [answer(sealedPartition(input.published.range)), PASSING, LASTING];
+      return [answer(sealedPartition((input.published ?? input.attested).range)), PASSING, LASTING];
     case 'attestPartition': {
       const sequence: number = input.chain.nextSequence;
       const done = { attested: true, sequence, eventHash: `h${sequence}` };
@@ -129,6 +129,14 @@ export const sequencerModels: readonly Model[] = [
     frontier: 40,
     delivers: [10],
     attests: true,
+  }),
+  model({
+    scenario: 'a lost manifest, then new ones',
+    agenda: [{ kind: 'reseal', range: range(10), event: attestedEvent(0, range(10), null) }],
+    frontier: 30,
+    delivers: [30],
+    attests: true,
+    catalog: 'strict',
   }),
   model({
     scenario: 'sealed, then a clipped one to copy',

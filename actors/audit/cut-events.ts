@@ -65,14 +65,14 @@ function elementsOf(text: string, from: number): string[] {
   return elements;
 }
 
-/** Where the value of a key of the object that begins at `from` begins; as for JSON.parse, the last one counts. */
-function placeOfKey(text: string, from: number, key: string): number {
-  let found = -1;
+/** Where the values of a key of the object that begins at `from` begin: it may be there more than once. */
+function placesOfKey(text: string, from: number, key: string): number[] {
+  const found: number[] = [];
   let at = afterBlanks(text, from + 1);
   while (at < text.length && text[at] !== '}') {
     const end = afterString(text, at);
     const value = afterBlanks(text, afterBlanks(text, end) + 1);
-    if (JSON.parse(text.slice(at, end)) === key) found = value;
+    if (JSON.parse(text.slice(at, end)) === key) found.push(value);
     at = afterBlanks(text, afterValue(text, value));
     if (text[at] === ',') at = afterBlanks(text, at + 1);
   }
@@ -82,11 +82,14 @@ function placeOfKey(text: string, from: number, key: string): number {
 /** What a text that is JSON holds: an array of events, an object with `events`, or one event. */
 function eventsIn(text: string, json: unknown, prefix: string, alone: string): Cut[] {
   const from = afterBlanks(text, 0);
-  const all = (at: number): Cut[] =>
-    elementsOf(text, at).map((element, n) => ({ at: `${prefix}element ${n + 1}`, text: element }));
+  const all = (at: number, before = prefix): Cut[] =>
+    elementsOf(text, at).map((element, n) => ({ at: `${before}element ${n + 1}`, text: element }));
   if (Array.isArray(json)) return all(from);
   const isPage = typeof json === 'object' && json !== null && 'events' in json && !('event_type' in json);
-  if (isPage && Array.isArray(json.events)) return all(placeOfKey(text, from, 'events'));
+  if (isPage && Array.isArray(json.events)) {
+    const places = placesOfKey(text, from, 'events').filter((at) => text[at] === '[');
+    return places.flatMap((at, n) => all(at, n === 0 ? prefix : `${prefix}list ${n + 1}, `));
+  }
   return [{ at: alone, text: text.trim() }];
 }
 

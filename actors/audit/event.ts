@@ -22,7 +22,8 @@ import {
 import { decodeUtf8, parseJson, prettyJson } from '../json.ts';
 import { type ChainName, chainKey, dataFileName, dataKey } from '../paths.ts';
 
-const partitionSchema = z.looseObject({
+/** Closed, as in manifests. */
+const partitionSchema = z.strictObject({
   network: z.string().min(1),
   era_id: z.string().min(1),
   version_label: z.string().min(1),
@@ -32,7 +33,7 @@ const partitionSchema = z.looseObject({
 
 const tablesSchema = z.record(
   z.string(),
-  z.looseObject({
+  z.strictObject({
     checksum: checksumText,
     row_count: z.int().positive(),
     storage_path: z.string().min(1),
@@ -50,7 +51,7 @@ const eventSchema = z.looseObject({
   ledgers: endsSchema,
   manifest_sha256: hashHex,
   producer: producerSchema,
-  chain: z.looseObject({
+  chain: z.strictObject({
     sequence: z.int().min(0).max(9_999_999_999),
     prev_event_hash: checksumText.nullable(),
     event_hash: checksumText,
@@ -65,7 +66,7 @@ const oldEventSchema = z.looseObject({
   partition: partitionSchema,
   tables: tablesSchema,
   producer: producerSchema,
-  chain: z.looseObject({ prev_event_hash: z.union([checksumText, z.literal('')]), event_hash: checksumText }),
+  chain: z.strictObject({ prev_event_hash: z.union([checksumText, z.literal('')]), event_hash: checksumText }),
 });
 
 /** An event of this program, as JSON. */

@@ -24,7 +24,7 @@ const schema = z.looseObject({
   columns: z.int().positive(),
   /** Only where partitions of the old program were adopted: what was there then. */
   adopted: z
-    .looseObject({
+    .strictObject({
       columns: z.literal(1),
       program: z.string(),
       ledger_start: ledgerNumber,

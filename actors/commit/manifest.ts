@@ -33,14 +33,18 @@ export const timestampText = z
   .string()
   .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/, 'expected an RFC 3339 time in UTC');
 export const producerSchema = z.looseObject({ name: z.string(), version: z.string(), git_sha: z.string() });
-export const endsSchema = z.looseObject({
+export const endsSchema = z.strictObject({
   first_hash: hashHex,
   last_hash: hashHex,
   previous_hash: hashHex,
   content_root: hashHex,
 });
 
-const tableSchema = z.looseObject({
+/**
+ * What a manifest or an event is about is closed: a member that this release does not know (a second table, another
+ * unit) could change what the others mean. Beside it, later releases may add what they like.
+ */
+const tableSchema = z.strictObject({
   file: z.string(),
   checksum: checksumText,
   row_count: z.int().positive(),
@@ -48,7 +52,7 @@ const tableSchema = z.looseObject({
 });
 
 const oldSchema = z.looseObject({
-  partition: z.looseObject({
+  partition: z.strictObject({
     start: ledgerNumber,
     end: ledgerNumber,
     era_id: z.string(),
@@ -191,6 +195,8 @@ function parseWith<T extends OldManifest>(bytes: Uint8Array, place: ManifestPlac
   }
   const data = tables[table];
   if (data === undefined) throw invalid(place, `it says nothing about the table ${table}`);
+  const others = Object.keys(tables).filter((name) => name !== table);
+  if (others.length > 0) throw invalid(place, `it is about other tables as well: ${others.join(', ')}`);
   if (data.file !== dataFileName(range)) throw invalid(place, `it names the file ${data.file}`);
   const rows = range.end - range.start + 1;
   if (data.row_count !== rows) throw invalid(place, `it says ${data.row_count} rows for ${rows} ledgers`);

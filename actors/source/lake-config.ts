@@ -5,6 +5,7 @@
  */
 import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
+import { parseJson } from '../json.ts';
 import type { LakeLayout } from '../ports.ts';
 import { areLakeNumbers, type LakeNumbers, parseFileName, parseFolderName, type Suffix } from './keys.ts';
 
@@ -40,7 +41,7 @@ export function parseLakeConfig(bytes: Uint8Array, file: string): LakeLayout {
   if (bytes.length > LAKE_CONFIG_LIMIT) throw oversizedConfig(file);
   let parsed: unknown;
   try {
-    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    parsed = parseJson(bytes);
   } catch (error) {
     throw invalid(file, null, 'JSON', error instanceof Error ? error.message : String(error));
   }

@@ -110,6 +110,17 @@ describe('an event', () => {
     ['ends before it starts', (good) => signed({ ...good, partition: { ...good.partition, ledger_end: 1 } })],
     ['rows', (good) => signed({ ...good, partition: { ...good.partition, ledger_end: 10001 } })],
     ['tables', (good) => signed({ ...good, tables: {} })],
+    ['2 tables', (good) => signed({ ...good, tables: { ...good.tables, other: good.tables[TABLE] } } as AuditEvent)],
+    [
+      'Unrecognized key: "unit"',
+      (good) => signed({ ...good, partition: { ...good.partition, unit: 'k' } } as AuditEvent),
+    ],
+    ['Unrecognized key: "next"', (good) => signed({ ...good, chain: { ...good.chain, next: null } } as AuditEvent)],
+    [
+      'Unrecognized key: "offset"',
+      (good) => signed({ ...good, tables: { [TABLE]: { ...good.tables[TABLE], offset: 1 } } } as unknown as AuditEvent),
+    ],
+    ['Unrecognized key: "rows"', (good) => signed({ ...good, ledgers: { ...good.ledgers, rows: 1 } } as AuditEvent)],
     ['surrogate', (good) => ({ ...good, note: '\ud800' })],
     ['object', () => []],
   ])('is refused for: %s', (reason, change) => {

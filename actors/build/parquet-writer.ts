@@ -81,6 +81,18 @@ function writerVersions(compressor: PageCompressor, rowGroup: RowGroupLimits): W
   };
 }
 
+/** What a footer says of its file, in order. */
+export const footerKeys = (chain: ChainName, range: LedgerRange, versions: WriterVersions): KeyValue[] => [
+  { key: WRITER_KEY, value: JSON.stringify(versions) },
+  { key: 'bronze_copier.network', value: chain.network },
+  { key: 'bronze_copier.era_id', value: chain.eraId },
+  { key: 'bronze_copier.version_label', value: chain.versionLabel },
+  { key: 'bronze_copier.ledger_start', value: String(range.start) },
+  { key: 'bronze_copier.ledger_end', value: String(range.end) },
+];
+
+export const createdBy = (versions: WriterVersions): string => `bronze-copier version ${versions.writer}`;
+
 /** The versions in a footer's key-value metadata; null where this program did not write it. */
 export function writerVersionsIn(metadata: readonly KeyValue[] | undefined): WriterVersions | null {
   const text = metadata?.find(({ key }) => key === WRITER_KEY)?.value;
@@ -229,15 +241,8 @@ export class LedgerParquetWriter {
       schema: [...SCHEMA],
       codec: spec.compressor.codec,
       statistics: false,
-      createdBy: `bronze-copier version ${WRITER_VERSION}`,
-      kvMetadata: [
-        { key: WRITER_KEY, value: JSON.stringify(this.versions) },
-        { key: 'bronze_copier.network', value: network },
-        { key: 'bronze_copier.era_id', value: eraId },
-        { key: 'bronze_copier.version_label', value: versionLabel },
-        { key: 'bronze_copier.ledger_start', value: String(spec.range.start) },
-        { key: 'bronze_copier.ledger_end', value: String(spec.range.end) },
-      ],
+      createdBy: createdBy(this.versions),
+      kvMetadata: footerKeys(spec.chain, spec.range, this.versions),
     });
   }
 

@@ -6,12 +6,14 @@
 import { crc32 } from 'node:zlib';
 import type { PageHeader } from 'hyparquet';
 import { parquetHeader } from 'hyparquet/src/column.js';
+import { ByteWriter } from 'hyparquet-writer';
+import { writePageHeader } from 'hyparquet-writer/src/datapage.js';
 import { uncompressSync } from 'snappy';
 import { BronzeError } from '../../machines/errors.ts';
 import type { ObjectReader } from '../ports.ts';
 import { Arena, FrameDecompressor, OBJECT_LIMIT } from '../zstd.ts';
 import { damaged } from './damaged.ts';
-import type { ColumnChunkPlace } from './parquet-footer.ts';
+import type { ColumnChunkPlace, PagePlace } from './parquet-footer.ts';
 import {
   decodeDeltaLength,
   decodeDictionary,
@@ -68,8 +70,23 @@ export class ColumnCursor {
   #inPage = 0;
   /** Values of the column that no page has brought yet. */
   #left: number;
+  readonly #rows: number;
+  /** Bytes of all pages before compression, with their headers: as said, and as read. */
+  readonly #saidRaw: number;
+  #raw = 0;
+  readonly #isOwn: boolean;
+  /** Data pages that were read. */
+  readonly pages: PagePlace[] = [];
 
-  constructor(reader: ObjectReader, place: ColumnChunkPlace, column: ColumnMemory, rows: number, object: string) {
+  /** `isOwn`: page headers must be those that this program's writer writes, byte for byte. */
+  constructor(
+    reader: ObjectReader,
+    place: ColumnChunkPlace,
+    column: ColumnMemory,
+    rows: number,
+    object: string,
+    isOwn = false,
+  ) {
     this.#reader = reader;
     this.#object = object;
     this.#column = column;
@@ -77,6 +94,9 @@ export class ColumnCursor {
     this.#at = place.start;
     this.#end = place.start + place.length;
     this.#left = rows;
+    this.#rows = rows;
+    this.#saidRaw = place.rawBytes;
+    this.#isOwn = isOwn;
   }
 
   /** Goes to the next value; the promise is there only where a page has to be read. Values before it are gone then. */
@@ -109,6 +129,8 @@ export class ColumnCursor {
     if (this.#left > 0 || this.#index + 1 < this.#inPage || this.#at !== this.#end) {
       throw this.#damage(`${this.#end - this.#at} bytes after the last value`);
     }
+    if (this.#raw !== this.#saidRaw)
+      throw this.#damage(`${this.#saidRaw} bytes unpacked, as it says, not ${this.#raw}`);
   }
 
   async #load(): Promise<void> {
@@ -124,11 +146,15 @@ export class ColumnCursor {
         throw this.#damage(`a page of ${header.uncompressed_page_size} bytes, more than ${this.#column.limit}`);
       }
       const body = await this.#bytesAt(bodyAt, length);
+      const offset = this.#at;
+      const firstRow = this.#rows - this.#left;
       this.#at = bodyAt + length;
+      this.#raw += bodyAt - offset + header.uncompressed_page_size;
       try {
         if (header.crc !== undefined && crc32(body) !== header.crc >>> 0)
           throw new PageFault('another CRC than it says');
         this.#take(header, body);
+        if (header.type !== 'DICTIONARY_PAGE') this.pages.push({ offset, bytes: this.#at - offset, firstRow });
       } catch (error) {
         if (error instanceof BronzeError && error.code === 'PARTITION_DAMAGED') throw error;
         throw this.#damage(error instanceof Error ? error.message : String(error), error);
@@ -153,6 +179,8 @@ export class ColumnCursor {
     const v2 = header.data_page_header_v2;
     const data = header.type === 'DATA_PAGE' ? v1 : header.type === 'DATA_PAGE_V2' ? v2 : undefined;
     if (data === undefined) throw new PageFault(`a page of type ${header.type}`);
+    if (data.statistics !== undefined)
+      throw new PageFault('statistics of a page, which no writer of such files writes');
     const count = data.num_values;
     if (!isSize(count) || count > this.#left)
       throw new PageFault(`${String(count)} values where ${this.#left} are left`);
@@ -203,7 +231,9 @@ export class ColumnCursor {
       try {
         const size = checkStruct(bytes, 0, HEADER_VALUES);
         const view = new DataView(bytes.buffer, bytes.byteOffset, size);
-        return { header: parquetHeader({ view, offset: 0 }), bodyAt: this.#at + size };
+        const header = parquetHeader({ view, offset: 0 });
+        if (this.#isOwn) expectOwnHeader(header, bytes.subarray(0, size));
+        return { header, bodyAt: this.#at + size };
       } catch (error) {
         if (length < most) continue;
         throw this.#damage(`no page header at ${this.#at}: ${error instanceof Error ? error.message : error}`, error);
@@ -224,6 +254,15 @@ export class ColumnCursor {
 
   #damage(found: string, cause?: unknown): BronzeError {
     return damaged(this.#object, 'parquet', `${this.#column.name}: ${found}`, {}, cause);
+  }
+}
+
+/** Members that no reader knows would not show otherwise. */
+function expectOwnHeader(header: PageHeader, bytes: Buffer): void {
+  const own = new ByteWriter();
+  writePageHeader(own, header);
+  if (header.data_page_header_v2?.statistics !== undefined || Buffer.compare(own.getBytes(), bytes) !== 0) {
+    throw new PageFault('a page header that its writer does not write');
   }
 }
 

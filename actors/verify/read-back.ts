@@ -17,9 +17,11 @@ import type { BronzeStore, ObjectReader } from '../ports.ts';
 import { openStore } from '../store/index.ts';
 import { damaged } from './damaged.ts';
 import { type ExpectedColumn, expectedColumns } from './expected-columns.ts';
-import { type Footer, type RowGroupPlace, readFooter } from './parquet-footer.ts';
+import { checkFooter } from './own-footer.ts';
+import { checkPages, columnIndexOf, type Footer, type RowGroupPlace, readFooter } from './parquet-footer.ts';
 import { ColumnCursor, type ColumnMemory, columnMemory, LEDGER_PAGE_LIMIT, PAGE_LIMIT } from './parquet-reader.ts';
-import { GroupBounds } from './statistics.ts';
+import type { PhysicalType } from './parquet-values.ts';
+import { GroupStatistics } from './statistics.ts';
 
 /** Bytes that are hashed at once. */
 const HASH_CHUNK = 1024 * 1024;
@@ -121,7 +123,8 @@ class RowReader {
     const { range, key } = this.#task;
     const elements = this.#columns.map((column) => column.element);
     const footer = await readFooter(this.#reader, elements, range.end - range.start + 1, key);
-    for (const group of footer.groups) await this.#group(group);
+    const isOwn = checkFooter(footer, this.#task);
+    for (const group of footer.groups) await this.#group(group, isOwn);
     const first = this.#first;
     const last = this.#last;
     // The footer's rows were counted and each of them was read.
@@ -137,21 +140,22 @@ class RowReader {
     };
   }
 
-  async #group(group: RowGroupPlace): Promise<void> {
+  async #group(group: RowGroupPlace, isOwn: boolean): Promise<void> {
     const { key } = this.#task;
     const cursors = group.columns.map(
-      (place, i) => new ColumnCursor(this.#reader, place, this.#memory[i] as ColumnMemory, group.rows, key),
+      (place, i) => new ColumnCursor(this.#reader, place, this.#memory[i] as ColumnMemory, group.rows, key, isOwn),
     );
-    const bounds = group.columns.map(({ statistics }, i) => {
-      const column = this.#columns[i] as ExpectedColumn;
-      return column.type === 'BYTE_ARRAY' ? null : GroupBounds.of(statistics, column.name);
-    });
+    const said: (GroupStatistics | null)[] = [];
+    for (const [i, place] of group.columns.entries()) {
+      const { element, name } = this.#columns[i] as ExpectedColumn;
+      said.push(GroupStatistics.of(place.statistics, await columnIndexOf(this.#reader, place, element, key), name));
+    }
     for (let row = 0; row < group.rows; row += 1) {
       for (const cursor of cursors) {
         const reading = cursor.advance();
         if (reading !== null) await reading;
       }
-      this.#row(cursors, bounds);
+      this.#row(cursors, said);
       this.#reporter.check();
       const reporting = this.#reporter.report({
         ledgers: this.#next - this.#task.range.start,
@@ -160,10 +164,13 @@ class RowReader {
       if (reporting !== null) await reporting;
     }
     for (const cursor of cursors) cursor.finish();
-    for (const bound of bounds) bound?.check(key);
+    for (const [i, place] of group.columns.entries()) {
+      said[i]?.check(key);
+      await checkPages(this.#reader, place, (cursors[i] as ColumnCursor).pages, this.#columns[i]?.name ?? '', key);
+    }
   }
 
-  #row(cursors: readonly ColumnCursor[], bounds: readonly (GroupBounds | null)[]): void {
+  #row(cursors: readonly ColumnCursor[], said: readonly (GroupStatistics | null)[]): void {
     const ledger = this.#next;
     const { key } = this.#task;
     const bytes = (cursors[this.#xdrAt] as ColumnCursor).bytes();
@@ -175,8 +182,8 @@ class RowReader {
     }
     for (const [i, { name, type, value }] of this.#columns.entries()) {
       const cursor = cursors[i] as ColumnCursor;
-      if (type === 'INT64') bounds[i]?.see(cursor.int64());
-      else if (type === 'INT32') bounds[i]?.see(BigInt(cursor.int32()));
+      const its = said[i];
+      if (its) its.see(seen(type, cursor), cursor.pages.length - 1);
       let expected: string;
       let found: string;
       switch (value.kind) {
@@ -230,6 +237,14 @@ class RowReader {
       );
     }
   }
+}
+
+/** A value as statistics see it. */
+function seen(type: PhysicalType, cursor: ColumnCursor): bigint | Buffer {
+  if (type === 'INT64') return cursor.int64();
+  if (type === 'INT32') return BigInt(cursor.int32());
+  const { buffer, start, end } = cursor.bytes();
+  return buffer.subarray(start, end);
 }
 
 /** What fixed the bytes, as far as the footer says it; a file of another writer names only that. */

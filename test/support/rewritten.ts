@@ -2,8 +2,9 @@
  * Takes a partition's Parquet file into columns and writes it again with another writer's defaults, so that tests can
  * change single values in files that are otherwise whole.
  */
-import { parquetMetadata, parquetReadObjects } from 'hyparquet';
-import { type ColumnSource, parquetWriteBuffer } from 'hyparquet-writer';
+import { type FileMetaData, type ParquetParsers, parquetMetadata, parquetReadObjects } from 'hyparquet';
+import { ByteWriter, type ColumnSource, parquetWriteBuffer } from 'hyparquet-writer';
+import { writeMetadata } from 'hyparquet-writer/src/metadata.js';
 import zstd from 'zstd-napi/binding.js';
 import { SCHEMA } from '../../actors/build/columns.ts';
 
@@ -61,4 +62,17 @@ export function rewrite(rows: Rows, options: RewriteOptions = {}): Buffer {
     ...(rowGroupSize === undefined ? {} : { rowGroupSize }),
   });
   return Buffer.from(buffer);
+}
+
+/** The file with its metadata changed and everything else as it was; readers cannot tell that it was not written so. */
+export function refooted(bytes: Uint8Array, change: (metadata: FileMetaData) => void): Buffer {
+  const file = Buffer.from(bytes);
+  // Bytes stay bytes: those of ledgers are no text.
+  const parsers = { stringFromBytes: (raw: Uint8Array) => raw } as unknown as Partial<ParquetParsers>;
+  const metadata = parquetMetadata(new Uint8Array(file).buffer, { parsers });
+  const pages = file.subarray(0, file.length - 8 - metadata.metadata_length);
+  change(metadata);
+  const footer = new ByteWriter();
+  writeMetadata(footer, metadata);
+  return Buffer.concat([pages, footer.getBytes(), Buffer.from('PAR1')]);
 }

@@ -89,8 +89,8 @@ describe('a damaged file', () => {
       changed[at] = (changed[at] as number) ^ (1 << Math.floor(dice() * 8));
       if (await isDamaged(changed)) found += 1;
     }
-    // What is left are bytes that say nothing about rows: names, versions, page numbers in the footer.
-    expect(found / bytes.length).toBeGreaterThan(0.5);
+    // What is left are bits that zstd does not use, and what the manifest says as well: the versions of the writer.
+    expect(found / bytes.length).toBeGreaterThan(0.97);
   });
 
   it('cut anywhere, or with bytes before or after it', async () => {

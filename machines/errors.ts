@@ -26,6 +26,7 @@ export const CODES = {
   BUCKET_REGION: data('a bucket lies in another region than the one configured'),
   CREDENTIALS_INVALID: data('there are no credentials, or none that the store accepts'),
   ENDPOINT_INVALID: data('what answers at an endpoint is no object store of its kind'),
+  LISTING_INVALID: data('a listing makes no progress, contradicts itself or does not end'),
   // the lake
   LAKE_NOT_FOUND: data('the lake does not exist or is not a Galexie lake'),
   LAKE_CONFIG_INVALID: data("the lake's .config.json cannot be used"),
@@ -52,6 +53,7 @@ export const CODES = {
   STORE_DENIED: data('the store refused access'),
   STORE_FULL: passing('the store has no space left'),
   STORE_IO: passing('the store could not be read or written'),
+  ANSWER_UNTRUE: passing('a store said that it wrote something, and it is not there'),
   STAGED_GONE: passing('what was staged has vanished before it was published'),
   PARTITION_CONFLICT: data('another content stands under the name of a partition'),
   PARTITION_DAMAGED: data('a published partition is missing bytes or has others than its manifest says'),

@@ -11,6 +11,9 @@ import { persistently, type RetryPolicy } from '../remote/retry.ts';
 /** Of one request, with its token, ms. */
 const REQUEST_MS = 45_000;
 
+/** Bytes of an answer. */
+const ANSWER_LIMIT = 64 * 1024 * 1024;
+
 /** What lasts longer is for the machines. */
 const RETRY: RetryPolicy = { attempts: 4, firstMs: 200, capMs: 5_000, wishMs: 20_000, budgetMs: 80_000 };
 
@@ -179,6 +182,8 @@ export class BigQueryApi {
       // Statuses are answers here.
       validateStatus: () => true,
       retry: false,
+      // What is longer is no page of BigQuery's, which have 20 MB at the most.
+      maxContentLength: ANSWER_LIMIT,
       signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MS)]),
     });
     const value = parsed(answer.data);

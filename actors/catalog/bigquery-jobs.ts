@@ -13,6 +13,8 @@ import { type BigQueryApi, BigQueryRefusal, isDuplicate, isMissing, type Json } 
 const READ_WAIT_MS = 10_000;
 /** Between two looks at a job, ms; grows. */
 const LOOK_MS = { first: 100, last: 2_000 } as const;
+/** Of one answer: more than a chain has partitions. */
+const ROWS = 5_000_000;
 /** Failed jobs of one id, after which somebody has to look. */
 const MOST_ATTEMPTS = 100;
 
@@ -84,6 +86,7 @@ interface Page extends Json {
 /** All rows of a query that only reads. */
 export async function read({ api, location }: JobPlace, statement: Statement, signal: AbortSignal): Promise<Row[]> {
   const rows: Row[] = [];
+  let token: string | undefined;
   let page: Page = await api.request(
     {
       method: 'POST',
@@ -103,6 +106,12 @@ export async function read({ api, location }: JobPlace, statement: Statement, si
     for (const { f } of page.rows ?? []) rows.push(Object.fromEntries(names.map((name, n) => [name, f[n]?.v ?? null])));
     const { jobComplete, pageToken } = page;
     if (jobComplete !== false && pageToken === undefined) return rows;
+    // Pages must make progress; waiting for the job ends with the signal.
+    if (pageToken !== undefined && (pageToken === token || rows.length > ROWS)) {
+      const message = `the pages of a query do not end: ${rows.length} rows so far`;
+      throw new BronzeError('CATALOG_UNAVAILABLE', message, { retryable: false });
+    }
+    token = pageToken;
     page = await api.request(
       {
         method: 'GET',

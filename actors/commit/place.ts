@@ -26,6 +26,7 @@ const SURROUNDINGS: readonly ErrorCode[] = [
   'BUCKET_REGION',
   'CREDENTIALS_INVALID',
   'ENDPOINT_INVALID',
+  'LISTING_INVALID',
 ];
 
 /** Whether a failed read-back means that the file's content is wrong, rather than that it could not be read. */

@@ -19,6 +19,10 @@ export type FaultKind =
   | 'denied'
   /** What answers is no store of this protocol. */
   | 'protocol'
+  /** A listing that makes no progress, contradicts itself or does not end. */
+  | 'listing'
+  /** It said that something was written, and what stands there says otherwise. */
+  | 'untrue'
   /** The store asks to slow down, or is in trouble. */
   | 'busy'
   /** The network, or an answer that ended early or never came. */
@@ -72,6 +76,16 @@ const MEANINGS: Readonly<Record<FaultKind, Meaning>> = {
     code: same('ENDPOINT_INVALID'),
     retryable: false,
     hint: 'point the endpoint at the root URL of an object store of this kind',
+  },
+  listing: {
+    code: same('LISTING_INVALID'),
+    retryable: false,
+    hint: 'the store, or what is between, gives listings that cannot be relied on: look at both, and at their logs',
+  },
+  untrue: {
+    code: same('ANSWER_UNTRUE'),
+    retryable: true,
+    hint: 'it is tried again; if it lasts, something between answers for the store (a portal, a proxy, a cache)',
   },
   busy: { code: IO, retryable: true, hint: 'it is tried again; if it lasts, lower perf.workers' },
   network: { code: IO, retryable: true, hint: 'it is tried again; look at the network and the endpoint' },

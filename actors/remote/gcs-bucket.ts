@@ -20,8 +20,11 @@ import {
   jsonOf,
   refusalOf,
 } from './gcs-client.ts';
+import { ListingGuard } from './listing.ts';
 import { persistently } from './retry.ts';
 
+/** Longer than any call takes that moves: a chunk of 8 MB at 30 kB/s. ms. */
+const CALL_MS = 280_000;
 /** Keys a page; what GCS gives at the most. */
 const PAGE = '1000';
 /** What is asked of an object. */
@@ -75,15 +78,18 @@ export class GcsBucket implements Bucket {
       const query: Record<string, string> = { ...call.request.query };
       if (this.place.requesterPays) query.userProject = await client.project();
       const request = { ...call.request, query };
+      // The content of an object may take as long as it moves: millions are read, and each has a time-out of its own.
+      const late = query.alt === 'media' ? null : AbortSignal.timeout(CALL_MS);
+      const either = late === null ? signal : signal ? AbortSignal.any([signal, late]) : late;
       return await exchange(
         client,
         request,
         async (answer) => {
           const { status } = answer;
           if ((status >= 200 && status < 300) || accepts?.(status)) return await read(answer);
-          throw await refusalOf(answer, signal);
+          throw await refusalOf(answer, either);
         },
-        signal,
+        either,
       );
     } catch (error) {
       const answer = otherwise?.(error);
@@ -168,6 +174,11 @@ export class GcsBucket implements Bucket {
 
   async *list(prefix: string, options: ListOptions = {}, signal?: AbortSignal): AsyncGenerator<ListedPage> {
     const { delimiter, startAfter } = options;
+    const guard = new ListingGuard(
+      this.#domain,
+      { action: 'list', uri: this.uri, prefix },
+      startAfter === undefined ? {} : { startAfter },
+    );
     let token: string | null = null;
     do {
       const query: Record<string, string> = {
@@ -179,13 +190,20 @@ export class GcsBucket implements Bucket {
         ...(token === null ? {} : { pageToken: token }),
       };
       const page: Record<string, unknown> = await this.#page(prefix, query, signal);
-      const { items = [], prefixes = [] } = page as { items?: Record<string, unknown>[]; prefixes?: string[] };
-      yield {
-        // startOffset is where a listing begins, so what stands exactly there is not after it.
-        objects: items.map((item) => this.factsOf(item)).filter(({ key }) => key !== startAfter),
-        folders: prefixes,
-      };
-      token = typeof page.nextPageToken === 'string' ? page.nextPageToken : null;
+      const { items = [], prefixes: folders = [], nextPageToken = null } = page;
+      const isPage =
+        Array.isArray(items) &&
+        Array.isArray(folders) &&
+        folders.every((folder) => typeof folder === 'string') &&
+        (nextPageToken === null || (typeof nextPageToken === 'string' && nextPageToken !== ''));
+      if (!isPage) throw this.#notGcs('list', prefix);
+      // startOffset is where a listing begins, so what stands exactly there is not after it.
+      const objects = items
+        .map((item: unknown) => this.factsOf((item ?? {}) as Record<string, unknown>))
+        .filter(({ key }) => key !== startAfter);
+      token = nextPageToken;
+      guard.page({ keys: objects.map(({ key }) => key), folders, next: token });
+      yield { objects, folders };
     } while (token !== null);
   }
 

@@ -265,6 +265,11 @@ export async function jsonOf(answer: GcsAnswer, signal?: AbortSignal): Promise<R
   return value;
 }
 
+/** Lets an answer's body go, of which nothing is wanted; one that does not end ends the connection. */
+export async function drained(answer: GcsAnswer, signal?: AbortSignal): Promise<void> {
+  await collectBody(answer.body, null, ERROR_LIMIT, signal).catch(() => undefined);
+}
+
 /** Content-Length; null where there is none. */
 export function announced(answer: GcsAnswer): number | null {
   const header = answer.header('content-length');

@@ -3,12 +3,18 @@
  * store writes is in actors/store/s3.ts.
  */
 import type { Readable } from 'node:stream';
-import type { GetObjectCommandInput, GetObjectCommandOutput, S3Client } from '@aws-sdk/client-s3';
+import type {
+  GetObjectCommandInput,
+  GetObjectCommandOutput,
+  ListObjectsV2CommandOutput,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import { BronzeError } from '../../machines/errors.ts';
 import { orAborted } from '../bounded.ts';
 import { collectBody } from './body.ts';
 import type { Admission, Bucket, ListedPage, ListOptions, ObjectFacts, S3Place } from './bucket.ts';
 import { type RemoteDomain, remoteError } from './faults.ts';
+import { ListingGuard } from './listing.ts';
 import { persistently } from './retry.ts';
 import { nameOf, s3Client, s3Error, s3Sdk, statusOf } from './s3-client.ts';
 
@@ -95,6 +101,8 @@ export class S3Bucket implements Bucket {
       const length = answer.ContentLength ?? null;
       const body = answer.Body as Readable;
       try {
+        // Its page would be the content of a manifest; in a lake the content tells.
+        if (this.#domain === 'store' && !answer.ETag) throw this.#notS3('read', key);
         if (length !== null && length > limit) throw this.#tooLarge(key, length, limit);
         if (length !== null) admit?.(length);
       } catch (error) {
@@ -151,10 +159,13 @@ export class S3Bucket implements Bucket {
       key,
       async (client, options) => {
         const answer = await client.send(new HeadObjectCommand({ ...this.common, Key: key }), options);
+        const { ContentLength, ETag } = answer;
+        // A portal answers 200 to a HEAD of anything: it would be an object of no bytes, were it believed.
+        if (ContentLength === undefined || !ETag) throw this.#notS3('look at', key);
         return {
           key,
-          size: answer.ContentLength ?? 0,
-          version: answer.ETag ?? '',
+          size: ContentLength,
+          version: ETag,
           modifiedMs: answer.LastModified?.getTime() ?? null,
         };
       },
@@ -202,6 +213,12 @@ export class S3Bucket implements Bucket {
 
   async *list(prefix: string, options: ListOptions = {}, signal?: AbortSignal): AsyncGenerator<ListedPage> {
     const { ListObjectsV2Command } = await s3Sdk();
+    const { startAfter } = options;
+    const guard = new ListingGuard(
+      this.#domain,
+      { action: 'list', uri: this.uri, prefix },
+      startAfter === undefined ? {} : { startAfter },
+    );
     let token: string | undefined;
     do {
       const page = await this.call(
@@ -224,24 +241,17 @@ export class S3Bucket implements Bucket {
         },
         signal,
       );
-      yield {
-        objects: (page.Contents ?? []).map((object) => ({
-          key: object.Key ?? '',
-          size: object.Size ?? 0,
-          version: object.ETag ?? '',
-          modifiedMs: object.LastModified?.getTime() ?? null,
-        })),
-        folders: (page.CommonPrefixes ?? []).map(({ Prefix = '' }) => Prefix),
-      };
+      const objects = (page.Contents ?? []).map((object) => ({
+        key: object.Key ?? '',
+        size: object.Size ?? 0,
+        version: object.ETag ?? '',
+        modifiedMs: object.LastModified?.getTime() ?? null,
+      }));
+      const folders = (page.CommonPrefixes ?? []).map(({ Prefix = '' }) => Prefix);
+      token = nextToken(page, objects.length, folders.length, guard);
+      guard.page({ keys: objects.map(({ key }) => key), folders, next: token ?? null });
+      yield { objects, folders };
       if (options.most !== undefined) return;
-      token = page.IsTruncated ? page.NextContinuationToken : undefined;
-      if (page.IsTruncated && token === undefined) {
-        // Part of a listing must never pass for the whole.
-        throw remoteError(this.#domain, 'list', `${this.uri}${prefix}`, {
-          kind: 'protocol',
-          reason: 'the listing goes on and does not say where',
-        });
-      }
     } while (token !== undefined);
   }
 
@@ -274,6 +284,13 @@ export class S3Bucket implements Bucket {
     });
   }
 
+  #notS3(action: string, key: string): BronzeError {
+    return remoteError(this.#domain, action, `${this.uri}${key}`, {
+      kind: 'protocol',
+      reason: 'the answer is not one of S3: it has no ETag',
+    });
+  }
+
   #tooLarge(key: string, size: number, limit: number): BronzeError {
     const object = `${this.uri}${key}`;
     return new BronzeError(
@@ -282,6 +299,22 @@ export class S3Bucket implements Bucket {
       { details: { object, expected: `at most ${limit} bytes`, found: `${size} bytes` }, retryable: false },
     );
   }
+}
+
+/** What leads to the next page. Part of a listing must never pass for the whole. */
+function nextToken(
+  page: Pick<ListObjectsV2CommandOutput, 'IsTruncated' | 'KeyCount' | 'NextContinuationToken'>,
+  keys: number,
+  folders: number,
+  guard: ListingGuard,
+): string | undefined {
+  const { IsTruncated, KeyCount, NextContinuationToken: token } = page;
+  // Some stores leave common prefixes out of the count.
+  if (KeyCount !== undefined && KeyCount !== keys && KeyCount !== keys + folders)
+    throw guard.contradicts(`a page says that it has ${KeyCount} names, and has ${keys + folders}`);
+  if (IsTruncated && !token) throw guard.contradicts('it goes on and does not say where');
+  if (!IsTruncated && token) throw guard.contradicts('it says that it ends, and how it goes on');
+  return token || undefined;
 }
 
 /** The store itself says that there is no such key; a 404 without its words may come from anything in between. */

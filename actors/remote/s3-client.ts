@@ -3,8 +3,10 @@
  * most commands to run. One client per place and thread, so that connections stay open from task to task.
  * It must never hold a credential of its own, switch TLS checks off, or retry by itself (retry.ts does).
  */
+import { pipeline, Readable, Transform } from 'node:stream';
 import type { S3Client, S3ServiceException } from '@aws-sdk/client-s3';
 import { BronzeError } from '../../machines/errors.ts';
+import { BodyFault } from './body.ts';
 import type { S3Place } from './bucket.ts';
 import {
   type Fault,
@@ -21,6 +23,8 @@ import {
 const CONNECT_MS = 10_000;
 /** Silence on a connection after which it counts as dead, ms; also the longest wait for the head of an answer. */
 const SILENCE_MS = 60_000;
+/** Bytes of an answer that is no object's content: a page of a listing has 1000 names of up to 1024 bytes. */
+const ANSWER_LIMIT = 16 * 1024 * 1024;
 /** Connections per client: more than any reader has in flight. */
 const SOCKETS = 256;
 
@@ -50,7 +54,7 @@ export function s3Client(place: S3Place): Promise<S3Client> {
 
 async function makeClient(place: S3Place): Promise<S3Client> {
   const { S3Client } = await s3Sdk();
-  return new S3Client({
+  const client = new S3Client({
     // AWS wants one; stores of one's own take any, and sign with it.
     ...(place.region !== null ? { region: place.region } : place.endpoint !== null ? { region: 'us-east-1' } : {}),
     ...(place.endpoint === null ? {} : { endpoint: place.endpoint }),
@@ -73,6 +77,34 @@ async function makeClient(place: S3Place): Promise<S3Client> {
     },
     followRegionRedirects: false,
   });
+  client.middlewareStack.add(
+    (next, { commandName }) =>
+      async (args) => {
+        const result = await next(args);
+        const response = result.response as { statusCode?: number; body?: unknown };
+        // The content of an object is bounded by whoever reads it.
+        const isContent = commandName === 'GetObjectCommand' && (response.statusCode ?? 0) < 300;
+        if (!isContent && response.body instanceof Readable) response.body = bounded(response.body);
+        return result;
+      },
+    { step: 'deserialize', priority: 'low', name: 'bronzeBoundedAnswer' },
+  );
+  return client;
+}
+
+/** An answer that the SDK holds as a whole, however long it is: cut off where no store's is as long. */
+function bounded(body: Readable): Readable {
+  let size = 0;
+  const limited = new Transform({
+    transform(chunk: Buffer, _, done) {
+      size += chunk.length;
+      if (size > ANSWER_LIMIT) done(new BodyFault(`an answer of more than ${ANSWER_LIMIT} bytes`));
+      else done(null, chunk);
+    },
+  });
+  // Either ends with the other; who reads is told of the error.
+  pipeline(body, limited, () => {});
+  return limited;
 }
 
 /** Credentials that were good and will be again: they are asked for anew, and clocks are compared, with every request. */
@@ -124,6 +156,14 @@ export function statusOf(error: unknown): number | null {
 /** The store's own name of an error: `NoSuchKey`, `PreconditionFailed`; empty where there is none. */
 export const nameOf = (error: unknown): string => (error instanceof Error ? error.name : '');
 
+/** A status that says yes, with a body that cannot be read as an answer. */
+function faultOfBody(error: unknown, text: string): Fault {
+  const network = networkFault(error);
+  if (network !== null) return network;
+  const reason = `the answer is not S3's: ${text.split('\n')[0]}`;
+  return { kind: /missing closing tag/i.test(text) ? 'network' : 'protocol', reason };
+}
+
 function faultOf(error: unknown): Fault {
   const name = nameOf(error);
   const status = statusOf(error);
@@ -135,6 +175,7 @@ function faultOf(error: unknown): Fault {
       ? text
       : `${name === '' || name === 'Error' ? 'HTTP' : name} (${status})${text && text !== name ? ` ${text}` : ''}`;
   const known = KINDS[name];
+  if (known === undefined && status !== null && status < 300) return faultOfBody(error, text);
   if (known !== undefined || status !== null) {
     const region = header('x-amz-bucket-region');
     // A redirect without a name is what a HEAD in the wrong region gets.

@@ -3,13 +3,18 @@
  * reading. How objects come to be is each backend's own (s3.ts, gcs.ts).
  * It must never write, and never let a key leave the prefix.
  */
+import type { BronzeError } from '../../machines/errors.ts';
 import type { StoredPart } from '../../machines/protocol.ts';
 import { throwIfCancelled } from '../bounded.ts';
 import type { BronzeStore, Conditions, ObjectReader, StagingSpec, StoredObject } from '../ports.ts';
 import type { Bucket, ListOptions } from '../remote/bucket.ts';
+import { remoteError } from '../remote/faults.ts';
 import { bucketReader } from './bucket-reader.ts';
 import { byteOrder, isHostile, keyParts, SMALL_OBJECT_LIMIT } from './keys.ts';
 import { STAGING_FOLDER } from './staging-names.ts';
+
+/** Names of one listing that are held in memory: a chain of two million partitions. */
+const NAMES_AT_MOST = 4_000_000;
 
 export abstract class BucketStore implements BronzeStore {
   readonly uri: string;
@@ -32,6 +37,7 @@ export abstract class BucketStore implements BronzeStore {
       for (const { key, size } of page.objects) {
         const own = this.#ownKey(key);
         if (own !== null && isOrdinary(own.slice(below.length), wantsStaging)) objects.push({ key: own, size });
+        if (objects.length > NAMES_AT_MOST) throw this.#endless(below);
       }
     }
     // Byte order is what stores promise and not what every one of them keeps.
@@ -46,6 +52,7 @@ export abstract class BucketStore implements BronzeStore {
       for (const folder of page.folders) {
         const name = this.#ownKey(folder)?.slice(below.length).replace(/\/$/, '') ?? '';
         if (isOrdinary(name, wantsStaging)) names.add(name);
+        if (names.size > NAMES_AT_MOST) throw this.#endless(below);
       }
     }
     return [...names];
@@ -90,6 +97,13 @@ export abstract class BucketStore implements BronzeStore {
   async *#pages(below: string, options: ListOptions, signal?: AbortSignal) {
     throwIfCancelled(signal);
     yield* this.#bucket.list(`${this.prefix}${below}`, options, signal);
+  }
+
+  #endless(below: string): BronzeError {
+    return remoteError('store', 'list', `${this.uri}${below}`, {
+      kind: 'listing',
+      reason: `it has more than ${NAMES_AT_MOST} names, which no chain has`,
+    });
   }
 
   /** Null for what a listing shows and was not asked for: such a listing is not believed. */

@@ -8,7 +8,7 @@ import { killPoint } from '../kill-points.ts';
 import type { StagingSpec, StagingTarget, StagingWriter } from '../ports.ts';
 import { Crc32c } from '../remote/crc32c.ts';
 import { GcsBucket } from '../remote/gcs-bucket.ts';
-import { isMissingObject } from '../remote/gcs-client.ts';
+import { drained, isMissingObject } from '../remote/gcs-client.ts';
 import type { GcsHandle } from './gcs-handle.ts';
 import { GcsUpload } from './gcs-uploads.ts';
 import { randomLabel, stagingName } from './staging-names.ts';
@@ -33,7 +33,7 @@ export function removeGeneration(
       key,
       request: { method: 'DELETE', path: bucket.objectPath(key), query: { generation } },
       read: async (answer) => {
-        answer.body.resume();
+        await drained(answer, signal);
         return true;
       },
       otherwise: (error) => (isMissingObject(error) ? false : undefined),

@@ -7,21 +7,37 @@ import { BronzeError } from '../../machines/errors.ts';
 import { crc32cOf } from '../remote/crc32c.ts';
 import { remoteError } from '../remote/faults.ts';
 import { type GcsBucket, type GcsFacts, OBJECT_FIELDS } from '../remote/gcs-bucket.ts';
-import { type GcsAnswer, GcsRefusal, type GcsRequest, isUnmet, jsonOf } from '../remote/gcs-client.ts';
+import { drained, type GcsAnswer, GcsRefusal, type GcsRequest, isUnmet, jsonOf } from '../remote/gcs-client.ts';
 import { persistently } from '../remote/retry.ts';
+import { whoseSmall } from './stands.ts';
 
 const JSON_TYPE = { 'Content-Type': 'application/json; charset=UTF-8' } as const;
 /** Only where nothing stands under the name. */
 const ABSENT = { ifGenerationMatch: '0' } as const;
 
-/** Creates an object whole. `exists` is also what a repeated request gets whose first answer was lost. */
-export function insertWhole(
+/**
+ * Creates an object whole. `exists` is also what a repeated request gets whose first answer was lost. An answer that
+ * does not say the CRC32C of exactly these bytes proves nothing: what stands there is read.
+ */
+export async function insertWhole(
   bucket: GcsBucket,
   key: string,
   bytes: Uint8Array,
   contentType: string,
   signal?: AbortSignal,
-): Promise<GcsFacts | 'exists'> {
+): Promise<'created' | 'exists'> {
+  const outcome = await insertOnce(bucket, key, bytes, contentType, signal);
+  if (outcome === 'said') return whoseSmall(bucket, key, bytes, signal);
+  return outcome === 'proved' ? 'created' : outcome;
+}
+
+function insertOnce(
+  bucket: GcsBucket,
+  key: string,
+  bytes: Uint8Array,
+  contentType: string,
+  signal?: AbortSignal,
+): Promise<'proved' | 'said' | 'exists'> {
   const crc32c = crc32cOf(bytes);
   const boundary = `part-${crypto.randomUUID()}`;
   const part = (type: string): string => `--${boundary}\r\nContent-Type: ${type}\r\n\r\n`;
@@ -31,7 +47,7 @@ export function insertWhole(
     bytes,
     Buffer.from(`\r\n--${boundary}--\r\n`),
   ]);
-  return bucket.call<GcsFacts | 'exists'>(
+  return bucket.call<'proved' | 'said' | 'exists'>(
     {
       action: 'create',
       key,
@@ -42,11 +58,23 @@ export function insertWhole(
         headers: { 'Content-Type': `multipart/related; boundary=${boundary}` },
         body,
       },
-      read: async (answer) => whole(bucket, await jsonOf(answer, signal), key, bytes.length, crc32c),
+      read: async (answer) => {
+        const said = await resourceOf(answer, signal);
+        const isProof = said?.name === key && said.crc32c === crc32c && Number(said.size) === bytes.length;
+        return isProof ? 'proved' : 'said';
+      },
       otherwise: (error) => (isUnmet(error) ? 'exists' : undefined),
     },
     signal,
   );
+}
+
+/** The object of an answer in 2xx; null where it is none of the API's: cut on its way, or of somebody else. */
+export async function resourceOf(answer: GcsAnswer, signal?: AbortSignal): Promise<Record<string, unknown> | null> {
+  return jsonOf(answer, signal).catch((error: unknown) => {
+    if (error instanceof GcsRefusal) return null;
+    throw error;
+  });
 }
 
 /** What the store says it keeps must be what was sent. */
@@ -101,7 +129,7 @@ export class GcsUpload {
           body: Buffer.from('{}'),
         },
         read: async (answer) => {
-          answer.body.resume();
+          await drained(answer, this.#signal);
           const session = answer.header('location');
           if (session === undefined || !URL.canParse(session)) throw this.#strange('it gave no session');
           return session;
@@ -132,7 +160,7 @@ export class GcsUpload {
     if (session === null) return;
     // 499 is how it says that it did.
     const accepts = (): boolean => true;
-    const read = async (answer: GcsAnswer): Promise<void> => void answer.body.resume();
+    const read = (answer: GcsAnswer): Promise<void> => drained(answer);
     const request: GcsRequest = { method: 'DELETE', path: session, body: new Uint8Array(0) };
     const call = { action: 'cancel the upload to', key: this.#key, request, read, accepts };
     await this.#bucket.once(call).catch(() => undefined);
@@ -193,7 +221,7 @@ export class GcsUpload {
         accepts: (status) => status === 308,
         read: async (answer) => {
           if (answer.status !== 308) return { done: await jsonOf(answer, this.#signal) };
-          answer.body.resume();
+          await drained(answer, this.#signal);
           const kept = /^bytes=0-(\d+)$/.exec(answer.header('range') ?? '')?.[1];
           return { kept: kept === undefined ? 0 : Number(kept) + 1 };
         },

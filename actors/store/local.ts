@@ -300,8 +300,10 @@ export class LocalStore implements BronzeStore {
 
   async #link(temp: string, path: string, step: 'publish' | 'create'): Promise<'linked' | 'exists' | 'vanished'> {
     const at = (name: 'before-link' | 'after-link' | 'after-unlink' | 'after-fsync'): KillPoint => `${step}:${name}`;
-    killPoint(at('before-link'));
+    let size: number;
     try {
+      size = (await this.#files.lstat(temp)).size;
+      killPoint(at('before-link'));
       await this.#files.link(temp, path);
     } catch (error) {
       const errno = errnoOf(error);
@@ -314,8 +316,26 @@ export class LocalStore implements BronzeStore {
     await unlinkIfThere(this.#files, temp);
     killPoint(at('after-unlink'));
     await fsyncFolder(this.#files, dirname(path));
+    await this.#assertStands(path, size, step);
     killPoint(at('after-fsync'));
     return 'linked';
+  }
+
+  /** A file system of a network, or in user space, may say that it did what it did not. `size` in bytes. */
+  async #assertStands(path: string, size: number, step: 'publish' | 'create'): Promise<void> {
+    const facts = await this.#files.lstat(path).catch((error: unknown) => {
+      if (errnoOf(error) === 'ENOENT') return null;
+      throw error;
+    });
+    if (facts?.kind === 'file' && facts.size === size) return;
+    const found = facts === null ? 'it is not there' : `it has ${facts.size} bytes and not ${size}`;
+    throw new BronzeError(
+      'ANSWER_UNTRUE',
+      `could not ${step} ${path}: the file system said that it did, and ${found}`,
+      {
+        details: { object: path, hint: 'look at the file system and at its log: what it acknowledges is not so' },
+      },
+    );
   }
 
   async #writeTemp(folder: string, owner: string, bytes: Uint8Array): Promise<string> {

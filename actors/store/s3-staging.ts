@@ -11,14 +11,13 @@ import type { StagingSpec, StagingTarget, StagingWriter } from '../ports.ts';
 import { persistently } from '../remote/retry.ts';
 import { S3Bucket } from '../remote/s3-bucket.ts';
 import { appendLine } from './s3-journal-append.ts';
-import { S3Uploads, type UploadedPart } from './s3-uploads.ts';
+import { PARTS_AT_MOST, S3Uploads, type UploadedPart } from './s3-uploads.ts';
 
 /**
- * Bytes of every part but the last: all the same, as some stores want. S3 takes 10,000 parts at the most: 84 GB, more
- * than any partition that fits memory limits elsewhere.
+ * Bytes of every part but the last: all the same, as some stores want. With PARTS_AT_MOST that is 84 GB, more than any
+ * partition that fits memory limits elsewhere.
  */
 export const PART_BYTES = 8 * 1024 * 1024;
-const PARTS_AT_MOST = 10_000;
 /** Parts on their way; the one that is filled comes on top. Memory of a writer: three parts, and a row group at the most. */
 const IN_FLIGHT = 2;
 

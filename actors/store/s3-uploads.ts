@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import type { ListMultipartUploadsCommand, ListMultipartUploadsCommandOutput } from '@aws-sdk/client-s3';
 import { BronzeError } from '../../machines/errors.ts';
 import { remoteError } from '../remote/faults.ts';
+import { ListingGuard } from '../remote/listing.ts';
 import { persistently } from '../remote/retry.ts';
 import type { S3Bucket } from '../remote/s3-bucket.ts';
 import { nameOf, s3Sdk, statusOf } from '../remote/s3-client.ts';
@@ -29,6 +30,7 @@ export interface OpenUpload {
 }
 
 export type Completed =
+  /** The store says so. What stands there has to be asked. */
   | 'completed'
   /** An object stands there, and the store kept the condition. */
   | 'exists'
@@ -37,6 +39,11 @@ export type Completed =
   /** The store does not know the condition and did nothing. */
   | 'unsupported';
 
+/** Of one upload; S3's own limit. */
+export const PARTS_AT_MOST = 10_000;
+/** Uploads under way below one prefix that are held in memory. */
+const UPLOADS_AT_MOST = 1_000_000;
+
 const base64Md5 = (bytes: Uint8Array): string => createHash('md5').update(bytes).digest('base64');
 const hexOf = (base64: string): string => Buffer.from(base64, 'base64').toString('hex');
 
@@ -44,8 +51,20 @@ const hexOf = (base64: string): string => Buffer.from(base64, 'base64').toString
 const isMd5 = (etag: string): boolean => /^"?[0-9a-f]{32}"?$/.test(etag);
 export const bareEtag = (etag: string): string => etag.replace(/^"|"$/g, '');
 
+/** Whether an ETag is the MD5 of exactly these bytes; false also where the store calls its objects by something else. */
+export const isMd5Of = (etag: string, bytes: Uint8Array): boolean => bareEtag(etag) === hexOf(base64Md5(bytes));
+
+/** The ETag of an object that was uploaded in these parts: the MD5 of their MD5s, and how many they are. */
+export function etagOfParts(parts: readonly Pick<UploadedPart, 'md5'>[]): string {
+  const hash = createHash('md5');
+  for (const { md5 } of parts) hash.update(Buffer.from(md5, 'hex'));
+  return `${hash.digest('hex')}-${parts.length}`;
+}
+
 /** No such upload, in the store's own words (Ceph has two): the 404 of something in between is no answer. */
 const isGone = (error: unknown): boolean => statusOf(error) === 404 && /^NoSuch(Upload|Key)$/.test(nameOf(error));
+/** Status 200 and a body that is none of S3's: cut on its way, or of somebody else. */
+const isUnreadable = (error: unknown): boolean => statusOf(error) !== null && (statusOf(error) as number) < 300;
 export const isUnsupported = (error: unknown): boolean => statusOf(error) === 501 || nameOf(error) === 'NotImplemented';
 
 export class S3Uploads {
@@ -126,7 +145,10 @@ export class S3Uploads {
     const { ListPartsCommand } = await s3Sdk();
     const { bucket } = this;
     const found: { size: number; etag: string }[] = [];
+    const odd = (reason: string): BronzeError =>
+      remoteError('store', 'look at the upload to', `${bucket.uri}${key}`, { kind: 'listing', reason });
     let marker: string | undefined;
+    let last = 0;
     do {
       const page = await bucket.call(
         'look at the upload to',
@@ -145,8 +167,18 @@ export class S3Uploads {
         (error) => (isGone(error) ? ({ $metadata: {}, UploadId: '' } as const) : undefined),
       );
       if (page.UploadId === '') return null;
-      for (const { Size = 0, ETag = '' } of page.Parts ?? []) found.push({ size: Size, etag: ETag });
+      const parts = page.Parts ?? [];
+      for (const { PartNumber = 0, Size = 0, ETag = '' } of parts) {
+        // There are 10,000 numbers, so that this ends.
+        if (PartNumber <= last) throw odd(`it has part ${PartNumber} after part ${last}`);
+        if (PartNumber > PARTS_AT_MOST) throw odd(`it has a part ${PartNumber}`);
+        last = PartNumber;
+        found.push({ size: Size, etag: ETag });
+      }
       marker = page.IsTruncated ? page.NextPartNumberMarker : undefined;
+      if (page.IsTruncated && (marker === undefined || parts.length === 0)) {
+        throw odd('its list of parts goes on, and has none or does not say where');
+      }
     } while (marker !== undefined);
     return found;
   }
@@ -219,6 +251,8 @@ export class S3Uploads {
         if (statusOf(error) === 412) return 'exists';
         // 409: another request on this key came in between; S3 says that the upload has to be made again.
         if (isGone(error) || statusOf(error) === 409) return 'gone';
+        // Something was done, or something between has answered: what stands there tells.
+        if (isUnreadable(error)) return 'completed';
         return onlyIfAbsent && isUnsupported(error) ? 'unsupported' : undefined;
       },
     );
@@ -245,8 +279,10 @@ export class S3Uploads {
     const sdk = await s3Sdk();
     const { bucket } = this;
     const uploads: OpenUpload[] = [];
-    const odd = (reason: string): BronzeError =>
-      remoteError('store', 'list the uploads below', `${bucket.uri}${prefix}`, { kind: 'protocol', reason });
+    const where = { action: 'list the uploads below', uri: bucket.uri, prefix };
+    const guard = new ListingGuard('store', where, { mayRepeat: true });
+    /** Ids of the last key: one key may have uploads on several pages. */
+    let [lastKey, ids] = ['', new Set<string>()];
     let nowMs: number | null = null;
     let markers: { KeyMarker?: string; UploadIdMarker?: string } | null = {};
     while (markers !== null) {
@@ -272,14 +308,23 @@ export class S3Uploads {
         signal,
       );
       // A page of something else parses to an answer with nothing in it, and would pass for "no uploads".
-      if (page.IsTruncated === undefined && page.MaxUploads === undefined)
-        throw odd('the answer is no listing of uploads');
-      if (page.IsTruncated && !page.NextKeyMarker) throw odd('the listing goes on and does not say where');
-      for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
-        if (Key !== undefined && UploadId !== undefined) {
-          uploads.push({ key: Key, id: UploadId, initiatedMs: Initiated?.getTime() ?? null });
-        }
+      if (page.IsTruncated === undefined && page.MaxUploads === undefined) {
+        const reason = 'the answer is no listing of uploads';
+        throw remoteError('store', where.action, `${bucket.uri}${prefix}`, { kind: 'protocol', reason });
       }
+      if (page.IsTruncated && !page.NextKeyMarker) throw guard.contradicts('it goes on and does not say where');
+      const listed = page.Uploads ?? [];
+      guard.page({
+        keys: listed.map(({ Key = '' }) => Key),
+        next: page.IsTruncated ? `${page.NextKeyMarker} ${page.NextUploadIdMarker ?? ''}` : null,
+      });
+      for (const { Key = '', UploadId = '', Initiated } of listed) {
+        if (Key !== lastKey) [lastKey, ids] = [Key, new Set()];
+        if (ids.has(UploadId)) throw guard.contradicts(`it has the upload ${UploadId} to ${Key} twice`);
+        ids.add(UploadId);
+        uploads.push({ key: Key, id: UploadId, initiatedMs: Initiated?.getTime() ?? null });
+      }
+      if (uploads.length > UPLOADS_AT_MOST) throw guard.contradicts(`it has more than ${UPLOADS_AT_MOST} uploads`);
       const next = {
         ...(page.NextKeyMarker ? { KeyMarker: page.NextKeyMarker } : {}),
         ...(page.NextUploadIdMarker ? { UploadIdMarker: page.NextUploadIdMarker } : {}),

@@ -23,8 +23,17 @@ import { BucketStore } from './bucket-store.ts';
 import { journalOwners, journalPath, type LeftUploads, readJournalOf, removeJournal } from './s3-journal.ts';
 import { appendLine } from './s3-journal-append.ts';
 import { PART_BYTES, parseHandle } from './s3-staging.ts';
-import { bareEtag, type Completed, isUnsupported, S3Uploads } from './s3-uploads.ts';
+import {
+  bareEtag,
+  type Completed,
+  etagOfParts,
+  isMd5Of,
+  isUnsupported,
+  S3Uploads,
+  type UploadedPart,
+} from './s3-uploads.ts';
 import { randomLabel, STAGING_FOLDER } from './staging-names.ts';
+import { untrue, whoseSmall } from './stands.ts';
 
 const DAY_MS = 86_400_000;
 /** What a probe found, beside the checkpoints: `plan` says it without touching the store. */
@@ -111,6 +120,10 @@ export class S3Store extends BucketStore {
     if (outcome === 'unsupported') outcome = await this.#completeFenced(full, upload, parts, signal);
     if (outcome === 'completed') {
       killPoint('publish:after-link');
+      const stands = await this.#whose(full, parts, signal);
+      // Whatever said so: the upload may still be there, and this or the next run finds out.
+      if (stands === 'nothing') throw untrue('publish', `${this.#bucket.uri}${full}`);
+      if (stands === 'other') return 'exists';
       await this.#ended(full, upload);
       killPoint('publish:after-unlink');
       return 'published';
@@ -243,15 +256,42 @@ export class S3Store extends BucketStore {
 
   // ── writing ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** A conditional put. 409 is another request on this key at the same moment: asked again. */
+  /**
+   * What stands under a key after an upload of these parts was completed, by size and by the store's own checksum. Where
+   * it does not call an object by the MD5 of its parts (one that encrypts with keys of its own does not), that is not
+   * known: such a one counts as somebody else's, and is read.
+   */
+  async #whose(
+    full: string,
+    parts: readonly UploadedPart[],
+    signal?: AbortSignal,
+  ): Promise<'ours' | 'other' | 'nothing'> {
+    const facts = await this.#bucket.look(full, signal);
+    if (facts === null) return 'nothing';
+    const size = parts.reduce((sum, part) => sum + part.size, 0);
+    return facts.size === size && bareEtag(facts.version) === etagOfParts(parts) ? 'ours' : 'other';
+  }
+
+  /** A conditional put. An answer that does not carry the MD5 of these bytes proves nothing: what stands there is read. */
   async #put(full: string, bytes: Uint8Array, signal?: AbortSignal): Promise<'created' | 'exists' | 'unsupported'> {
+    const outcome = await this.#putOnce(full, bytes, signal);
+    if (outcome === 'said') return whoseSmall(this.#bucket, full, bytes, signal);
+    return outcome === 'proved' ? 'created' : outcome;
+  }
+
+  /** 409 is another request on this key at the same moment: asked again. */
+  async #putOnce(
+    full: string,
+    bytes: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<'proved' | 'said' | 'exists' | 'unsupported'> {
     const { PutObjectCommand } = await s3Sdk();
     const bucket = this.#bucket;
-    return bucket.call<'created' | 'exists' | 'unsupported'>(
+    return bucket.call<'proved' | 'said' | 'exists' | 'unsupported'>(
       'create',
       full,
       async (client, options) => {
-        await client.send(
+        const { ETag = '' } = await client.send(
           new PutObjectCommand({
             ...bucket.common,
             Key: full,
@@ -263,7 +303,7 @@ export class S3Store extends BucketStore {
           }),
           options,
         );
-        return 'created';
+        return isMd5Of(ETag, bytes) ? 'proved' : 'said';
       },
       signal,
       (error) => {
@@ -287,8 +327,9 @@ export class S3Store extends BucketStore {
       const part = await this.#uploads.part(full, upload, 1, bytes, signal);
       const outcome = part === null ? 'gone' : await this.#completeFenced(full, upload, [part], signal);
       if (outcome === 'completed') {
+        const stands = await whoseSmall(this.#bucket, full, bytes, signal);
         await this.#ended(full, upload);
-        return 'created';
+        return stands;
       }
       await this.#uploads.abort(full, upload, signal);
       await this.#ended(full, upload);
@@ -392,7 +433,11 @@ export class S3Store extends BucketStore {
         const part = await this.#uploads.part(full, upload, 1, Buffer.from(`probe ${upload}`), signal);
         if (part === null) return false;
         const outcome = await this.#uploads.complete(full, upload, [part], true, signal);
-        if (outcome === 'completed') open.delete(upload);
+        if (outcome === 'completed') {
+          if ((await this.#whose(full, [part], signal)) === 'nothing')
+            throw untrue('publish', `${this.#bucket.uri}${full}`);
+          open.delete(upload);
+        }
         outcomes.push(outcome);
       }
       return outcomes[0] === 'completed' && outcomes[1] === 'exists';

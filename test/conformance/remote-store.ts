@@ -34,7 +34,30 @@ export interface RemoteWords {
   readonly denied: Fault;
   readonly busy: Fault;
   readonly throttled: Fault;
+  /** Listings that cannot be believed, each without end, of keys below a prefix. */
+  readonly listings: Readonly<Record<string, (prefix: string) => FaultRule['fault']>>;
 }
+
+/** Answers that say "done", by something that has done nothing; what a client makes of each is its own. */
+const DONE: Readonly<Record<string, Omit<Extract<Fault, { kind: 'answer' }>, 'kind'>>> = {
+  'a web page': { status: 200, headers: { 'content-type': 'text/html' }, body: '<html><body>Welcome</body></html>' },
+  'an empty body': { status: 200 },
+  "no content, and another key's ETag": { status: 204, headers: { etag: '"9e107d9d372bb6826bd81d3542a419d6"' } },
+  "another key's ETag": { status: 200, headers: { etag: '"9e107d9d372bb6826bd81d3542a419d6"' } },
+  'an error in a 200': {
+    status: 200,
+    body: '<?xml version="1.0"?><Error><Code>InternalError</Code><Message>try again</Message></Error>',
+  },
+  'XML that is cut': {
+    status: 200,
+    body: '<?xml version="1.0"?><CompleteMultipartUploadResult><Bucket>b</Bucket><Key>k',
+  },
+  'JSON of another kind': { status: 200, body: { kind: 'storage#object', done: true, name: 'elsewhere', size: '7' } },
+  'an upload of another kind': {
+    status: 200,
+    body: '<?xml version="1.0"?><CompleteMultipartUploadResult><Key>other</Key><ETag>"0-1"</ETag></CompleteMultipartUploadResult>',
+  },
+};
 
 const CHAIN = 'pubnet/pre_p23/v1/';
 const KEY = `${CHAIN}ledgers_lcm_raw/range=2-9/part-2-9.parquet`;
@@ -269,6 +292,67 @@ export function remoteStoreFaults(name: string, words: RemoteWords, make: () => 
         expect((await failureOf(store.list(CHAIN))).code).toBe('ENDPOINT_INVALID');
         expect((await failureOf(store.folders(CHAIN))).code).toBe('ENDPOINT_INVALID');
       });
+    });
+
+    describe.each(Object.entries(DONE))('an answer is not the fact: %s', (_, done) => {
+      /** Every one of these says that nothing was done, whether or not it is worth another try. */
+      const codes = ['ANSWER_UNTRUE', 'STORE_IO', 'ENDPOINT_INVALID'];
+
+      it('to a publication of which nothing was done: not published, and published when it is tried again', async () => {
+        const bytes = Buffer.from('content');
+        const handle = await staged(store, bytes);
+        rule({ kind: 'answer', ...done }, { operation: words.publish });
+        const failure = await failureOf(store.publish(handle, KEY));
+        expect(codes).toContain(failure.code);
+        expect(await visible()).toEqual([]);
+        proxy.rules.length = 0;
+        expect(await store.publish(handle, KEY)).toBe('published');
+        expect(await contentOf(place.open(), KEY)).toBe(sha(bytes));
+      }, 60_000);
+
+      it('to a creation of which nothing was done: not created', async () => {
+        rule({ kind: 'answer', ...done }, { operation: words.create });
+        expect(codes).toContain((await failureOf(store.create(SMALL, Buffer.from('content')))).code);
+        expect(await visible()).toEqual([]);
+        proxy.rules.length = 0;
+        expect(await store.create(SMALL, Buffer.from('content'))).toBe('created');
+      }, 60_000);
+
+      it('where somebody else stands there: exists, and stays', async () => {
+        const handle = await staged(store, Buffer.from('ours!!!'));
+        await place.bucket.put(`bronze/${KEY}`, 'theirs!');
+        await place.bucket.put(`bronze/${SMALL}`, 'theirs!');
+        // A store that asks before it does anything hears the truth from the start.
+        rule({ kind: 'answer', ...done }, { operation: [words.publish, words.create] });
+        for (const call of [() => store.publish(handle, KEY), () => store.create(SMALL, Buffer.from('ours!!!'))]) {
+          const outcome = await call().catch((error: BronzeError) => error.code);
+          expect([...codes, 'exists']).toContain(outcome);
+        }
+        expect(String(await place.bucket.get(`bronze/${KEY}`))).toBe('theirs!');
+        expect(String(await place.bucket.get(`bronze/${SMALL}`))).toBe('theirs!');
+      }, 60_000);
+
+      it('where it was done all the same: it is found', async () => {
+        const bytes = Buffer.from('content');
+        const handle = await staged(store, bytes);
+        rule({ kind: 'other-answer', ...done }, { operation: [words.publish, words.create], nth: 1 });
+        expect(await store.publish(handle, KEY)).toMatch(/published|exists/);
+        proxy.rules.length = 0;
+        rule({ kind: 'other-answer', ...done }, { operation: [words.publish, words.create], nth: 1 });
+        expect(await store.create(SMALL, bytes)).toMatch(/created|exists/);
+        expect(await contentOf(place.open(), KEY)).toBe(sha(bytes));
+        expect(String(await place.bucket.get(`bronze/${SMALL}`))).toBe('content');
+      });
+    });
+
+    describe.each(Object.entries(words.listings))('a listing that cannot be believed: %s', (_, listing) => {
+      it('is an error of its own, soon, and never part of the truth', async () => {
+        await store.create(SMALL, Buffer.from('x'));
+        proxy.log.length = 0;
+        rule(listing(`bronze/${CHAIN}`), { operation: words.list });
+        expect(await failureOf(store.list(CHAIN))).toMatchObject({ code: 'LISTING_INVALID', retryable: false });
+        expect(proxy.count(words.list)).toBeLessThan(300);
+      }, 60_000);
     });
 
     describe('S31: a request of a dead process that lands late', () => {

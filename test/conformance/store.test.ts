@@ -1,5 +1,5 @@
 // The store suite on every adapter: one line each.
-import { utimesSync } from 'node:fs';
+import { truncateSync, utimesSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type FileOps, OPEN, realFiles } from '../../actors/files.ts';
@@ -77,6 +77,34 @@ describe('local: durable before acknowledged', () => {
     const { files, steps } = observed();
     await openStore({ backend: 'local', root, prefix: 'bronze/' }, files).create(KEY, Buffer.from('x'));
     expectDurable(steps, `${root}/bronze/${KEY}`);
+  });
+
+  it('a file system that says "done" and does nothing is not believed', async () => {
+    const root = tempFolder();
+    const liar: FileOps = { ...realFiles, link: async () => {} };
+    const honest = openStore({ backend: 'local', root, prefix: 'bronze/' });
+    const lying = openStore({ backend: 'local', root, prefix: 'bronze/' }, liar);
+    const untrue = { code: 'ANSWER_UNTRUE', retryable: true };
+    await expect(lying.create(KEY, Buffer.from('x'))).rejects.toMatchObject(untrue);
+    const writer = openStagingWriter(honest.stagingSpec('net/era/v1/', 'holder000001'), { name: 'a', key: KEY });
+    await writer.write(Buffer.from('x'));
+    const handle = await writer.finish();
+    await expect(lying.publish(handle, KEY)).rejects.toMatchObject(untrue);
+    expect(await honest.list('')).toEqual([]);
+    expect(await honest.create(KEY, Buffer.from('x'))).toBe('created');
+  });
+
+  it('a name that gets other bytes than were linked is not believed', async () => {
+    const root = tempFolder();
+    const cutting: FileOps = {
+      ...realFiles,
+      link: async (from, to) => {
+        await realFiles.link(from, to);
+        truncateSync(to, 1);
+      },
+    };
+    const store = openStore({ backend: 'local', root, prefix: 'bronze/' }, cutting);
+    await expect(store.create(KEY, Buffer.from('content'))).rejects.toMatchObject({ code: 'ANSWER_UNTRUE' });
   });
 
   it('publish, and "exists" by somebody who may have died before he made it durable', async () => {

@@ -38,6 +38,13 @@ export type Fault =
       readonly headers?: Readonly<Record<string, string>>;
       readonly body?: unknown;
     }
+  /** The server acts; the client is told this instead. */
+  | {
+      readonly kind: 'other-answer';
+      readonly status: number;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly body?: unknown;
+    }
   /** The connection ends; the server is not asked. */
   | { readonly kind: 'refuse' }
   /** The server acts and answers; the client's connection ends instead. */
@@ -185,6 +192,17 @@ async function write(response: ServerResponse, part: Buffer): Promise<boolean> {
   return !response.destroyed;
 }
 
+/** Says what a rule says. */
+function tell(seen: SeenRequest, response: ServerResponse, fault: Extract<Fault, { kind: 'answer' | 'other-answer' }>) {
+  const words = typeof fault.body === 'string' ? fault.body : JSON.stringify(fault.body ?? '');
+  const bytes = fault.body === undefined ? Buffer.alloc(0) : Buffer.from(words);
+  const type = words.startsWith('<') ? 'application/xml' : 'application/json; charset=UTF-8';
+  const length = fault.status === 204 ? {} : { 'content-length': bytes.length };
+  seen.status = fault.status;
+  response.writeHead(fault.status, { 'content-type': type, ...length, ...fault.headers });
+  response.end(seen.method === 'HEAD' || fault.status === 204 ? undefined : bytes);
+}
+
 export async function startFaultProxy(target: string): Promise<FaultProxy> {
   const { hostname, port } = new URL(target);
   // A connection for each request to the server: one that is kept may be closed by the server just when it is used,
@@ -253,12 +271,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
       // Read first: a client that is still sending may not look at an answer.
       incoming.resume();
       await new Promise((resolve) => incoming.once('end', resolve).once('close', resolve));
-      const words = typeof fault.body === 'string' ? fault.body : JSON.stringify(fault.body ?? '');
-      const bytes = fault.body === undefined ? Buffer.alloc(0) : Buffer.from(words);
-      const type = words.startsWith('<') ? 'application/xml' : 'application/json; charset=UTF-8';
-      seen.status = fault.status;
-      response.writeHead(fault.status, { 'content-type': type, 'content-length': bytes.length, ...fault.headers });
-      return void response.end(method === 'HEAD' ? undefined : bytes);
+      return tell(seen, response, fault);
     }
     if (fault?.kind === 'deliver-late') {
       const sent = await wholeBody(incoming);
@@ -282,6 +295,10 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     if (fault?.kind === 'lose-answer') {
       await wholeBody(answer);
       return void incoming.socket.destroy();
+    }
+    if (fault?.kind === 'other-answer') {
+      await wholeBody(answer);
+      return tell(seen, response, fault);
     }
     if (fault?.kind === 'delay') await sleep(fault.ms);
     if (response.destroyed) return;

@@ -101,8 +101,6 @@ export interface BronzeStore {
   conditions(): Promise<Conditions | null>;
   /** The parts that an object consists of as it was staged, for its manifest; null where it is in one piece. */
   partsOf(handle: string): readonly StoredPart[] | null;
-  /** Bytes of every such part but the last; null where objects are in one piece. */
-  readonly partBytes: number | null;
   /** All objects below a key prefix that ends in `/`, in key order; empty where there is none. */
   list(keyPrefix: string, signal?: AbortSignal): Promise<StoredObject[]>;
   /** Names of the folders right below a key prefix that ends in `/`, in no order; empty where there is none. */

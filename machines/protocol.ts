@@ -120,6 +120,8 @@ export interface AttestedEvent {
   readonly ledgers: LedgerEnds;
   readonly manifestSha256: string;
   readonly timestamp: string;
+  /** What its `storage_path` has before the key: where Bronze lay when the chain began. `''`, or ending in `/`. */
+  readonly storagePrefix: string;
 }
 
 /**

@@ -12,6 +12,7 @@ import { type BackupFolder, OLD_EVENTS } from '../actors/audit/old-chain.ts';
 import type { BuildAnswer, BuildTask, CheckSpec, CompressionSpec, Progress } from '../actors/build/spec.ts';
 import { CatalogRecorder, committedIn } from '../actors/catalog/recorder.ts';
 import { adoptionText, findAdoption } from '../actors/commit/adoption.ts';
+import { recordedPrefix } from '../actors/commit/bronze-file.ts';
 import {
   assertOnGrid,
   type BronzeFacts,
@@ -134,6 +135,8 @@ export class EraSession {
   #staging: StagingSpec | null = null;
   #layout: LakeLayout | null = null;
   #termsAreFixed = false;
+  /** What `storage_path` of the events starts with; null before anything was attested, as far as is known. */
+  #prefix: string | null = null;
   #attempts = 0;
   /** When rows were last written beside the copying, by the monotonic clock. */
   #behindSince = Number.NEGATIVE_INFINITY;
@@ -154,7 +157,12 @@ export class EraSession {
     this.#place = { store, chain, table, backup };
     const { catalog } = setup;
     const dataset = { domain: catalog?.domain ?? '', dataset: table, chain };
-    this.#recorder = catalog && new CatalogRecorder({ ...this.#place, catalog: catalog.catalog, dataset });
+    const onMoved = (rows: number): void =>
+      this.#log.warn(
+        { component: 'catalog', rows },
+        'rows of the catalog name a place where Bronze lay before: reconcile --repair writes them again',
+      );
+    this.#recorder = catalog && new CatalogRecorder({ ...this.#place, catalog: catalog.catalog, dataset, onMoved });
   }
 
   /** Takes the lock (kept from an earlier start of this era in this process), sweeps, compares `_bronze.json`. */
@@ -211,6 +219,7 @@ export class EraSession {
     const onProblem = (problem: string, isOld: boolean): void =>
       this.#log[isOld ? 'info' : 'warn']({ component: 'checkpoint' }, problem);
     const facts = await surveyChain({ ...this.#place, checkpoint, onProblem, onProgress }, signal);
+    this.#prefix = facts.events.at(-1)?.storagePrefix ?? null;
     if (!this.#termsAreFixed) await this.#restoreTerms(facts, signal, onProgress);
     if (backup !== null) {
       const { written, old } = await restoreCopies(backup, store, facts.events, signal, onProgress);
@@ -396,11 +405,18 @@ export class EraSession {
   }
 
   async attestPartition(input: Input<'attestPartition'>, signal: AbortSignal): Output<'attestPartition'> {
-    const answer = await attestPartition(this.#place, input, signal);
+    const storagePrefix = await this.#storagePrefix(signal);
+    const answer = await attestPartition(this.#place, { ...input, storagePrefix }, signal);
     this.#events = Math.max(this.#events ?? 0, answer.sequence + 1);
     const checksum = input.expected?.data.checksum ?? this.#sealed.get(input.range.start);
     if (answer.attested && checksum !== undefined) this.#note(input.range, checksum, answer.sequence);
     return answer;
+  }
+
+  /** What `storage_path` of new events starts with: a fact of the chain, wherever it was moved since it began. */
+  async #storagePrefix(signal: AbortSignal): Promise<string> {
+    this.#prefix ??= (await recordedPrefix(this.#place, signal)) ?? this.#setup.store.prefix;
+    return this.#prefix;
   }
 
   #note(range: LedgerRange, checksum: string, sequence: number): void {

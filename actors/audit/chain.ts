@@ -24,6 +24,9 @@ export interface ChainPlace {
   readonly table: string;
 }
 
+/** What does not change about the event of a partition, wherever in the chain it comes. */
+export type EventSource = Omit<Parameters<typeof buildEvent>[0], 'storagePrefix' | 'sequence' | 'prevEventHash'>;
+
 /** The chain as it stands; `events` in order of sequence. */
 export interface AuditChain {
   readonly events: readonly AttestedEvent[];
@@ -136,10 +139,10 @@ export async function readChain(place: ChainPlace, signal?: AbortSignal): Promis
 }
 
 /**
- * The event that a partition gives at a place in the chain, from its stored manifest; of one of the old program, also
- * from its stored data. Throws PARTITION_DAMAGED where there is none.
+ * What the event of a partition is made of, from its stored manifest; of one of the old program, also from its stored
+ * data. Throws PARTITION_DAMAGED where there is none, MANIFEST_INVALID, STORE_*.
  */
-export async function deriveEvent(place: ChainPlace, range: LedgerRange, head: ChainHead, signal?: AbortSignal) {
+export async function eventSource(place: ChainPlace, range: LedgerRange, signal?: AbortSignal): Promise<EventSource> {
   const { store, chain, table } = place;
   const object = manifestKey(chain, table, range);
   const bytes = await store.get(object, signal);
@@ -149,33 +152,32 @@ export async function deriveEvent(place: ChainPlace, range: LedgerRange, head: C
     });
   }
   const { sealed, manifest } = await storedPartition(place, range, bytes, null, signal);
-  return buildEvent({
-    chain,
-    table,
-    storagePrefix: store.prefix,
-    sealed,
-    producer: manifest.producer,
-    sequence: head.nextSequence,
-    prevEventHash: head.prevEventHash,
-  });
+  return { chain, table, sealed, producer: manifest.producer };
 }
 
 /**
  * Attests a sealed partition under `head.nextSequence`, if nothing stands there, and reads back what does.
- * `attested: false`: the event of another partition, which a second copier put there; the caller goes on after it.
+ * `storagePrefix`: that of the chain, wherever it lies now. `attested: false`: the event of another partition, which a second copier put there; the caller goes on after it.
  * `expected`: an event that was re-derived for a hole and has to come out the same.
  * Throws AUDIT_FORK (other content for this partition, or a chain that left ours), AUDIT_HOLE, AUDIT_INVALID,
  * MANIFEST_INVALID, PARTITION_DAMAGED, STORE_*, STATE_IO (copies).
  */
 export async function attestPartition(
   place: ChainPlace & { readonly backup: BackupFolder | null },
-  input: { readonly range: LedgerRange; readonly chain: ChainHead; readonly expected: AttestedEvent | null },
+  input: {
+    readonly range: LedgerRange;
+    readonly chain: ChainHead;
+    readonly storagePrefix: string;
+    readonly expected: AttestedEvent | null;
+  },
   signal?: AbortSignal,
 ): Promise<{ attested: boolean; sequence: number; eventHash: string }> {
   const { range, chain: head, expected } = input;
   const sequence = head.nextSequence;
   const key = eventKey(place.chain, sequence);
-  const ours = await deriveEvent(place, range, head, signal);
+  const { storagePrefix } = expected ?? input;
+  const { prevEventHash } = head;
+  const ours = buildEvent({ ...(await eventSource(place, range, signal)), storagePrefix, sequence, prevEventHash });
   const ourHash = ours.chain.event_hash;
   if (expected !== null && ourHash !== expected.eventHash) {
     throw new BronzeError(

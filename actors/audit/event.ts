@@ -114,7 +114,7 @@ export function eventHash(event: { readonly chain: Readonly<Record<string, unkno
 export function buildEvent(of: {
   readonly chain: ChainName;
   readonly table: string;
-  /** What `storage_path` starts with: the store's prefix, `''` or ending in `/`. */
+  /** What `storage_path` starts with: that of the event before; `''` or ending in `/`. */
   readonly storagePrefix: string;
   readonly sealed: SealedPartition;
   readonly producer: Producer;
@@ -275,8 +275,9 @@ export function parseEvent(bytes: Uint8Array, object: string): ChainEvent {
 /** What decisions need of an event of this program. Throws AUDIT_INVALID for one of the old program. */
 export function attestedEvent(event: ChainEvent): AttestedEvent {
   const { sequence, ledgers, manifestSha256, range, eventHash: hash, prevEventHash, data, timestamp } = event;
+  const storagePrefix = event.storagePath.slice(0, -dataKey(event.chain, event.table, range).length);
   if (sequence === null || ledgers === null || manifestSha256 === null) {
     throw refuse(event.object, `it is of version ${event.version}, which has no place in this chain`);
   }
-  return { sequence, range, eventHash: hash, prevEventHash, data, ledgers, manifestSha256, timestamp };
+  return { sequence, range, eventHash: hash, prevEventHash, data, ledgers, manifestSha256, timestamp, storagePrefix };
 }

@@ -11,7 +11,7 @@ import type { ChainPlace } from '../audit/chain.ts';
 import { eventId } from '../audit/event.ts';
 import { mapBounded } from '../bounded.ts';
 import { killPoint } from '../kill-points.ts';
-import type { ChainName } from '../paths.ts';
+import { type ChainName, dataKey } from '../paths.ts';
 import type { Catalog, DatasetName, LineageRow, PartitionRecord } from '../ports.ts';
 import { partitionRecord } from './records.ts';
 
@@ -30,6 +30,8 @@ export interface Committed {
 export interface RecorderPlace extends ChainPlace {
   readonly catalog: Catalog;
   readonly dataset: DatasetName;
+  /** Told once how many rows name another place of Bronze: they are left as they are. */
+  readonly onMoved?: (rows: number) => void;
 }
 
 /** Whether a row that the old program wrote lacks something that is known now. */
@@ -164,6 +166,7 @@ export class CatalogRecorder {
     const committed = [...this.#committed];
     const rows = await this.#place.catalog.rows(this.#place.dataset, signal);
     if (rows === null) return null;
+    if (!this.#compared) this.#tellMoved(committed, rows);
     const missing = missingRows(committed, rows);
     const isMissing = new Set(missing);
     for (const partition of committed) {
@@ -171,6 +174,18 @@ export class CatalogRecorder {
     }
     this.#compared = true;
     return missing;
+  }
+
+  #tellMoved(committed: readonly Committed[], rows: readonly LineageRow[]): void {
+    const { store, chain, table, onMoved } = this.#place;
+    const ours = new Set(committed.map(({ range }) => rangeLabel(range)));
+    const moved = rows.filter(
+      ({ range, storageUri }) =>
+        ours.has(rangeLabel(range)) &&
+        storageUri !== '' &&
+        storageUri !== `${store.uri}${dataKey(chain, table, range)}`,
+    );
+    if (moved.length > 0) onMoved?.(moved.length);
   }
 
   /** An unreachable catalog at the start has no tables yet. */

@@ -3,40 +3,15 @@
  * by everybody else. It must never be changed, and never be created over partitions of the old program that it does not
  * say were adopted.
  */
-import * as z from 'zod';
 import { BronzeError, type Details } from '../../machines/errors.ts';
 import { cellEnd, overlapsOrGap, rangeLabel, sameRange } from '../../machines/partitions.ts';
 import type { AttestedEvent, EraFacts, FoundPartition, Grid, LedgerRange } from '../../machines/protocol.ts';
-import { parseJson, prettyJson } from '../json.ts';
+import { prettyJson } from '../json.ts';
 import { bronzeJsonKey, type ChainName, chainKey, chainPrefix, parsePartitionKey } from '../paths.ts';
 import type { BronzeStore } from '../ports.ts';
 import type { AdoptedRecord, Adoption } from './adoption.ts';
-import { checksumText, ledgerNumber, parseAnyManifest } from './manifest.ts';
-
-const schema = z.looseObject({
-  chain_key: z.string(),
-  primary_table: z.string(),
-  /** Null: the configuration that created it did not know the network's passphrase. */
-  network_passphrase: z.string().nullable(),
-  ledger_start: ledgerNumber,
-  partition_size: z.int().positive(),
-  partition_origin: z.int().min(0),
-  columns: z.int().positive(),
-  /** Only where partitions of the old program were adopted: what was there then. */
-  adopted: z
-    .strictObject({
-      columns: z.literal(1),
-      program: z.string(),
-      ledger_start: ledgerNumber,
-      ledger_end: ledgerNumber,
-      partitions: z.int().positive(),
-      chain_head: checksumText.nullable(),
-      events: z.int().min(0),
-    })
-    .optional(),
-});
-
-type Fixed = Readonly<z.infer<typeof schema>>;
+import { type Fixed, parseBronze } from './bronze-file.ts';
+import { parseAnyManifest } from './manifest.ts';
 
 /** What a configuration says about the things that are fixed. `ledgerEnd` of the grid is not one of them. */
 export interface BronzeFacts {
@@ -52,8 +27,10 @@ interface BronzePlace {
   readonly table: string;
 }
 
-/** `adopted` is told by nobody's configuration, and so it is not compared. */
-const configuredFor = (chain: ChainName, table: string, facts: BronzeFacts): Omit<Fixed, 'adopted'> => ({
+/** What a configuration tells: not what was adopted, nor where Bronze lay at first. */
+type Configured = Omit<Fixed, 'adopted' | 'storage_prefix'>;
+
+const configuredFor = (chain: ChainName, table: string, facts: BronzeFacts): Configured => ({
   chain_key: chainKey(chain),
   primary_table: table,
   network_passphrase: facts.networkPassphrase,
@@ -63,24 +40,8 @@ const configuredFor = (chain: ChainName, table: string, facts: BronzeFacts): Omi
   columns: 2,
 });
 
-function parse(bytes: Uint8Array, object: string): Fixed {
-  const invalid = (why: string): BronzeError =>
-    new BronzeError('BRONZE_INVALID', `${object} cannot be used: ${why}`, {
-      details: { object, hint: 'bring it back from a copy; it is written once and never changed' },
-    });
-  let json: unknown;
-  try {
-    json = parseJson(bytes);
-  } catch (error) {
-    throw invalid(error instanceof Error ? error.message : String(error));
-  }
-  const parsed = schema.safeParse(json);
-  if (!parsed.success) throw invalid(z.prettifyError(parsed.error).replaceAll('\n', ' '));
-  return parsed.data;
-}
-
 /** The differences that matter, as `key: stored …, configured …`. */
-function differences(stored: Fixed, configured: Omit<Fixed, 'adopted'>): string[] {
+function differences(stored: Fixed, configured: Configured): string[] {
   const keys = Object.keys(configured).filter((key) => {
     const unknown = stored[key] === null || configured[key] === null;
     return stored[key] !== configured[key] && !(key === 'network_passphrase' && unknown);
@@ -89,7 +50,7 @@ function differences(stored: Fixed, configured: Omit<Fixed, 'adopted'>): string[
   return keys.map((key) => `${key}: stored ${show(stored[key])}, configured ${show(configured[key])}`);
 }
 
-function compare(stored: Fixed, configured: Omit<Fixed, 'adopted'>, object: string): void {
+function compare(stored: Fixed, configured: Configured, object: string): void {
   const found = differences(stored, configured);
   if (found.length === 0) return;
   const hint = 'configure what is stored, or choose a new version_label for another layout';
@@ -119,15 +80,16 @@ async function refuseOtherTable(place: BronzePlace, signal?: AbortSignal): Promi
 }
 
 /**
- * Creates `_bronze.json` if there is none, or compares it. `adopted`: what it is to record, where it is created, of
- * partitions of the old program. Throws BRONZE_MISMATCH listing every difference, BRONZE_INVALID, ESTATE_FOREIGN,
+ * Creates `_bronze.json` if there is none, or compares it. `record`: what it is to say, where it is created, that no
+ * configuration tells: partitions of the old program, and the prefix of the first event, where there is one already.
+ * Throws BRONZE_MISMATCH listing every difference, BRONZE_INVALID, ESTATE_FOREIGN,
  * MANIFEST_INVALID, STORE_*.
  */
 export async function openBronze(
   place: BronzePlace,
   facts: BronzeFacts,
   signal?: AbortSignal,
-  adopted: AdoptedRecord | null = null,
+  record: { readonly adopted?: AdoptedRecord | null; readonly storagePrefix?: string } = {},
 ): Promise<{ created: boolean }> {
   const { store, chain, table } = place;
   const key = bronzeJsonKey(chain);
@@ -136,14 +98,15 @@ export async function openBronze(
   let bytes = await store.get(key, signal);
   if (bytes === null) {
     await refuseOtherTable(place, signal);
-    const ours = adopted === null ? configured : { ...configured, adopted };
+    const { adopted = null, storagePrefix = store.prefix } = record;
+    const ours = { ...configured, storage_prefix: storagePrefix, ...(adopted === null ? {} : { adopted }) };
     created = (await store.create(key, prettyJson(ours), signal)) === 'created';
     bytes = await store.get(key, signal);
   }
   if (bytes === null) {
     throw new BronzeError('STORE_IO', `${key} was written and cannot be read back`, { details: { object: key } });
   }
-  compare(parse(bytes, key), configured, key);
+  compare(parseBronze(bytes, key), configured, key);
   return { created };
 }
 
@@ -156,7 +119,7 @@ export async function compareBronze(
   const key = bronzeJsonKey(place.chain);
   const bytes = await place.store.get(key, signal);
   if (bytes === null) return null;
-  return differences(parse(bytes, key), configuredFor(place.chain, place.table, facts));
+  return differences(parseBronze(bytes, key), configuredFor(place.chain, place.table, facts));
 }
 
 /**
@@ -172,7 +135,7 @@ export async function expectBronze(place: BronzePlace, facts: BronzeFacts, signa
     await refuseOtherTable(place, signal);
     return false;
   }
-  compare(parse(bytes, key), configuredFor(chain, table, facts), key);
+  compare(parseBronze(bytes, key), configuredFor(chain, table, facts), key);
   return true;
 }
 
@@ -181,11 +144,17 @@ export async function readBronze(
   store: BronzeStore,
   chain: ChainName,
   signal?: AbortSignal,
-): Promise<{ columns: number; table: string; ledgerStart: number; adopted: Fixed['adopted'] | null } | null> {
+): Promise<{
+  columns: number;
+  table: string;
+  ledgerStart: number;
+  storagePrefix: string | null;
+  adopted: Fixed['adopted'] | null;
+} | null> {
   const key = bronzeJsonKey(chain);
   const bytes = await store.get(key, signal);
   if (bytes === null) return null;
-  const fixed = parse(bytes, key);
+  const fixed = parseBronze(bytes, key);
   if (fixed.chain_key !== chainKey(chain)) {
     throw new BronzeError('BRONZE_INVALID', `${key} belongs to ${fixed.chain_key}, not to where it lies`, {
       details: { object: key, expected: chainKey(chain), found: fixed.chain_key },
@@ -195,6 +164,7 @@ export async function readBronze(
     columns: fixed.columns,
     table: fixed.primary_table,
     ledgerStart: fixed.ledger_start,
+    storagePrefix: fixed.storage_prefix ?? null,
     adopted: fixed.adopted ?? null,
   };
 }
@@ -299,6 +269,8 @@ export async function restoreBronze(
   const ranges = rangesFound(found);
   if (ranges.length === 0) return false;
   assertOnGrid(place.chain, facts, ranges, adoption);
-  await openBronze(place, facts, signal, adoption?.record ?? null);
+  const [first] = found.events;
+  const prefix = first === undefined ? {} : { storagePrefix: first.storagePrefix };
+  await openBronze(place, facts, signal, { adopted: adoption?.record ?? null, ...prefix });
   return true;
 }

@@ -9,6 +9,7 @@ import type { AttestedEvent, ChecksDone, LedgerRange, SealedPartition } from '..
 import type { ReadBackAnswer } from '../build/spec.ts';
 import { killPoint } from '../kill-points.ts';
 import { dataKey, manifestKey } from '../paths.ts';
+import { PART_BYTES } from '../store/part-size.ts';
 import {
   buildManifest,
   manifestBytes,
@@ -92,7 +93,7 @@ async function readRows(
   signal?: AbortSignal,
 ): Promise<Partial<ReadBackAnswer> & Pick<ReadBackAnswer, 'rows'>> {
   try {
-    return await readPartition(place, range, 'rows', signal, 2, place.store.partBytes);
+    return await readPartition(place, range, 'rows', signal, 2, PART_BYTES);
   } catch (error) {
     if (!condemnsContent(error)) throw error;
     return { rows: null };

@@ -2,13 +2,30 @@
  * Sealing: the manifest is created, if there is none, and read back; the stored one is what counts from then on.
  * It must never replace a manifest, nor answer with facts that are not in the stored one.
  */
+import { createHash } from 'node:crypto';
 import { BronzeError } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
-import type { AttestedEvent, PublishedPartition, SealedPartition } from '../../machines/protocol.ts';
+import type {
+  AttestedEvent,
+  LedgerRange,
+  PublishedPartition,
+  SealedPartition,
+  StoredPart,
+} from '../../machines/protocol.ts';
 import { type ChainPlace, readEvent } from '../audit/chain.ts';
+import { throwIfCancelled } from '../bounded.ts';
 import { killPoint } from '../kill-points.ts';
-import { eventKey, manifestKey } from '../paths.ts';
-import { buildManifest, manifestBytes, type Producer, sameData, sameManifest, sha256Hex } from './manifest.ts';
+import { dataKey, eventKey, manifestKey } from '../paths.ts';
+import { PART_BYTES } from '../store/part-size.ts';
+import {
+  buildManifest,
+  type Manifest,
+  manifestBytes,
+  type Producer,
+  sameData,
+  sameManifest,
+  sha256Hex,
+} from './manifest.ts';
 import { storedPartition } from './stored-partition.ts';
 
 /** Who seals, and the clock, which only a manifest that is new gets its time from (RFC 3339, UTC). */
@@ -44,6 +61,44 @@ export function orphan(attested: AttestedEvent, object: string, found: string): 
 }
 
 /**
+ * The manifest that an event names, of a partition that was sealed where Bronze lay then: uploaded in parts, or in one
+ * piece. Null where neither has the hash that the event names.
+ */
+async function asAttested(
+  place: ChainPlace,
+  of: PublishedPartition & { readonly producer: Producer; readonly createdAt: string },
+  attested: AttestedEvent,
+  signal?: AbortSignal,
+): Promise<Manifest | null> {
+  const { chain, table } = place;
+  const { parts, ...inOnePiece } = of;
+  const fits = (manifest: Manifest): boolean => sha256Hex(manifestBytes(manifest)) === attested.manifestSha256;
+  const may = [buildManifest({ ...of, chain, table }), buildManifest({ ...inOnePiece, chain, table })];
+  const found = may.find(fits);
+  if (found !== undefined) return found;
+  const cut = await partsOf(place, of.range, signal);
+  const inParts = cut && buildManifest({ ...inOnePiece, parts: cut, chain, table });
+  return inParts && fits(inParts) ? inParts : null;
+}
+
+/** The parts that a store cuts the data object into; null where it is not there. */
+async function partsOf(place: ChainPlace, range: LedgerRange, signal?: AbortSignal): Promise<StoredPart[] | null> {
+  const reader = await place.store.open(dataKey(place.chain, place.table, range), signal);
+  if (reader === null) return null;
+  try {
+    const parts: StoredPart[] = [];
+    for (let at = 0; at < reader.size; at += PART_BYTES) {
+      throwIfCancelled(signal);
+      const bytes = await reader.read(at, Math.min(PART_BYTES, reader.size - at));
+      parts.push({ size: bytes.length, md5: createHash('md5').update(bytes).digest('hex') });
+    }
+    return parts;
+  } finally {
+    await reader.close();
+  }
+}
+
+/**
  * Seals a published partition. A manifest that stands there wins if partition, tables and ledgers are the same. With
  * `attested` the stored manifest must have the hash that the event names, and nothing is written that has another.
  * Throws MANIFEST_CONFLICT, MANIFEST_INVALID, AUDIT_ORPHAN, STORE_*.
@@ -58,13 +113,11 @@ export async function sealPartition(
   const { published, attested } = input;
   const { range } = published;
   const object = manifestKey(chain, table, range);
-  const ours = buildManifest({
-    ...published,
-    chain,
-    table,
-    producer: attested === null ? sealer.producer : await producerOf(place, attested, signal),
-    createdAt: attested === null ? sealer.now() : attested.timestamp,
-  });
+  const producer = attested === null ? sealer.producer : await producerOf(place, attested, signal);
+  const createdAt = attested === null ? sealer.now() : attested.timestamp;
+  const asNow = buildManifest({ ...published, chain, table, producer, createdAt });
+  const ours =
+    (attested && (await asAttested(place, { ...published, producer, createdAt }, attested, signal))) ?? asNow;
   const bytes = manifestBytes(ours);
   const fits = attested === null || sha256Hex(bytes) === attested.manifestSha256;
   if (fits) {

@@ -13,11 +13,12 @@ import type {
   LedgerRange,
   SealedPartition,
 } from '../../machines/protocol.ts';
-import { type ChainPlace, deriveEvent, readChain } from '../audit/chain.ts';
-import { attestedEvent, eventBytes, parseEvent } from '../audit/event.ts';
+import { type ChainPlace, readChain } from '../audit/chain.ts';
+import { Derivations, prefixesOf } from '../audit/rederive.ts';
 import { mapBounded } from '../bounded.ts';
 import { dataFileName, dataKey, eventKey, manifestKey, parsePartitionKey, tablePrefix } from '../paths.ts';
 import type { CheckpointStore } from '../ports.ts';
+import { recordedPrefix } from './bronze-file.ts';
 import { parseAnyManifest } from './manifest.ts';
 import { storedPartition } from './stored-partition.ts';
 
@@ -145,10 +146,11 @@ async function rederive(
   place: ChainPlace,
   gap: Gap,
   partitions: readonly FoundPartition[],
+  prefixes: readonly string[],
   signal?: AbortSignal,
 ): Promise<AttestedEvent[]> {
-  const from = gap.before === null ? 0 : gap.before.range.end + 1;
-  const between = partitions.filter(({ range }) => range.start >= from && range.end < gap.after.range.start);
+  const start = gap.before === null ? 0 : gap.before.range.end + 1;
+  const between = partitions.filter(({ range }) => range.start >= start && range.end < gap.after.range.start);
   const object = eventKey(place.chain, gap.sequences[0] as number);
   const lost = (why: string): BronzeError =>
     new BronzeError(
@@ -158,18 +160,19 @@ async function rederive(
     );
   const sealed = between.filter((partition) => partition.manifest !== null);
   if (sealed.length !== gap.sequences.length) {
-    throw lost(`${sealed.length} sealed partition(s) lie between ledgers ${from} and ${gap.after.range.start}`);
+    throw lost(`${sealed.length} sealed partition(s) lie between ledgers ${start} and ${gap.after.range.start}`);
   }
-  const events: AttestedEvent[] = [];
-  let prevEventHash = gap.before?.eventHash ?? null;
-  for (const [index, sequence] of gap.sequences.entries()) {
-    const { range } = sealed[index] as FoundPartition;
-    const event = await deriveEvent(place, range, { nextSequence: sequence, prevEventHash }, signal);
-    events.push(attestedEvent(parseEvent(eventBytes(event), eventKey(place.chain, sequence))));
-    prevEventHash = event.chain.event_hash;
-  }
-  if (prevEventHash !== gap.after.prevEventHash) {
-    throw lost(`event ${gap.after.sequence} names ${gap.after.prevEventHash}, the manifests give ${prevEventHash}`);
+  const from = {
+    sequence: gap.sequences[0] as number,
+    prevEventHash: gap.before?.eventHash ?? null,
+    prefixes: prefixesOf(gap.before?.storagePrefix, gap.after.storagePrefix, ...prefixes),
+  };
+  const ranges = sealed.map(({ range }) => range);
+  const derived = await Derivations.of(place, ranges, from, signal);
+  const wanted = gap.after.prevEventHash;
+  const events = derived.count === ranges.length && wanted !== null ? derived.upTo(derived.count - 1, wanted) : null;
+  if (events === null) {
+    throw lost(`event ${gap.after.sequence} names ${wanted}, the manifests give ${derived.likeliest}`);
   }
   return events;
 }
@@ -228,7 +231,11 @@ export async function surveyChain(place: SurveyPlace, signal?: AbortSignal): Pro
     signal,
   );
   const rederived: AttestedEvent[] = [];
-  for (const gap of gaps) rederived.push(...(await rederive(place, gap, partitions, signal)));
+  if (gaps.length > 0) {
+    const known = events.map(({ storagePrefix }) => storagePrefix);
+    const prefixes = prefixesOf(...known, await recordedPrefix(place, signal), place.store.prefix);
+    for (const gap of gaps) rederived.push(...(await rederive(place, gap, partitions, prefixes, signal)));
+  }
   const { facts, problem, isOld = false } = (await place.checkpoint?.read()) ?? { facts: null, problem: null };
   const doubt = facts && contradiction(facts, partitions, byLabel.get(rangeLabel(facts.range)));
   if (problem ?? doubt) place.onProblem?.((problem ?? doubt) as string, isOld);

@@ -71,13 +71,17 @@ const FIELDS = [
   'pasEventId',
 ] as const satisfies readonly (keyof LineageRow)[];
 
+/** Whether a row differs only in where Bronze lies: it was written before an estate was moved or copied. */
+const isMoved = (row: LineageRow, key: string, wrong: readonly (typeof FIELDS)[number][]): boolean =>
+  wrong.every((field) => (field === 'storagePath' || field === 'storageUri') && row[field].endsWith(key));
+
 function kindOf(wrong: readonly (typeof FIELDS)[number][]): Kind {
   if (wrong.length > 1) return 'row.differs';
   return wrong[0] === 'prevHash' ? 'row.prev_hash' : wrong[0] === 'pasEventId' ? 'row.event_id' : 'row.differs';
 }
 
 export function compareCatalog(view: View): Difference[] {
-  const { catalog, partitions } = view.facts;
+  const { catalog, partitions, chain, table, storeUri } = view.facts;
   if (catalog === null) return [];
   const { uri: object, rows, failure } = catalog;
   if (failure !== null) {
@@ -120,7 +124,6 @@ export function compareCatalog(view: View): Difference[] {
     return row === undefined ? [] : FIELDS.filter((field) => row[field] !== is[field]);
   };
   const differing = expected.map((is) => ({ is, wrong: wrongFields(is) })).filter(({ wrong }) => wrong.length > 0);
-  // Rows of an estate that was moved are all wrong in the same way.
   const alike = neighbours(
     differing,
     (a, b) => a.is.range.end + 1 === b.is.range.start && a.wrong.join() === b.wrong.join(),
@@ -130,14 +133,17 @@ export function compareCatalog(view: View): Difference[] {
     const row = byLabel.get(rangeLabel(is.range)) as LineageRow;
     const range = { start: is.range.start, end: run.at(-1)?.is.range.end as number };
     const more = run.length === 1 ? '' : `; so have ${run.length - 1} more, to ledger ${range.end}`;
+    const isStale = isMoved(row, dataKey(chain, table, is.range), wrong);
     const says = wrong.map((field) => `${field} ${row[field]} and not ${is[field]}`).join('; ');
     found.push(
       view.difference({
-        kind: kindOf(wrong),
+        kind: isStale ? 'row.moved' : kindOf(wrong),
         range,
         object,
         what: `the row of partition ${rangeLabel(is.range)} has ${says}${more}`,
-        cause: 'somebody changed the row, or it was written for another storage or event, or storage was moved',
+        cause: isStale
+          ? `Bronze was moved or copied to ${storeUri} since the row was written`
+          : 'somebody changed the row, or it was written for another event',
         ...repair,
       }),
     );

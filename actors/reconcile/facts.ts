@@ -17,10 +17,10 @@ export interface ManifestFound {
   /** Where it says that the ledgers came from; null in manifests of the old program. */
   readonly source: string | null;
   /**
-   * Hash of the event that follows from it at the place of the event that is there for its range. Null: there is no such
-   * event, or none can follow.
+   * Hashes of the events that follow from it at the place of the event that is there for its range: the first with that
+   * event's own prefix, then with other prefixes that are known here. Empty: there is no such event, or none can follow.
    */
-  readonly derivesTo: string | null;
+  readonly derivesTo: readonly string[];
 }
 
 export interface PartitionFound {
@@ -101,6 +101,8 @@ export interface BronzeJsonFound {
   readonly problem: string | null;
   /** Ledgers of the partitions that were adopted from the old program; null where none were. */
   readonly adopted: LedgerRange | null;
+  /** What it says `storage_path` of the first event starts with; null where it does not say. */
+  readonly storagePrefix: string | null;
 }
 
 export interface ChainFacts {

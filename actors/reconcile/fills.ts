@@ -2,16 +2,14 @@
  * Which event belongs where none stands, or one that cannot be used: derived from the manifests, or taken from a copy
  * whose own hash is the one that the event after it names. It must never believe a copy for any other reason.
  */
-import { BronzeError } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
-import type { AttestedEvent } from '../../machines/protocol.ts';
-import { type ChainPlace, deriveEvent } from '../audit/chain.ts';
-import { attestedEvent, eventBytes, parseEvent } from '../audit/event.ts';
-import { eventKey } from '../paths.ts';
+import type { AttestedEvent, LedgerRange } from '../../machines/protocol.ts';
+import { type ChainPlace, eventSource } from '../audit/chain.ts';
+import { Derivations, derivedEvent, prefixesOf, unlessDamaged } from '../audit/rederive.ts';
 import type { ChainFacts, Fill, PartitionFound } from './facts.ts';
 import type { Slot } from './slots.ts';
 
-type Looked = Pick<ChainFacts, 'partitions' | 'copies' | 'ledgerStart'>;
+type Looked = Pick<ChainFacts, 'partitions' | 'copies' | 'ledgerStart' | 'bronzeJson'>;
 
 /** Sealed partitions by their first ledger: what events can be derived from, of the old program's not without the data. */
 const sealedByStart = (partitions: readonly PartitionFound[]): Map<number, PartitionFound> =>
@@ -21,29 +19,47 @@ const sealedByStart = (partitions: readonly PartitionFound[]): Map<number, Parti
       .map((found) => [found.range.start, found]),
   );
 
-/** A file of the old program that cannot be read gives no event. */
-function unlessDamaged(error: unknown): null {
-  if (error instanceof BronzeError && error.code === 'PARTITION_DAMAGED') return null;
-  throw error;
+/** Sealed partitions that adjoin each other after `before`, `count` of them at the most. */
+function adjoining(
+  sealed: ReadonlyMap<number, PartitionFound>,
+  { before, ledgerStart }: { before: AttestedEvent | null; ledgerStart: number },
+  count: number,
+): LedgerRange[] {
+  const ranges: LedgerRange[] = [];
+  let start = before === null ? ledgerStart : before.range.end + 1;
+  while (ranges.length < count) {
+    const next = sealed.get(start);
+    if (next === undefined) break;
+    ranges.push(next.range);
+    start = next.range.end + 1;
+  }
+  return ranges;
 }
 
-/** Events for `count` places after `before`, as far as sealed partitions adjoin each other; `until` ends them. */
+/**
+ * The events that sealed partitions get at the end of the chain, where nobody names them: with the prefix of the event
+ * before, unless the copy of one, or the head, has what another prefix gives that is known here.
+ */
 async function derive(
   place: ChainPlace,
-  sealed: ReadonlyMap<number, PartitionFound>,
-  from: { before: AttestedEvent | null; sequence: number; ledgerStart: number },
-  count: number,
+  looked: Looked,
+  ranges: readonly LedgerRange[],
+  from: { readonly before: AttestedEvent | null; readonly sequence: number },
   signal?: AbortSignal,
 ): Promise<AttestedEvent[]> {
+  const { copies, bronzeJson } = looked;
+  const known = new Set((copies?.files ?? []).flatMap(({ event }) => (event ? [event.eventHash] : [])));
+  if (copies?.head) known.add(copies.head);
   const events: AttestedEvent[] = [];
   let before = from.before;
-  for (let sequence = from.sequence; events.length < count; sequence++) {
-    const next = sealed.get(before === null ? from.ledgerStart : before.range.end + 1);
-    if (next === undefined) break;
-    const head = { nextSequence: sequence, prevEventHash: before?.eventHash ?? null };
-    const event = await deriveEvent(place, next.range, head, signal).catch(unlessDamaged);
-    if (event === null) break;
-    before = attestedEvent(parseEvent(eventBytes(event), eventKey(place.chain, sequence)));
+  for (const range of ranges) {
+    const source = await eventSource(place, range, signal).catch(unlessDamaged);
+    if (source === null) break;
+    const prevEventHash = before?.eventHash ?? null;
+    const prefixes = prefixesOf(before?.storagePrefix, bronzeJson.storagePrefix, place.store.prefix);
+    const at = { sequence: from.sequence + events.length, prevEventHash, prefixes };
+    const may = prefixes.map((prefix) => derivedEvent(source, at, 0, prefix, prevEventHash));
+    before = may.find(({ eventHash }) => known.has(eventHash)) ?? (may[0] as AttestedEvent);
     events.push(before);
   }
   return events;
@@ -76,21 +92,37 @@ export async function fillsOf(
   const copies = new Map(
     (looked.copies?.files ?? []).flatMap(({ event }) => (event ? [[event.eventHash, event]] : [])),
   );
+  const known = prefixesOf(
+    ...slots.map(({ truth }) => truth?.storagePrefix),
+    looked.bronzeJson.storagePrefix,
+    place.store.prefix,
+  );
   for (const run of runsOf(slots)) {
     const first = run[0]?.sequence as number;
     const before = slots[first - 1]?.truth ?? null;
     const after = slots[first + run.length]?.truth ?? null;
-    const { ledgerStart } = looked;
-    const derived = await derive(place, sealed, { before, sequence: first, ledgerStart }, run.length, signal);
+    const ranges = adjoining(sealed, { before, ledgerStart: looked.ledgerStart }, run.length);
     if (after === null) {
-      for (const event of derived) fills.set(event.sequence, { event, from: 'manifest' });
+      const events = await derive(place, looked, ranges, { before, sequence: first }, signal);
+      for (const event of events) fills.set(event.sequence, { event, from: 'manifest' });
       continue;
     }
+    const derived = await Derivations.of(
+      place,
+      ranges,
+      {
+        sequence: first,
+        prevEventHash: before?.eventHash ?? null,
+        prefixes: prefixesOf(before?.storagePrefix, after.storagePrefix, ...known),
+      },
+      signal,
+    );
     let wanted = after.prevEventHash;
     for (let i = run.length - 1; i >= 0 && wanted !== null; i--) {
       const sequence = first + i;
-      if (derived[i]?.eventHash === wanted) {
-        for (const event of derived.slice(0, i + 1)) fills.set(event.sequence, { event, from: 'manifest' });
+      const events = derived.upTo(i, wanted);
+      if (events !== null) {
+        for (const event of events) fills.set(event.sequence, { event, from: 'manifest' });
         break;
       }
       const copy = copies.get(wanted);
@@ -113,6 +145,7 @@ export async function tailOf(
   if (last !== undefined && last.truth === null) return [];
   const attested = new Set(slots.flatMap(({ truth }) => (truth ? [rangeLabel(truth.range)] : [])));
   const sealed = sealedByStart(looked.partitions.filter(({ range }) => !attested.has(rangeLabel(range))));
-  const from = { before: last?.truth ?? null, sequence: slots.length, ledgerStart: looked.ledgerStart };
-  return derive(place, sealed, from, Number.POSITIVE_INFINITY, signal);
+  const before = last?.truth ?? null;
+  const ranges = adjoining(sealed, { before, ledgerStart: looked.ledgerStart }, Number.POSITIVE_INFINITY);
+  return derive(place, looked, ranges, { before, sequence: slots.length }, signal);
 }

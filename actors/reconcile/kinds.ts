@@ -47,6 +47,7 @@ export const KINDS = {
   'catalog.empty': wrong('the catalog has no row of the chain: dropped, new, or without its tables'),
   'row.missing': wrong('partitions are committed and the catalog has no row of them'),
   'row.differs': wrong('a row of the catalog says something else than manifest and event'),
+  'row.moved': wrong('rows of the catalog name a place where Bronze lay before'),
   'row.prev_hash': wrong('a row of the catalog names another checksum for the partition before'),
   'row.event_id': wrong('a row of the catalog names another event'),
   'row.stray': wrong('a row of the catalog is for a partition that is not there'),

@@ -8,6 +8,7 @@ import type { AttestedEvent, LedgerRange } from '../../machines/protocol.ts';
 import { type ChainPlace, readEvent } from '../audit/chain.ts';
 import { buildEvent } from '../audit/event.ts';
 import type { BackupFolder } from '../audit/old-chain.ts';
+import { prefixesOf } from '../audit/rederive.ts';
 import { mapBounded } from '../bounded.ts';
 import type { ReadBackAnswer } from '../build/spec.ts';
 import { type BronzeFacts, compareBronze, readBronze } from '../commit/bronze-json.ts';
@@ -111,11 +112,12 @@ async function lookAtEvents(
   return { events: (await mapBounded(sequences, PARALLEL, look, signal)).flat(), strays };
 }
 
-/** A manifest, and the hash of the event that follows from it at the place of `event`. */
+/** A manifest, and the hashes of the events that follow from it at the place of `event`. */
 async function lookAtManifest(
   place: ChainPlace,
   range: LedgerRange,
   event: AttestedEvent | undefined,
+  prefixes: readonly string[],
   signal?: AbortSignal,
 ): Promise<{ manifest: ManifestFound | null; problem: string | null }> {
   const { store, chain, table } = place;
@@ -127,12 +129,14 @@ async function lookAtManifest(
     const data = manifestData(manifest, table);
     const sha256 = sha256Hex(bytes);
     const ledgers = columns === 1 ? (event?.ledgers ?? null) : toEnds(manifest.ledgers);
-    let derivesTo: string | null = null;
+    let derivesTo: string[] = [];
     if (event !== undefined && ledgers !== null) {
       const sealed = { range, data, ledgers, manifestSha256: sha256, createdAt: manifest.created_at };
-      const about = { chain, table, storagePrefix: store.prefix, sealed, producer: manifest.producer };
       const { sequence, prevEventHash } = event;
-      derivesTo = buildEvent({ ...about, sequence, prevEventHash }).chain.event_hash;
+      const about = { chain, table, sealed, producer: manifest.producer, sequence, prevEventHash };
+      derivesTo = prefixesOf(event.storagePrefix, ...prefixes).map(
+        (storagePrefix) => buildEvent({ ...about, storagePrefix }).chain.event_hash,
+      );
     }
     const source = columns === 1 ? null : manifest.source;
     return { manifest: { columns, data, ledgers, sha256, source, derivesTo }, problem: null };
@@ -174,14 +178,14 @@ async function readOne(read: () => Promise<ReadBackAnswer>): Promise<DataRead> {
 }
 
 async function lookAtBronzeJson(place: LookPlace, signal?: AbortSignal): Promise<BronzeJsonFound> {
-  const nothing = { problem: null, adopted: null };
+  const nothing = { problem: null, adopted: null, storagePrefix: null };
   try {
     const differences = await compareBronze(place, place.terms, signal);
     if (differences === null) return { state: 'missing', ...nothing };
     if (differences.length > 0) return { state: 'mismatch', ...nothing, problem: differences.join('; ') };
-    const record = (await readBronze(place.store, place.chain, signal))?.adopted;
+    const { adopted: record, storagePrefix = null } = (await readBronze(place.store, place.chain, signal)) ?? {};
     const adopted = record ? { start: record.ledger_start, end: record.ledger_end } : null;
-    return { state: 'there', ...nothing, adopted };
+    return { state: 'there', problem: null, adopted, storagePrefix };
   } catch (error) {
     const { code, message } = toFailure(error);
     if (code !== 'BRONZE_INVALID') throw error;
@@ -225,12 +229,14 @@ export async function lookAtChain(place: LookPlace, reading: DataReading, signal
   const { events, strays: amongEvents } = await lookAtEvents(place, signal);
   const { listed, strays } = await listTable(place, signal);
   const byLabel = new Map(events.flatMap(({ event }) => (event === null ? [] : [[rangeLabel(event.range), event]])));
+  const prefixOf = new Map(events.map(({ sequence, event }) => [sequence, event?.storagePrefix]));
   const look = async (partition: Listed): Promise<PartitionFound> => {
     const { range, hasManifest } = partition;
     const nothing = { manifest: null, problem: null };
-    const { manifest, problem } = hasManifest
-      ? await lookAtManifest(place, range, byLabel.get(rangeLabel(range)), signal)
-      : nothing;
+    const event = byLabel.get(rangeLabel(range));
+    const before = event && prefixOf.get(event.sequence - 1);
+    const prefixes = prefixesOf(before, bronzeJson.storagePrefix, place.store.prefix);
+    const { manifest, problem } = hasManifest ? await lookAtManifest(place, range, event, prefixes, signal) : nothing;
     return { ...partition, manifest, manifestProblem: problem, read: null };
   };
   const partitions = await readData(await mapBounded(listed, PARALLEL, look, signal), reading, signal);

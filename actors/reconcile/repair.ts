@@ -136,7 +136,11 @@ class Repairs {
   async #fromManifest({ event }: Fill): Promise<void> {
     const { range, sequence, prevEventHash } = event;
     const chain = { nextSequence: sequence, prevEventHash };
-    await attestPartition(this.#place, { range, chain, expected: event }, this.#signal);
+    await attestPartition(
+      this.#place,
+      { range, chain, storagePrefix: event.storagePrefix, expected: event },
+      this.#signal,
+    );
   }
 
   /** The hash is believed, which the event after it names; not the copy. */
@@ -193,7 +197,8 @@ class Repairs {
     const others = { store: place.store, chain: place.chain, others: place.neighbours };
     await checkNeighbours(others, { range, ledgers: event.ledgers }, this.#signal);
     const chain = { nextSequence: event.sequence, prevEventHash: event.prevEventHash };
-    const done = await attestPartition(place, { range, chain, expected: null }, this.#signal);
+    const { storagePrefix } = event;
+    const done = await attestPartition(place, { range, chain, storagePrefix, expected: null }, this.#signal);
     if (done.attested) return;
     const object = eventKey(place.chain, event.sequence);
     throw new BronzeError('AUDIT_FORK', `another event came first under ${object}`, { details: { ...range, object } });

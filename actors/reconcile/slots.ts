@@ -58,15 +58,16 @@ class Judge {
     if (!this.verdicts.has(event.sequence)) this.verdicts.set(event.sequence, { state, problem });
   }
 
-  #derivesTo(event: AttestedEvent): string | null {
-    return this.#byLabel.get(rangeLabel(event.range))?.manifest?.derivesTo ?? null;
+  /** What its manifest gives, with each prefix that is known; the first one with its own. */
+  #derivesTo(event: AttestedEvent): readonly string[] {
+    return this.#byLabel.get(rangeLabel(event.range))?.manifest?.derivesTo ?? [];
   }
 
-  /** The manifest is the one that it names, and gives another event. */
+  /** The manifest is the one that it names, and gives another event, wherever Bronze lay. */
   #contradictsItsManifest(event: AttestedEvent): boolean {
     const manifest = this.#byLabel.get(rangeLabel(event.range))?.manifest;
     const derives = this.#derivesTo(event);
-    return derives !== null && derives !== event.eventHash && manifest?.sha256 === event.manifestSha256;
+    return derives.length > 0 && !derives.includes(event.eventHash) && manifest?.sha256 === event.manifestSha256;
   }
 
   #copyHash(event: AttestedEvent): string | null {
@@ -82,18 +83,19 @@ class Judge {
     const isConfirmed = afterNext?.sequence === next.sequence + 1 && afterNext.prevEventHash === next.eventHash;
     const other = `event ${next.sequence} names ${named ?? 'none'} here, and this one has ${event.eventHash}`;
     const itself = `it names ${named ?? 'none'} as the event before it, which has ${event.eventHash}`;
-    if (derives === named || this.#copyHash(event) === named) this.#blame(event, 'altered', other);
+    if ((named !== null && derives.includes(named)) || this.#copyHash(event) === named)
+      this.#blame(event, 'altered', other);
     else if (this.verdicts.has(next.sequence)) return;
     else if (!isConfirmed) this.#blame(next, 'altered', itself);
-    else if (derives === event.eventHash) this.#blame(next, 'fork', itself);
+    else if (derives.includes(event.eventHash)) this.#blame(next, 'fork', itself);
     else this.#blame(event, 'altered', other);
   }
 
   /** Nobody names the last event; what its manifest gives and what was copied or noted of it may agree against it. */
   #judgeLast(event: AttestedEvent): void {
-    const derives = this.#derivesTo(event);
-    if (derives === null || derives === event.eventHash) return;
-    if (this.#copyHash(event) !== derives && this.#looked.copies?.head !== derives) return;
+    const known = [this.#copyHash(event), this.#looked.copies?.head];
+    const derives = this.#derivesTo(event).find((hash) => hash !== event.eventHash && known.includes(hash));
+    if (derives === undefined) return;
     this.#blame(
       event,
       'altered',

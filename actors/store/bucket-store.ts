@@ -74,7 +74,6 @@ export abstract class BucketStore implements BronzeStore {
 
   abstract prepare(): Promise<void>;
   abstract conditions(): Promise<Conditions | null>;
-  abstract readonly partBytes: number | null;
   abstract partsOf(handle: string): readonly StoredPart[] | null;
   abstract create(key: string, bytes: Uint8Array, signal?: AbortSignal): Promise<'created' | 'exists'>;
   abstract stage(handle: string, bytes: number, signal?: AbortSignal): Promise<void>;

@@ -66,8 +66,6 @@ export class GcsStore extends BucketStore {
     return { create: true, publish: true };
   }
 
-  readonly partBytes = null;
-
   partsOf(): null {
     return null;
   }

@@ -210,8 +210,6 @@ export class LocalStore implements BronzeStore {
     return { create: true, publish: true };
   }
 
-  readonly partBytes = null;
-
   partsOf(): null {
     return null;
   }

@@ -10,14 +10,10 @@ import { killPoint } from '../kill-points.ts';
 import type { StagingSpec, StagingTarget, StagingWriter } from '../ports.ts';
 import { persistently } from '../remote/retry.ts';
 import { S3Bucket } from '../remote/s3-bucket.ts';
+import { PART_BYTES } from './part-size.ts';
 import { appendLine } from './s3-journal-append.ts';
 import { PARTS_AT_MOST, S3Uploads, type UploadedPart } from './s3-uploads.ts';
 
-/**
- * Bytes of every part but the last: all the same, as some stores want. With PARTS_AT_MOST that is 84 GB, more than any
- * partition that fits memory limits elsewhere.
- */
-export const PART_BYTES = 8 * 1024 * 1024;
 /** Parts on their way; the one that is filled comes on top. Memory of a writer: three parts, and a row group at the most. */
 const IN_FLIGHT = 2;
 

@@ -22,7 +22,7 @@ import { s3Sdk, statusOf } from '../remote/s3-client.ts';
 import { BucketStore } from './bucket-store.ts';
 import { journalOwners, journalPath, type LeftUploads, readJournalOf, removeJournal } from './s3-journal.ts';
 import { appendLine } from './s3-journal-append.ts';
-import { PART_BYTES, parseHandle } from './s3-staging.ts';
+import { parseHandle } from './s3-staging.ts';
 import {
   bareEtag,
   type Completed,
@@ -207,8 +207,6 @@ export class S3Store extends BucketStore {
       }
     }
   }
-
-  readonly partBytes = PART_BYTES;
 
   partsOf(handle: string): readonly StoredPart[] {
     return parseHandle(handle).parts.map(({ size, md5 }) => ({ size, md5 }));

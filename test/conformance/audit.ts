@@ -52,7 +52,7 @@ const attest = (
   range: LedgerRange,
   chain: ChainHead = FIRST,
   expected: AttestedEvent | null = null,
-) => attestPartition({ ...placeOf(store), backup: null }, { range, chain, expected });
+) => attestPartition({ ...placeOf(store), backup: null }, { range, chain, storagePrefix: store.prefix, expected });
 
 /** Attests partitions in order as a sequencer does: where another's event stands, its own comes after it. */
 async function attestAll(store: BronzeStore, ranges: readonly LedgerRange[]): Promise<ChainHead> {

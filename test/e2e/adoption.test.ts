@@ -126,6 +126,7 @@ describeShared('S28: an estate of the old program whose grid is the configured o
     expect(filesIn(scene.data)).toMatchObject(before);
     expect(readJson(chainOf(scene), '_bronze.json')).toMatchObject({
       columns: 2,
+      storage_prefix: 'bronze/',
       partition_size: 10,
       partition_origin: 0,
       ledger_start: 64000,

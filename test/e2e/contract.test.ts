@@ -89,6 +89,7 @@ describe('a run over the sample lake', () => {
       partition_size: 10,
       partition_origin: 0,
       columns: 2,
+      storage_prefix: 'bronze/',
     });
   });
 

@@ -141,6 +141,7 @@ export function deriveEvent(
     ledgers: endsOf(lakeOf(manifest.root), range),
     manifestSha256: sha,
     timestamp: manifest.time,
+    storagePrefix: '',
   };
 }
 

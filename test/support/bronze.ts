@@ -136,7 +136,7 @@ export async function commitAll(
   estate: Estate,
   ranges: readonly LedgerRange[],
   head: ChainHead = FIRST,
-  options: { writer?: string; fork?: string; now?: string; attest?: boolean } = {},
+  options: { writer?: string; fork?: string; now?: string; attest?: boolean; prefix?: string } = {},
 ): Promise<ChainHead> {
   let chain = head;
   for (const range of ranges) {
@@ -144,7 +144,8 @@ export async function commitAll(
     const published = await publishPartition(estate, { staged, attested: null });
     await sealPartition(estate, { producer: PRODUCER, now: () => options.now ?? NOW }, { published, attested: null });
     if (options.attest === false) continue;
-    const done = await attestPartition({ ...estate, backup: null }, { range, chain, expected: null });
+    const input = { range, chain, storagePrefix: options.prefix ?? estate.store.prefix, expected: null };
+    const done = await attestPartition({ ...estate, backup: null }, input);
     chain = { nextSequence: done.sequence + 1, prevEventHash: done.eventHash };
   }
   return chain;

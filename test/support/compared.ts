@@ -9,7 +9,7 @@ import { readChain } from '../../actors/audit/chain.ts';
 import { restoreCopies } from '../../actors/audit/copies.ts';
 import { eventHash } from '../../actors/audit/event.ts';
 import { openBronze } from '../../actors/commit/bronze-json.ts';
-import { backupFile, dataKey, eventKey } from '../../actors/paths.ts';
+import { backupFile, bronzeJsonKey, dataKey, eventKey } from '../../actors/paths.ts';
 import type { LineageRow } from '../../actors/ports.ts';
 import { expectedRows } from '../../actors/reconcile/compare-catalog.ts';
 import type { ChainFacts } from '../../actors/reconcile/facts.ts';
@@ -21,6 +21,7 @@ import {
   commitAll,
   type Estate,
   estateIn,
+  FIRST,
   hex,
   placeOf,
   rangesOf,
@@ -82,17 +83,34 @@ export async function look(scene: Scene, over: Partial<ChainFacts> = {}): Promis
   return { ...facts, catalog: { uri: 'catalog', rows, failure: null }, ...over };
 }
 
-/** An estate of six partitions that nothing is wrong with; to be copied, not changed. */
-export async function wholeScene(): Promise<Scene> {
+/** Where Bronze lay when each of some events was written, by number of events: release 2.0.0 wrote that into them. */
+export type Moves = readonly { readonly prefix: string; readonly events: number }[];
+
+/**
+ * An estate of six partitions that nothing is wrong with; to be copied, not changed. With `moves` it is one of release
+ * 2.0.0, which was moved while it was written; it lies at `bronze/`.
+ */
+export async function wholeScene(moves?: Moves): Promise<Scene> {
   const whole = sceneIn(tempFolder());
   const { estate, backup, state } = whole;
   await openBronze(placeOf(estate), TERMS);
-  await commitAll(estate, RANGES);
+  let head = FIRST;
+  for (const { prefix, events: count } of moves ?? [{ prefix: 'bronze/', events: 6 }]) {
+    const { nextSequence: from } = head;
+    head = await commitAll(estate, RANGES.slice(from, from + count), head, { prefix });
+  }
+  if (moves !== undefined) forgetPrefix(pathOf(whole, bronzeJsonKey(CHAIN)));
   const { events } = await readChain(placeOf(estate));
   await restoreCopies({ dir: backup, chain: CHAIN }, estate.store, events);
   await checkpointIn(state).write(at(5), events[5]?.data.checksum as string);
   whole.rows = expectedRows(viewOf(await look(whole)));
   return whole;
+}
+
+/** Makes a `_bronze.json` one of release 2.0.0. */
+function forgetPrefix(path: string): void {
+  const { storage_prefix: _, ...fixed } = JSON.parse(readFileSync(path, 'utf8'));
+  writeFileSync(path, JSON.stringify(fixed));
 }
 
 /** The estate as it is, to be damaged. */

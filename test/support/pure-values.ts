@@ -59,4 +59,5 @@ export const attestedEvent = (sequence: number, range: LedgerRange, prevEventHas
   ledgers: endsOf(range),
   manifestSha256: `manifest-${range.start}-${range.end}`,
   timestamp: '2026-01-01T00:00:00.000Z',
+  storagePrefix: '',
 });

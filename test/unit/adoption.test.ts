@@ -113,7 +113,8 @@ describeShared('S28: partitions of the old program', () => {
     expect(await failureOf(survey())).toMatchObject({ code: 'PARTITION_DAMAGED', details: { check: 'byte_size' } });
     rmSync(path);
     expect((await survey()).partitions.at(-1)).toMatchObject({ hasManifest: true, dataBytes: null, manifest: null });
-    const attest = attestPartition({ ...placeOf(estate), backup: null }, { range: LAST, chain: FIRST, expected: null });
+    const input = { range: LAST, chain: FIRST, storagePrefix: '', expected: null };
+    const attest = attestPartition({ ...placeOf(estate), backup: null }, input);
     expect((await failureOf(attest)).code).toBe('PARTITION_DAMAGED');
   });
 
@@ -171,7 +172,7 @@ describeShared("S28: the old program's audit chain", () => {
   it('with the head of our own events in the heads file is not missed', async () => {
     const estate = oldEstate();
     const range = RANGES[0] as LedgerRange;
-    await attestPartition(estate, { range, chain: FIRST, expected: null });
+    await attestPartition(estate, { range, chain: FIRST, storagePrefix: '', expected: null });
     for (const each of RANGES) rmSync(eventPath(estate, each), { force: true });
     rmSync(join(estate.backup.dir, 'v1.1'), { recursive: true });
     expect((await adopt(estate))?.record).toMatchObject({ chain_head: null, events: 0 });

@@ -33,7 +33,7 @@ const sealedEstate = async (fork = '') => {
 const attest = (estate: Awaited<ReturnType<typeof sealedEstate>>, range: typeof P0, chain = FIRST, dir?: string) =>
   attestPartition(
     { ...placeOf(estate), backup: dir ? { dir, chain: CHAIN, files: estate.files } : null },
-    { range, chain, expected: null },
+    { range, chain, storagePrefix: 'bronze/', expected: null },
   );
 
 describe('attesting', () => {
@@ -82,7 +82,11 @@ describe('attesting', () => {
     const { events } = await readChain(placeOf(estate));
     const expected = events[1] as (typeof events)[0];
     rmSync(join(estate.root, 'bronze', eventKey(CHAIN, 1)));
-    const input = { range: P1, chain: { nextSequence: 1, prevEventHash: expected.prevEventHash } };
+    const input = {
+      range: P1,
+      storagePrefix: 'elsewhere/',
+      chain: { nextSequence: 1, prevEventHash: expected.prevEventHash },
+    };
     const wrong = { ...expected, eventHash: `sha256:${hex('x')}` };
     const refill = (event: typeof expected) =>
       attestPartition({ ...placeOf(estate), backup: null }, { ...input, expected: event });
@@ -206,7 +210,7 @@ describe('copies', () => {
     const dir = join(tempFolder(), 'pas-backup');
     const faulty = attestPartition(
       { ...placeOf(estate), backup: { dir, chain: CHAIN, files: failing(['rename'], 'ENOSPC') } },
-      { range: P0, chain: FIRST, expected: null },
+      { range: P0, chain: FIRST, storagePrefix: 'bronze/', expected: null },
     );
     expect(await failureOf(faulty)).toMatchObject({ code: 'STATE_IO', retryable: true });
     expect((await readChain(placeOf(estate))).events).toHaveLength(1);

@@ -46,6 +46,7 @@ it('is created once and agrees from then on, without another write', async () =>
     partition_size: 10000,
     partition_origin: 0,
     columns: 2,
+    storage_prefix: 'bronze/',
   });
   expect(await openBronze(placeOf(estate), facts)).toEqual({ created: false });
   expect(await openBronze(placeOf(estate), { ...facts, networkPassphrase: null })).toEqual({ created: false });
@@ -131,6 +132,7 @@ itShared('S28: what was adopted of the old program is recorded, and compared wit
     partition_size: 10,
     partition_origin: 0,
     columns: 2,
+    storage_prefix: 'bronze/',
     adopted: record,
   });
   expect(await openBronze(placeOf(estate), OF_ALIGNED)).toEqual({ created: false });

@@ -244,6 +244,18 @@ const CASES: Case[] = [
   ),
   one('row.differs', 'another checksum', row(1, { checksum: `sha256:${HEX}` }), { range: at(1) }),
   one('row.differs', 'another place', row(1, { storageUri: 'x', pasEventId: 'y' }), { range: at(1) }),
+  one(
+    'row.moved',
+    'from another prefix',
+    rowsWith((rows) =>
+      rows.map((each) => ({
+        ...each,
+        storagePath: each.storagePath.replace('bronze/', 'old/'),
+        storageUri: `s3://old/${each.storagePath}`,
+      })),
+    ),
+    { range: { start: at(0).start, end: at(5).end }, repairable: 'reconcile' },
+  ),
   one('row.prev_hash', 'another one', row(2, { prevHash: null }), { range: at(2) }),
   one('row.event_id', 'another one', row(3, { pasEventId: 'pas_evt_0' }), { range: at(3) }),
   one(

@@ -98,6 +98,6 @@ describe('several damages are as many differences', () => {
   it('storage that was moved is one difference of the catalog', async () => {
     const scene = copy();
     scene.rows = whole.rows;
-    expect(compare(await look(scene))).toMatchObject([{ kind: 'row.differs', range: { start: 2, end: 61 } }]);
+    expect(compare(await look(scene))).toMatchObject([{ kind: 'row.moved', range: { start: 2, end: 61 } }]);
   });
 });

@@ -118,7 +118,7 @@ describe('a manifest that was lost', () => {
       await sealPartition(estate, at(NOW), { published, attested: null });
       const { sequence, eventHash } = await attestPartition(
         { ...estate, backup: null },
-        { range, chain, expected: null },
+        { range, chain, storagePrefix: 'bronze/', expected: null },
       );
       chain = { nextSequence: sequence + 1, prevEventHash: eventHash };
     }

@@ -69,6 +69,9 @@ export function flag(doc: string, preset: boolean, extra: Extra = {}): z.ZodDefa
     .register(facts, { kind: 'boolean', expected: 'true or false', ...extra });
 }
 
+/** Longest value that is looked at: no path of Linux is longer. */
+export const VALUE_MAX = 4096;
+
 interface TextOptions extends Extra {
   /** What a non-empty value has to match. */
   readonly pattern?: RegExp;
@@ -97,10 +100,22 @@ const LABEL_MAX = 64;
 const LABEL = /^(?!\.{1,2}$)[A-Za-z0-9._-]+$/;
 const LABEL_WORDS = `1 to ${LABEL_MAX} of A-Z a-z 0-9 . _ - (not "." or "..")`;
 
+/**
+ * For labels that are folders of Bronze: `_staging`, `_audit` and `_bronze.json` stand beside them, and what begins like
+ * that or with a dot is passed over by readers of data lakes.
+ */
+export const FOLDER_LABEL = {
+  pattern: /^[A-Za-z0-9-][A-Za-z0-9._-]*$/,
+  expected: `1 to ${LABEL_MAX} of A-Z a-z 0-9 . _ - that begin with neither "_" nor "."`,
+};
+
 const labelString = (pattern: RegExp) => z.string().regex(pattern).max(LABEL_MAX);
 
 /** A name that becomes part of paths and file names; without `preset` it has to be given. */
-export function label(doc: string, extra?: Extra): z.ZodString;
+export function label(
+  doc: string,
+  extra?: Extra & { readonly pattern?: RegExp; readonly expected?: string },
+): z.ZodString;
 export function label(
   doc: string,
   extra: Extra & { readonly preset: string; readonly pattern?: RegExp; readonly expected?: string },

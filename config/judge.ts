@@ -3,7 +3,7 @@
  * number of ledgers, and a version label `1.10` is not `1.1`. It must never guess: what is not plainly right is refused,
  * with the right spelling where there is one.
  */
-import type { FieldFacts } from './fields.ts';
+import { type FieldFacts, VALUE_MAX } from './fields.ts';
 import { quote, SHOWN } from './problems.ts';
 import { MASK, redactSecrets } from './secrets.ts';
 import type { Leaf, Value } from './tree.ts';
@@ -22,7 +22,7 @@ export type Verdict =
 
 const NULLS = new Set(['', '~', 'null', 'Null', 'NULL']);
 const INTEGER = /^-?(?:0|[1-9][0-9]*)$/;
-const NUMBER_LIKE = /^[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$|^0[xXoObB][0-9A-Fa-f_]+$/;
+const NUMBER_LIKE = /^[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$|^0[xXoObB][0-9A-Fa-f_]+$/;
 /** The words of YAML's core schema. */
 const YAML_BOOLEANS: ReadonlyMap<string, boolean> = new Map([
   ...['true', 'True', 'TRUE'].map((word) => [word, true] as const),
@@ -55,6 +55,10 @@ const wrong = (written: Written, facts: FieldFacts, message: string, hint = ''):
   expected: facts.expected + hint,
   found: shown(written, facts),
 });
+
+/** Before anything looks at it. */
+const tooLong = (written: Written, facts: FieldFacts): Verdict =>
+  wrong(written, facts, `a value of ${written.text.length} characters`, ` (at most ${VALUE_MAX} characters)`);
 
 /** The digits that were probably meant, for `10k`, `1e6`, `007`, `1_000`, `0x10`, `10.0`, `10,000`; null = no idea. */
 function digitsMeant(text: string): string | null {
@@ -112,6 +116,7 @@ function judgeString(written: Written, facts: FieldFacts, fits: (value: string) 
 /** Judges a scalar for a leaf that is not a list. */
 export function judge(leaf: Leaf, written: Written): Verdict {
   const { facts } = leaf;
+  if (written.text.length > VALUE_MAX) return tooLong(written, facts);
   if (written.style === 'plain' ? NULLS.has(written.text) : written.text === '') return right(undefined);
   const typed =
     facts.kind === 'integer'
@@ -129,6 +134,7 @@ export function judge(leaf: Leaf, written: Written): Verdict {
 /** Judges one name of a list of labels. */
 export function judgeItem(leaf: Leaf, written: Written): Verdict {
   const single: FieldFacts = { ...leaf.facts, kind: 'label' };
+  if (written.text.length > VALUE_MAX) return tooLong(written, single);
   if (written.text === '') return wrong(written, single, 'an empty name');
   const typed = judgeString(written, single, (value) => leaf.schema.safeParse([value]).success);
   if (!typed.ok) return typed;

@@ -2,7 +2,6 @@
  * Loads the configuration: file, then environment, then flags; checks everything and reports everything at once.
  * It must never start anything, and never return a configuration that has a problem.
  */
-import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { BronzeError } from '../machines/errors.ts';
 import { Draft } from './draft.ts';
@@ -15,10 +14,11 @@ import {
   readVariables,
 } from './environment.ts';
 import { checkEras, FIRST_LEDGER } from './eras.ts';
+import { checkLayoutNames } from './layout-names.ts';
 import { ConfigError, type Problem, sortProblems } from './problems.ts';
 import { type Config, type EraConfig, fileSchema } from './schema.ts';
 import { checkSemantics } from './semantics.ts';
-import { decodeText } from './text-file.ts';
+import { CONFIG_LIMIT, decodeText, readOrdinaryFile } from './text-file.ts';
 import { type Reading, readYaml } from './yaml-source.ts';
 
 export interface LoadOptions {
@@ -68,6 +68,7 @@ export function checkConfig(options: LoadOptions): Checked {
     checkForms(draft, file, eraPaths);
     checkEras(draft, eraPaths);
     checkSemantics(draft, eraPaths);
+    checkLayoutNames(draft, eraPaths);
   }
   if (draft.problems.length > 0) return { config: null, problems: sortProblems(draft.problems) };
   return { config: resolve(draft, eraPaths, port, options.cores ?? availableParallelism()), problems: [] };
@@ -76,7 +77,7 @@ export function checkConfig(options: LoadOptions): Checked {
 function readConfigFile(name: string): Reading {
   let bytes: Buffer;
   try {
-    bytes = readFileSync(name);
+    bytes = readOrdinaryFile(name, CONFIG_LIMIT);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new BronzeError('CONFIG_UNREADABLE', `the configuration file cannot be read: ${reason}`, {

@@ -76,8 +76,13 @@ export function formatProblem(problem: Problem): string {
 
 /** All problems, one a line, without a newline at the end. */
 export function formatProblems(problems: readonly Problem[]): string {
-  return problems.map(formatProblem).join('\n');
+  const shown = problems.slice(0, SHOWN_PROBLEMS).map(formatProblem);
+  const left = problems.length - shown.length;
+  return [...shown, ...(left > 0 ? [`and ${left} more`] : [])].join('\n');
 }
+
+/** Problems that are printed; who has more begins with these. */
+const SHOWN_PROBLEMS = 200;
 
 const RANK = { file: 0, variable: 1, flag: 2, missing: 3 } as const;
 
@@ -100,7 +105,11 @@ export function quote(text: string): string {
 }
 
 /** Spelling without what people mix up: case, dashes, underscores (`partitionSize`, `partition-size`). */
-const plain = (name: string): string => name.toLowerCase().replaceAll(/[-_ ]/g, '');
+const plain = (name: string): string =>
+  name
+    .slice(0, 2 * SHOWN)
+    .toLowerCase()
+    .replaceAll(/[-_ ]/g, '');
 
 /** How far two names are apart, 0 = same but for case and separators. */
 export function apart(a: string, b: string): number {

@@ -4,7 +4,7 @@
  * It must never read a file, the environment or the clock.
  */
 import { z } from 'zod';
-import { choice, flag, integer, label, labels, openChoice, text, UINT32_MAX } from './fields.ts';
+import { choice, FOLDER_LABEL, flag, integer, label, labels, openChoice, text, UINT32_MAX } from './fields.ts';
 
 const DAY_MS = 86_400_000;
 /** `bucket` or, for S3, the ARN of an access point; the scheme and the prefix have keys of their own. */
@@ -67,16 +67,16 @@ const NETWORK = 'pubnet, testnet, futurenet, or any label (then see source.netwo
 
 /** The old form. Its names default to what the old program took, so that its files and environments mean the same. */
 const singleEra = z.strictObject({
-  era_id: label(ERA_ID, { preset: 'pre_p23', variable: 'ERA_ID' }),
-  version_label: label(VERSION_LABEL, { preset: 'v1', variable: 'VERSION_LABEL' }),
-  network: label(NETWORK, { preset: 'pubnet', variable: 'NETWORK' }),
+  era_id: label(ERA_ID, { ...FOLDER_LABEL, preset: 'pre_p23', variable: 'ERA_ID' }),
+  version_label: label(VERSION_LABEL, { ...FOLDER_LABEL, preset: 'v1', variable: 'VERSION_LABEL' }),
+  network: label(NETWORK, { ...FOLDER_LABEL, preset: 'pubnet', variable: 'NETWORK' }),
   ...eraTail,
 });
 
 const listedEra = z.strictObject({
-  era_id: label(ERA_ID, { variable: 'ERA_ID' }),
-  version_label: label(VERSION_LABEL, { variable: 'VERSION_LABEL' }),
-  network: label(NETWORK, { variable: 'NETWORK' }),
+  era_id: label(ERA_ID, { ...FOLDER_LABEL, variable: 'ERA_ID' }),
+  version_label: label(VERSION_LABEL, { ...FOLDER_LABEL, variable: 'VERSION_LABEL' }),
+  network: label(NETWORK, { ...FOLDER_LABEL, variable: 'NETWORK' }),
   ...eraTail,
 });
 
@@ -254,10 +254,8 @@ const perf = z.strictObject({
 
 const bronze = z.strictObject({
   primary_table: label('Folder of the table.', {
+    ...FOLDER_LABEL,
     preset: 'ledgers_lcm_raw',
-    // `_audit` and `_bronze.json` stand beside it, and readers of data lakes skip names that begin like this.
-    pattern: /^[A-Za-z0-9-][A-Za-z0-9._-]*$/,
-    expected: '1 to 64 of A-Z a-z 0-9 . _ - that begin with neither "_" nor "."',
     variable: 'BRONZE_PRIMARY_TABLE',
   }),
   compression: choice('Codec of the Parquet files.', ['zstd', 'snappy', 'none'], 'zstd'),

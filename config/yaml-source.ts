@@ -51,6 +51,8 @@ interface Pair {
 const STRING_TAG = 'tag:yaml.org,2002:str';
 /** Longest chain of `<<` and aliases that is followed; a file that needs more refers to itself. */
 const MAX_HOPS = 8;
+/** Mappings that `<<` brings in, in one file: those that bring in each other grow without bound. */
+const MAX_MERGES = 1000;
 
 class Walker {
   readonly settings: Setting[] = [];
@@ -59,6 +61,7 @@ class Walker {
   readonly places = new Map<string, Origin>();
   eraCount: number | null = null;
   hasEraBlock = false;
+  private merges = 0;
   private readonly file: string;
   private readonly lines: LineCounter;
   private readonly resolve: (node: Found) => Found;
@@ -130,7 +133,10 @@ class Walker {
     return sources.flatMap((source) => {
       const target = this.follow(source, path);
       if (target === null) return [];
-      if (!isMap(target.node) || hops >= MAX_HOPS) {
+      this.merges += 1;
+      if (!isMap(target.node) || hops >= MAX_HOPS || this.merges > MAX_MERGES) {
+        // Once is enough: what brings in too many does so thousands of times.
+        if (this.merges > MAX_MERGES + 1) return [];
         this.report(source, path, 'nothing that can be merged', 'an alias of a mapping', describe(target.node));
         return [];
       }
@@ -301,6 +307,7 @@ export function readYaml(text: string, file: string): Reading {
     version: '1.2',
   });
   const documents = Array.isArray(parsed) ? parsed : [];
+  const written = text.split('\n');
   const first = documents[0];
   const place = (offset: number): Origin => {
     const { line, col } = lines.linePos(offset);
@@ -321,7 +328,7 @@ export function readYaml(text: string, file: string): Reading {
     // The parser often stumbles several times over one mistake; the first complaint about a line is the helpful one.
     .filter(({ origin }) => origin.kind === 'file' && !seen.has(`${origin.line}`) && seen.add(`${origin.line}`))
     .map(({ origin, error }) => {
-      const line = origin.kind === 'file' ? (text.split('\n')[origin.line - 1] ?? '').trimEnd() : '';
+      const line = origin.kind === 'file' ? (written[origin.line - 1] ?? '').trimEnd() : '';
       const message = `not YAML: ${error.message.replaceAll(/\s+/g, ' ').trim()}`;
       return whole(origin, message, 'a YAML mapping (key: value)', line === '' ? '' : quote(redactSecrets(line)));
     });
@@ -330,9 +337,12 @@ export function readYaml(text: string, file: string): Reading {
   if (first === undefined || (documents.length === 1 && first.contents === null)) {
     return notUnderstood([whole(place(0), 'the file is empty', 'a YAML mapping (key: value)', 'nothing')]);
   }
+  let followed = 0;
   const walker = new Walker(file, lines, (node) => {
     if (!isAlias(node)) return node;
-    return node.resolve(first) as Found;
+    // Each looks through the whole file for its anchor.
+    followed += 1;
+    return followed > MAX_MERGES ? undefined : (node.resolve(first) as Found);
   });
   for (const later of documents.slice(1)) {
     const origin = place(later.range[0]);

@@ -62,6 +62,7 @@ export const CODES = {
   MANIFEST_CONFLICT: data('another manifest stands under the name of a partition'),
   BRONZE_MISMATCH: data('the configuration differs from what _bronze.json has fixed'),
   BRONZE_INVALID: data('_bronze.json cannot be read'),
+  BRONZE_NAME: data('a chain has a name that the layout of Bronze uses for itself'),
   ESTATE_FOREIGN: data('the old program wrote partitions of this chain into another table'),
   // the audit chain
   AUDIT_INVALID: data('an event of the audit chain cannot be read or has another hash than it says'),

@@ -21,7 +21,8 @@ export function widthOf(text: string): number {
 
 /** The text in at most so many columns, with `…` where something is cut off. Control characters are taken out. */
 export function cutTo(text: string, columns: number): string {
-  const clean = text.replace(/\p{Cc}/gu, ' ');
+  // As printable() has it, but one column each.
+  const clean = text.replace(/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, ' ');
   if (widthOf(clean) <= columns) return clean;
   let cut = '';
   let width = 1;

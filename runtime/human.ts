@@ -20,11 +20,27 @@ export const grouped = (n: number): string => n.toLocaleString('en-US', { maximu
 /** `1 partition`, `2 partitions` */
 export const counted = (n: number, one: string, many = `${one}s`): string => `${grouped(n)} ${n === 1 ? one : many}`;
 
+/** Longest piece of foreign text that is shown, characters. */
+const SHOWN = 4_000;
+
 /**
- * What came from outside (a lake, a store, a configuration), fit for a terminal: control characters are shown and not
- * sent, and lines are joined, so that it can neither move the cursor nor pass for a line of its own.
+ * What acts on a terminal, or lies about what stands there: control characters, directions of writing and other formats
+ * that show nothing, separators of lines, halves of characters. The joiners of scripts and emoji are left.
+ */
+const UNPRINTABLE = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+const escaped = (char: string): string =>
+  Array.from({ length: char.length }, (_, n) => `\\u${char.charCodeAt(n).toString(16).padStart(4, '0')}`).join('');
+
+/**
+ * What came from outside (a lake, a store, a configuration), fit for a line of text: what acts on a terminal is shown and
+ * not sent, lines are joined so that it cannot pass for a line of its own, and of a long one the beginning is shown.
  */
 export const printable = (text: string): string =>
-  text
-    .replace(/\s*\n\s*/g, ' ')
-    .replace(/\p{Cc}/gu, (char) => `\\u${(char.codePointAt(0) as number).toString(16).padStart(4, '0')}`);
+  shortened(text)
+    // Begins only where blanks begin, so that each is looked at once.
+    .replace(/(?<!\s)\s*\n\s*/g, ' ')
+    .replace(UNPRINTABLE, escaped);
+
+const shortened = (text: string): string =>
+  text.length <= SHOWN ? text : `${text.slice(0, SHOWN)}… (${grouped(text.length - SHOWN)} characters more)`;

@@ -5,10 +5,11 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createActor } from 'xstate';
 import { judgesContent } from '../actors/catalog/quality.ts';
+import { layoutNamedChains } from '../actors/verify/chains.ts';
 import { SUPERVISOR_ID } from '../machines/peers.ts';
 import type { RunSummary } from '../machines/supervisor.ts';
 import { assemble } from './assemble.ts';
-import { type Context, openPool, openSessions } from './context.ts';
+import { type Context, chainOf, openPool, openSessions } from './context.ts';
 import { Diagnostics } from './diagnostics.ts';
 import { eraSpec } from './era-spec.ts';
 import type { InspectOptions } from './inspect/index.ts';
@@ -47,6 +48,14 @@ async function endsInTime(end: Promise<unknown>): Promise<boolean> {
     return await Promise.race([end.then(() => true), late]);
   } finally {
     patience.abort();
+  }
+}
+
+/** Chains of earlier releases that no configuration can name any more. In a bucket `status` and `verify` tell them. */
+async function tellLayoutNames({ store, eras, log }: Context): Promise<void> {
+  // What hinders looking hinders the run too, and is told there.
+  for (const chain of await layoutNamedChains(store, eras.map(chainOf)).catch(() => [])) {
+    log.warn({ component: 'store', object: chain, code: 'BRONZE_NAME' }, 'a chain has a name that the layout uses');
   }
 }
 
@@ -114,6 +123,7 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
     log.info({ component: 'supervisor', eras: specs.map((spec) => spec.eraId), run_id: runId }, 'run started');
     progress?.start();
     actor.start();
+    if (context.storeSpec.backend === 'local') void tellLayoutNames(context);
     const summary = await over;
     for (const [eraId, { refused }] of observer.eras) {
       if (refused && judgesContent(refused.failure.code)) {

@@ -157,7 +157,12 @@ export const eventBytes = (event: AuditEvent): Uint8Array => prettyJson(event);
 
 /** JSON text without the blanks between its tokens; keys, numbers and escapes stay as they were written. */
 function compact(text: string): string {
-  return text.replace(/("(?:[^"\\]|\\.)*")|[ \t\r\n]+/g, (_, string: string | undefined) => string ?? '');
+  // Token by token: a pattern for a whole string would need a stack as long as the string.
+  let isInString = false;
+  return text.replace(/\\[\s\S]|"|[ \t\r\n]+/g, (token) => {
+    if (token === '"') isInString = !isInString;
+    return isInString || token === '"' ? token : '';
+  });
 }
 
 /** The old program's rule: SHA-256 of the compact JSON in the file's own key order with `event_hash` set to "". */

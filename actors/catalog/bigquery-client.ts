@@ -133,7 +133,7 @@ export function catalogError(action: string, error: unknown): BronzeError {
 
 /** The endpoint that the client is told by its own means, without a slash at its end; null = Google's. */
 function emulatorHost(): string | null {
-  const host = process.env.BIGQUERY_EMULATOR_HOST?.replace(/\/+$/, '') || null;
+  const host = process.env.BIGQUERY_EMULATOR_HOST?.replace(/(?<!\/)\/+$/, '') || null;
   return host === null || host.includes('://') ? host : `http://${host}`;
 }
 

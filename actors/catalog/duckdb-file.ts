@@ -254,7 +254,8 @@ async function loadDuckDb(): Promise<typeof import('@duckdb/node-api')> {
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** DuckDB's error for a file that another process has open. */
-const isHeld = (error: unknown): boolean => /Could not set lock on file.*Conflicting lock/s.test(messageOf(error));
+const isHeld = (error: unknown): boolean =>
+  ['Could not set lock on file', 'Conflicting lock'].every((words) => messageOf(error).includes(words));
 
 const DENIED = /permission denied|operation not permitted|read-only file system/i;
 /** Damaged, of another kind, or of a DuckDB that is newer than ours. */

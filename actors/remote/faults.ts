@@ -180,7 +180,8 @@ export const withoutSecrets = (text: string): string =>
   text
     // The command line of a credential process may hold anything.
     .replace(/Command failed: [\s\S]*/, 'the command that gives credentials failed')
-    .replace(/(https?:\/\/[^\s?"'<>]*)\?[^\s"'<>,;]*/gi, '$1')
+    // From the question mark backwards, and not far: forwards, each of many URLs would be read to the end of all.
+    .replace(/(?<=https?:\/\/[^\s?"'<>]{0,2000})\?[^\s"'<>,;]*/gi, '')
     .replace(/\b(Bearer|Basic)\s+[\w~+/.=-]+/gi, '$1 …');
 
 /** The error's name and message alone: what an SDK hangs on it (request, headers, signatures) must reach no log. */

@@ -288,7 +288,7 @@ function parsed(text: string): Record<string, unknown> | null {
 }
 
 const isMissingBucket = (error: GcsRefusal): boolean =>
-  error.status === 404 && /\bbucket\b.*\b(not exist|not found)\b/i.test(error.message);
+  error.status === 404 && /\bbucket\b/i.test(error.message) && /\b(not exist|not found)\b/i.test(error.message);
 
 /**
  * The object is not there, said by the store itself. A missing bucket is something else, and a 404 in other words may

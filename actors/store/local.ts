@@ -179,7 +179,7 @@ export class LocalStore implements BronzeStore {
   }
 
   async folders(keyPrefix: string): Promise<string[]> {
-    const folder = this.#pathOf(keyPrefix);
+    const folder = keyPrefix === '' ? this.#base : this.#pathOf(keyPrefix);
     try {
       const names: string[] = [];
       // Thousands of partitions, and every commit asks.

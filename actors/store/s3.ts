@@ -44,6 +44,7 @@ const conditionsSchema = z.record(z.string(), z.object({ create: z.boolean(), pu
 
 /** Keys of probes begin like this, below the configured prefix. */
 const PROBES = `${STAGING_FOLDER}/probe-`;
+const PROBE = /^_staging\/probe-[0-9a-f]{12}\.(?:create|publish)$/;
 
 type S3Spec = Extract<StoreSpec, { backend: 's3' }>;
 
@@ -188,12 +189,15 @@ export class S3Store extends BucketStore {
       const path = this.#journal(chainPrefix, owner);
       if (path !== null && !kept) await removeJournal(this.#files, path);
     }
-    for (const folder of [this.fullFolder(chainPrefix), this.fullFolder(`${STAGING_FOLDER}/`)]) {
+    const probes = this.fullFolder(`${STAGING_FOLDER}/`);
+    for (const folder of [this.fullFolder(chainPrefix), probes]) {
       const { uploads, nowMs } = await this.#uploads.list(folder, signal);
       for (const { key, id, initiatedMs } of uploads) {
+        // Below the root's staging folder probes are ours; anything else is somebody's who is named like it.
+        if (folder === probes && !PROBE.test(key.slice(this.prefix.length))) continue;
         if (nowMs !== null && initiatedMs !== null && nowMs - initiatedMs > DAY_MS) await abort(key, id);
       }
-      if (nowMs !== null && folder.endsWith(`${STAGING_FOLDER}/`)) await this.#removeOldProbes(nowMs - DAY_MS, signal);
+      if (nowMs !== null && folder === probes) await this.#removeOldProbes(nowMs - DAY_MS, signal);
     }
     return removed;
   }
@@ -202,6 +206,8 @@ export class S3Store extends BucketStore {
   async #removeOldProbes(beforeMs: number, signal?: AbortSignal): Promise<void> {
     for await (const { objects } of this.#bucket.list(`${this.prefix}${PROBES}`, {}, signal)) {
       for (const { key, modifiedMs } of objects) {
+        // Exactly what a probe is called: an era of another copier may have been given a name that begins like it.
+        if (!PROBE.test(key.slice(this.prefix.length))) continue;
         // Without the right to delete they stay; nobody reads them.
         if (modifiedMs !== null && modifiedMs < beforeMs) await this.#remove(key).catch(() => undefined);
       }

@@ -8,8 +8,9 @@ import { fileURLToPath } from 'node:url';
 import { BronzeError } from '../../machines/errors.ts';
 import { fileError } from '../files.ts';
 import type { ChainName } from '../paths.ts';
-import type { StoreSpec } from '../ports.ts';
+import type { BronzeStore, StoreSpec } from '../ports.ts';
 import { openStore } from '../store/index.ts';
+import { STAGING_FOLDER } from '../store/staging-names.ts';
 
 /** A chain and where it lies. */
 export interface FoundChain {
@@ -21,8 +22,9 @@ const OLD_TABLE = 'ledgers_lcm_raw';
 /** Folders between what is given and a chain, at the most: root, prefix, network, era, version. */
 const DEPTH = 6;
 
-/** Folders of a chain, which no era can be named like. */
-const RESERVED = new Set(['_staging', '_audit']);
+/** Whether a chain has a name that the layout uses for itself: no configuration can give one, but somebody has. */
+export const hasLayoutName = ({ network, eraId, versionLabel }: ChainName): boolean =>
+  [network, eraId, versionLabel].some((name) => name.startsWith('_') || name === OLD_TABLE);
 
 /** What is in a folder; links count as what they lead to. Throws STORE_*. */
 export async function entriesOf(folder: string): Promise<{ name: string; isFolder: boolean }[]> {
@@ -54,7 +56,7 @@ async function search(folder: string, depth: number, found: string[]): Promise<v
   }
   if (depth === 0) return;
   for (const { name } of entries.filter((entry) => entry.isFolder).sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    if (!RESERVED.has(name)) await search(join(folder, name), depth - 1, found);
+    await search(join(folder, name), depth - 1, found);
   }
 }
 
@@ -91,25 +93,46 @@ function storeAt(scheme: string, rest: string, access: BucketAccess): Exclude<St
   return { backend: 's3', place, prefix, stateDir: null };
 }
 
+/** Prefixes of the chains below a prefix of a store, in order. Throws STORE_*. */
+async function chainsBelow(store: BronzeStore, below: string, depth: number): Promise<string[]> {
+  const names = (await store.folders(below)).sort();
+  if (names.includes(OLD_TABLE) || (await store.get(`${below}_bronze.json`)) !== null) return [below];
+  if (depth === 0) return [];
+  // Listings leave it out.
+  if (!names.includes(STAGING_FOLDER)) names.push(STAGING_FOLDER);
+  const found: string[] = [];
+  for (const name of names) found.push(...(await chainsBelow(store, `${below}${name}/`, depth - 1)));
+  return found;
+}
+
+/**
+ * Chains that have a name which the layout uses for itself, as `net/_staging/v1`, beside `chains`. No configuration can
+ * name them any more. Throws STORE_*.
+ */
+export async function layoutNamedChains(store: BronzeStore, chains: readonly ChainName[]): Promise<string[]> {
+  const found: string[] = [];
+  const places = new Map<string, number>([['', 2]]);
+  for (const { network, eraId } of chains) places.set(`${network}/`, 1).set(`${network}/${eraId}/`, 0);
+  for (const [below, depth] of places) {
+    const names = (await store.folders(below)).filter((name) => name.startsWith('_'));
+    for (const name of new Set([...names, STAGING_FOLDER])) {
+      found.push(...(await chainsBelow(store, `${below}${name}/`, depth)));
+    }
+  }
+  return found.map((prefix) => prefix.replace(/\/$/, '')).sort();
+}
+
 /** Chains below a prefix of a bucket, in order. */
 async function findInBucket(spec: Exclude<StoreSpec, { backend: 'local' }>): Promise<FoundChain[]> {
   const store = openStore(spec);
   const found: FoundChain[] = [];
-  const look = async (below: string, depth: number): Promise<void> => {
-    const names = (await store.folders(below)).sort();
-    const isChain = names.includes(OLD_TABLE) || (await store.get(`${below}_bronze.json`)) !== null;
-    if (isChain) {
-      const parts = `${spec.prefix}${below}`.split('/').slice(0, -1);
-      const [network, eraId, versionLabel] = parts.slice(-3);
-      if (network === undefined || eraId === undefined || versionLabel === undefined) throw nothingBelow(store.uri);
-      const root = parts.slice(0, -3).map((part) => `${part}/`);
-      found.push({ chain: { network, eraId, versionLabel }, store: { ...spec, prefix: root.join('') } });
-      return;
-    }
-    if (depth === 0) return;
-    for (const name of names) if (!RESERVED.has(name)) await look(`${below}${name}/`, depth - 1);
-  };
-  await look('', DEPTH);
+  for (const below of await chainsBelow(store, '', DEPTH)) {
+    const parts = `${spec.prefix}${below}`.split('/').slice(0, -1);
+    const [network, eraId, versionLabel] = parts.slice(-3);
+    if (network === undefined || eraId === undefined || versionLabel === undefined) throw nothingBelow(store.uri);
+    const root = parts.slice(0, -3).map((part) => `${part}/`);
+    found.push({ chain: { network, eraId, versionLabel }, store: { ...spec, prefix: root.join('') } });
+  }
   if (found.length === 0) throw nothingBelow(store.uri);
   return found;
 }

@@ -2,10 +2,11 @@
 import { countUndelivered } from '../../actors/audit/deliver.ts';
 import { committedIn, missingRows } from '../../actors/catalog/recorder.ts';
 import { chainKey } from '../../actors/paths.ts';
+import { layoutNamedChains } from '../../actors/verify/chains.ts';
 import { type Failure, toFailure } from '../../machines/errors.ts';
 import { eraEnd, MAX_LEDGER } from '../../machines/partitions.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
-import { type Context, openContext, openDelivery } from '../context.ts';
+import { type Context, chainOf, openContext, openDelivery } from '../context.ts';
 import { adoptionLines, type EraLook, lookAt, partitionsToMend } from '../look.ts';
 import { type Answer, switchOption } from './answer.ts';
 
@@ -126,6 +127,10 @@ async function headOf(context: Context, from: number): Promise<number | null> {
   }
 }
 
+/** Said once, below the eras: what no configuration can name, and so no era shows. */
+const unnamed = (chain: string): string =>
+  `note: ${chain} is a chain with a name that the layout uses for itself; no run looks at it (docs/errors.md, BRONZE_NAME)`;
+
 function text(status: EraStatus, look: EraLook): string {
   const lines = [`${status.era_id} (${status.chain})`];
   const wanted = `${status.ledger_start} to ${status.ledger_end ?? 'the head'}`;
@@ -154,6 +159,7 @@ export async function execute(answer: Answer): Promise<number> {
   const context = openContext(answer);
   const all: EraStatus[] = [];
   const texts: string[] = [];
+  let hidden: readonly string[] = [];
   try {
     for (const era of context.eras) {
       const look = await lookAt(context, era);
@@ -162,10 +168,14 @@ export async function execute(answer: Answer): Promise<number> {
       all.push(status);
       texts.push(text(status, look));
     }
+    // Where the store cannot be read, each era has said so.
+    hidden = await layoutNamedChains(context.store, context.eras.map(chainOf)).catch(() => []);
+    texts.push(...hidden.map(unnamed));
   } finally {
     await context.catalog?.close();
   }
-  if (switchOption(answer, 'json')) process.stdout.write(`${JSON.stringify({ eras: all }, null, 2)}\n`);
+  if (switchOption(answer, 'json'))
+    process.stdout.write(`${JSON.stringify({ eras: all, layout_named: hidden }, null, 2)}\n`);
   else process.stdout.write(`${texts.join('\n')}\n`);
   return all.some((status) => status.error !== null) ? 1 : 0;
 }

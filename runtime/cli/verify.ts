@@ -6,7 +6,7 @@ import { gatherFolder } from '../../actors/audit/gather.ts';
 import { chainKey } from '../../actors/paths.ts';
 import { openStore } from '../../actors/store/index.ts';
 import { ThreadPool } from '../../actors/threads/pool.ts';
-import { type FoundChain, findChains } from '../../actors/verify/chains.ts';
+import { type FoundChain, findChains, hasLayoutName, layoutNamedChains } from '../../actors/verify/chains.ts';
 import {
   type ChainReport,
   type Finding,
@@ -39,6 +39,8 @@ function threadsOf(answer: Answer): number {
 
 interface Subject {
   readonly chains: readonly FoundChain[];
+  /** Chains beside them that no configuration can name; those below a path are among `chains`. */
+  readonly hidden: readonly string[];
   /** Rows by range label; null where there is no catalog. */
   readonly rowsOf: (chain: FoundChain['chain'], signal: AbortSignal) => Promise<VerifyOptions['rows']>;
   readonly close: () => Promise<void>;
@@ -53,10 +55,13 @@ async function subjectOf(answer: Answer): Promise<Subject> {
     anonymous: switchOption(answer, 'anonymous'),
   };
   if (path !== undefined) {
-    return { chains: await findChains(path, access), rowsOf: async () => null, close: async () => undefined };
+    const chains = await findChains(path, access);
+    const hidden = chains.filter(({ chain }) => hasLayoutName(chain)).map(({ chain }) => chainKey(chain));
+    return { chains, hidden, rowsOf: async () => null, close: async () => undefined };
   }
-  const { eras, storeSpec, catalog, config } = openContext(answer);
+  const { eras, store, storeSpec, catalog, config } = openContext(answer);
   return {
+    hidden: await layoutNamedChains(store, eras.map(chainOf)),
     chains: eras.map((era) => ({ chain: chainOf(era), store: storeSpec })),
     rowsOf: async (chain, signal) => {
       const rows = await catalog?.rows(
@@ -104,13 +109,21 @@ function text(reports: readonly ChainReport[], findings: readonly Finding[]): st
   return `${[...lines, ...GUARANTEES.map((line) => `  ${line}`)].join('\n')}\n`;
 }
 
+const badName = (chain: string): Finding => ({
+  chain,
+  code: 'BRONZE_NAME',
+  message: 'network, era or version has a name that the layout of Bronze uses for itself',
+  retryable: false,
+  hint: 'no configuration can name it any more; docs/errors.md says how to go on',
+});
+
 export async function execute(answer: Answer): Promise<number> {
   const sample = sampleOf(answer);
   const threads = threadsOf(answer);
   const range = { from: ledgerOption(answer, 'from'), to: ledgerOption(answer, 'to') };
   const events = textOption(answer, 'events');
   const copied = events === undefined ? null : await gatherFolder(resolve(events));
-  const { chains, rowsOf, close } = await subjectOf(answer);
+  const { chains, hidden, rowsOf, close } = await subjectOf(answer);
 
   const pool = new ThreadPool(threads);
   const stop = new AbortController();
@@ -163,7 +176,7 @@ export async function execute(answer: Answer): Promise<number> {
     takeHandlersOff();
     await close();
   }
-  findings.push(...verifyEraLinks(reports));
+  findings.push(...verifyEraLinks(reports), ...hidden.map(badName));
   const only = reports.map(({ report }) => report);
   if (only.every((report) => report.partitions === 0) && findings.length === 0) {
     throw new BronzeError('USAGE', 'there are no partitions to verify');

@@ -51,6 +51,7 @@ const BLAME: Readonly<Record<ErrorCode, Blame | 'bucket'>> = {
   MANIFEST_CONFLICT: 'storage',
   BRONZE_MISMATCH: 'storage',
   BRONZE_INVALID: 'storage',
+  BRONZE_NAME: 'storage',
   ESTATE_FOREIGN: 'storage',
   AUDIT_INVALID: 'pas',
   AUDIT_HOLE: 'pas',

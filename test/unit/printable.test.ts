@@ -16,6 +16,19 @@ it('shows control characters and joins lines', () => {
   expect(printable('Größe 日本 🙂 "quoted" \\n')).toBe('Größe 日本 🙂 "quoted" \\n');
 });
 
+it('shows directions of writing, separators and halves of characters', () => {
+  const text = 'a\u202egpj.exe\u2066b\u200fc\u2028d\u2029e\ud800f\ufeffg\u{e0041}h';
+  expect(printable(text)).toBe('a\\u202egpj.exe\\u2066b\\u200fc\\u2028d\\u2029e\\ud800f\\ufeffg\\udb40\\udc41h');
+  expect(printable('👩\u200d🚀')).toBe('👩\u200d🚀');
+});
+
+it('shows the beginning of what is long, in time that does not grow with the square of it', () => {
+  expect(printable('x'.repeat(100_000))).toBe(`${'x'.repeat(4_000)}… (96,000 characters more)`);
+  for (const text of [' ', '\t ', ' \n', '\n', '\u001b']) {
+    expect(printable(text.repeat(2_000_000 / text.length))).toMatch(/characters more\)$/);
+  }
+});
+
 it('an error of a lake with a hostile passphrase has only lines of ours', () => {
   const failure = {
     code: 'LAKE_WRONG_NETWORK' as const,

@@ -3,6 +3,7 @@
  * They throw plain errno errors (the callers know whose folder it is). They must never leave a half-written file under
  * a name that anybody reads.
  */
+import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { errnoOf, type FileOps, OPEN } from './files.ts';
 
@@ -116,4 +117,52 @@ export async function replaceFile(
   }
   hook('after-rename');
   await fsyncFolder(files, folder);
+}
+
+/** The temporary file that `createFile` makes: its name says what is in it. */
+const fillName = (name: string, bytes: Uint8Array): string =>
+  `${name}.${createHash('sha256').update(bytes).digest('hex').slice(0, 16)}.tmp`;
+
+/** Removes what a process left that was killed between the link and the end of `createFile`. */
+export async function removeFill(files: FileOps, folder: string, name: string, bytes: Uint8Array): Promise<void> {
+  await unlinkIfThere(files, join(folder, fillName(name, bytes)));
+}
+
+/**
+ * Creates a small file whole, only if nothing stands under its name; answers whether it did. The temporary file is named
+ * after its content, so that all who write it write the same bytes into it and none cuts another's off; a crash leaves at
+ * most one, and the next call uses it up. `hook` is called before and after the link.
+ */
+export async function createFile(
+  files: FileOps,
+  folder: string,
+  name: string,
+  bytes: Uint8Array,
+  hook: (at: 'before-rename' | 'after-rename') => void = () => undefined,
+): Promise<boolean> {
+  const temp = join(folder, fillName(name, bytes));
+  let isNew = true;
+  try {
+    for (;;) {
+      await writeSynced(files, temp, OPEN.fill, bytes);
+      hook('before-rename');
+      try {
+        await files.link(temp, join(folder, name));
+        break;
+      } catch (error) {
+        const errno = errnoOf(error);
+        if (errno === 'EEXIST') {
+          isNew = false;
+          break;
+        }
+        // Another writer of the same bytes was through first, and took its temporary file away.
+        if (errno !== 'ENOENT') throw error;
+      }
+    }
+  } finally {
+    await unlinkIfThere(files, temp).catch(() => false);
+  }
+  hook('after-rename');
+  if (isNew) await fsyncFolder(files, folder);
+  return isNew;
 }

@@ -59,6 +59,8 @@ export const OPEN = {
   create: constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL,
   /** Starts from nothing, whatever stood there: for temporary files under a fixed name only. */
   overwrite: constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
+  /** Keeps what is there: for temporary files whose name says what every writer of them writes. */
+  fill: constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW,
   folder: constants.O_RDONLY | constants.O_DIRECTORY,
 } as const;
 

@@ -45,6 +45,11 @@ export const KILL_POINTS = [
   'checkpoint:after-rename',
   'checkpoint:after-fsync',
   'sweep:before-unlink',
+  'give-up:before-record',
+  'give-up:after-record',
+  'give-up:after-heads-kept',
+  'give-up:after-move',
+  'give-up:after-forget',
   'reconcile:before-forget',
   'reconcile:after-forget',
 ] as const;

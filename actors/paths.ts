@@ -28,6 +28,16 @@ export const auditPrefix = (c: ChainName): string => `${chainPrefix(c)}_audit/`;
 export const eventKey = (c: ChainName, sequence: number): string =>
   `${auditPrefix(c)}${String(sequence).padStart(10, '0')}.json`;
 
+/** What was given up of a chain: its records. */
+export const lossesPrefix = (c: ChainName): string => `${chainPrefix(c)}_losses/`;
+
+export const lossKey = (c: ChainName, number: number): string =>
+  `${lossesPrefix(c)}${String(number).padStart(10, '0')}.json`;
+
+/** What a file is called after it was given up, in the folder where it was: nobody takes it for what it was. */
+export const givenUpName = (name: string, number: number): string =>
+  `${name}.given-up-${String(number).padStart(10, '0')}`;
+
 export const tablePrefix = (c: ChainName, table: string): string => `${chainPrefix(c)}${table}/`;
 
 export const partitionPrefix = (c: ChainName, table: string, r: LedgerRange): string =>

@@ -95,6 +95,8 @@ export interface BronzeStore {
   readonly uri: string;
   /** What `storage_path` in events starts with: the configured prefix, e.g. `bronze/`. */
   readonly prefix: string;
+  /** Whether what is there is such a store at all, before it is believed that something is not there. Writes nothing. */
+  check(signal?: AbortSignal): Promise<void>;
   /** Makes the place that everything is written below, durably. Called once before anything is staged. */
   prepare(): Promise<void>;
   /** What the store itself enforces; null where that is not known before `prepare`. Writes nothing. */
@@ -160,8 +162,17 @@ export interface StagingTarget {
 
 /** Checkpoint of one era. Read returns null for anything that cannot be used, and says why through `problem`. */
 export interface CheckpointStore {
-  /** `belongsTo`: the chain that it is of, where that is another one. `isOld`: the old program wrote it; nothing is wrong. */
-  read(): Promise<{ facts: CheckpointFacts | null; problem: string | null; belongsTo?: string; isOld?: true }>;
+  /**
+   * `belongsTo`: the chain that it is of, where that is another one. `isOld`: the old program wrote it; nothing is wrong.
+   * `old`: what that said, which vouches for nothing.
+   */
+  read(): Promise<{
+    facts: CheckpointFacts | null;
+    problem: string | null;
+    belongsTo?: string;
+    isOld?: true;
+    old?: CheckpointFacts;
+  }>;
   write(range: LedgerRange, checksum: string): Promise<void>;
 }
 
@@ -304,6 +315,8 @@ export interface Delivered {
 export interface DeliveryPointer {
   /** `problem`: why what is there cannot be used. */
   read(): Promise<{ delivered: Delivered | null; problem: string | null }>;
+  /** What stands there of this chain, whichever endpoint it was for; null where it says nothing that can be used. */
+  remembered(): Promise<Delivered | null>;
   write(delivered: Delivered): Promise<void>;
 }
 

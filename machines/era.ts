@@ -455,7 +455,7 @@ export const eraMachine = setup({
       always: { guard: 'mustEndEarly', target: 'draining' },
       states: {
         opening: {
-          description: 'Takes the lock, removes what a dead run had staged, compares _bronze.json.',
+          description: 'Takes the lock, compares _bronze.json. Nothing else is written yet.',
           invoke: {
             src: 'openChain',
             input: ({ context }) => ({ eraId: context.spec.eraId }),
@@ -464,7 +464,8 @@ export const eraMachine = setup({
           },
         },
         surveying: {
-          description: 'Reads manifests, events and the checkpoint, and decides where to go on.',
+          description:
+            'Reads manifests, events and what is remembered of them, judges, and makes ready what is written to.',
           entry: 'progress',
           invoke: {
             src: 'surveyChain',

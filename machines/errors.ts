@@ -68,6 +68,7 @@ export const CODES = {
   AUDIT_INVALID: data('an event of the audit chain cannot be read or has another hash than it says'),
   AUDIT_HOLE: data('an event of the audit chain is missing and cannot be re-derived'),
   AUDIT_FORK: data('another event stands in the audit chain for the same partition'),
+  EVIDENCE_CONTRADICTS: data('copies, heads, checkpoint, delivery or catalog remember what Bronze does not hold'),
   AUDIT_ORPHAN: data('an event attests a partition that cannot be restored'),
   // catalog and delivery
   CATALOG_UNAVAILABLE: passing('the catalog cannot be reached or does not answer'),

@@ -168,6 +168,38 @@ export interface FoundPartition {
   readonly dataBytes: number | null;
   readonly hasManifest: boolean;
   readonly manifest: SealedPartition | null;
+  /** Neither of the two objects is there, and others are: nothing that a copier writes. */
+  readonly isForeign?: true;
+}
+
+/**
+ * What something outside of `_audit/` remembers of a chain, as it says it. It is never believed against Bronze, and never
+ * ignored where it contradicts it: `machines/evidence.ts` judges.
+ */
+export interface Memory {
+  /**
+   * `copy`: of an event, in the backup folder. `old_event`: one of the old program's, there or in `v1.1/`. `head`: what the
+   * heads file says of the chain. `old_checkpoint`: the old program's. `row`: a row of lineage in the catalog.
+   */
+  readonly kind: 'copy' | 'old_event' | 'head' | 'checkpoint' | 'old_checkpoint' | 'delivery' | 'row';
+  /** Path of the file; URI of the catalog. */
+  readonly object: string;
+  readonly range: LedgerRange | null;
+  /** Of an event. */
+  readonly sequence: number | null;
+  readonly eventHash: string | null;
+  /** Of the data object. */
+  readonly checksum: string | null;
+  /** Why nothing can be had from it, although something stands there; null = it says what it says. */
+  readonly problem: string | null;
+  /** Hex, of the bytes of a copy or of a heads file that cannot be read; null for anything else. */
+  readonly sha256: string | null;
+}
+
+/** The end of the old program's audit chain, as `_bronze.json` records it. */
+export interface OldChainEnd {
+  readonly head: string;
+  readonly events: number;
 }
 
 export interface CheckpointFacts {
@@ -182,6 +214,9 @@ export interface EraFacts {
   readonly checkpoint: CheckpointFacts | null;
   /** Events that can be re-derived from stored manifests for holes in the sequence. */
   readonly rederived: readonly AttestedEvent[];
+  readonly memories: readonly Memory[];
+  /** Null where no chain of the old program was adopted. */
+  readonly oldChain: OldChainEnd | null;
 }
 
 /** Work that recovery found, to be done in this order before anything new is committed. */

@@ -9,8 +9,10 @@
  * - An attested partition whose data is gone is built again; one whose manifest is gone gets it again from what is there.
  *   Either has to come out as it was attested.
  * - The checkpoint decides nothing. Where it is behind, it is written again.
+ * - What is remembered outside of Bronze mends nothing and is never overwritten. Where it contradicts, nothing is done.
  */
 import type { Failure } from './errors.ts';
+import { type Contradiction, contradictionFailure, contradictionsOf } from './evidence.ts';
 import { cellEnd, eraEnd, partitionAt, rangeLabel, sameRange } from './partitions.ts';
 import type {
   AgendaItem,
@@ -109,15 +111,32 @@ function sealedPrefix(facts: EraFacts, grid: Grid, frontier: number): { sealed: 
   }
 }
 
-/** A partition that lies across what the grid would write from `frontier` on, or null. */
-function obstacle(facts: EraFacts, grid: Grid, frontier: number): FoundPartition | null {
+const isThere = ({ dataBytes, hasManifest, isForeign }: FoundPartition): boolean =>
+  dataBytes !== null || hasManifest || isForeign === true;
+
+/** Two of these ranges that share ledgers, the one that `committed` does not hold last; null where none do. */
+function sharing(facts: EraFacts, committed: readonly LedgerRange[]): [LedgerRange, LedgerRange] | null {
+  const taken = new Set(committed.map(rangeLabel));
+  const others = facts.partitions.filter((found) => isThere(found) && !taken.has(rangeLabel(found.range)));
+  const ranges = [...committed, ...others.map(({ range }) => range)].sort((a, b) => a.start - b.start || a.end - b.end);
+  let before: LedgerRange | null = null;
+  for (const range of ranges) {
+    if (before !== null && range.start <= before.end) {
+      return taken.has(rangeLabel(range)) ? [range, before] : [before, range];
+    }
+    before = range;
+  }
+  return null;
+}
+
+/** A partition that lies before the era, or across what the grid would write from `frontier` on; null where none does. */
+function obstacle(facts: EraFacts, grid: Grid, frontier: number): LedgerRange | null {
   for (const found of facts.partitions) {
-    if (found.dataBytes === null && !found.hasManifest) continue;
-    if (found.range.end < frontier) continue;
     const { start, end } = found.range;
+    if (!isThere(found) || (start >= grid.ledgerStart && end < frontier)) continue;
     // Its end may be one that an earlier `ledger_end` clipped, its start one that followed such an end.
     if (start >= frontier && start >= grid.ledgerStart && end <= cellEnd(grid, start)) continue;
-    return found;
+    return found.range;
   }
   return null;
 }
@@ -137,11 +156,20 @@ function clippedOrphan(facts: EraFacts, grid: Grid, frontier: number): LedgerRan
   return orphan?.range ?? null;
 }
 
+/** All that `assess` refuses as contradicting; none where the chain itself cannot be used. */
+export function contradictionsIn(facts: EraFacts, grid: Grid): readonly Contradiction[] {
+  const chain = wholeChain(facts, grid);
+  return 'events' in chain ? contradictionsOf(facts, chain.events) : [];
+}
+
 /** Judges what was found. `attests` is false where the audit stream is switched off. */
 export function assess(facts: EraFacts, grid: Grid, attests: boolean): Assessment {
   const chain = wholeChain(facts, grid);
   if (!('events' in chain)) return chain;
   const { events, refills } = chain;
+
+  const contradictions = contradictionsOf(facts, events);
+  if (contradictions.length > 0) return { failure: contradictionFailure(contradictions) };
 
   const found = new Map(facts.partitions.map((partition) => [rangeLabel(partition.range), partition]));
   const restores: AgendaItem[] = [];
@@ -158,12 +186,25 @@ export function assess(facts: EraFacts, grid: Grid, attests: boolean): Assessmen
   if (!('sealed' in prefix)) return prefix;
   const frontier = (prefix.sealed.at(-1)?.range.end ?? attestedTo - 1) + 1;
 
+  const overlap = sharing(
+    facts,
+    [...events, ...prefix.sealed].map(({ range }) => range),
+  );
+  if (overlap) {
+    const [one, other] = overlap;
+    return refuse('PARTITION_OVERLAP', `partition ${rangeLabel(other)} shares ledgers with ${rangeLabel(one)}`, {
+      ...other,
+      expected: `no other partition of ledgers ${rangeLabel(one)}`,
+      found: rangeLabel(other),
+      hint: 'somebody else wrote there; see docs/runbook.md, "Partitions overlap"',
+    });
+  }
   const inTheWay = obstacle(facts, grid, frontier);
   if (inTheWay) {
-    return refuse('PARTITION_OVERLAP', `partition ${rangeLabel(inTheWay.range)} lies across the grid of this era`, {
-      ...inTheWay.range,
-      expected: `nothing but partitions of ${grid.size} ledgers from ${grid.origin} on after ledger ${frontier - 1}`,
-      found: rangeLabel(inTheWay.range),
+    return refuse('PARTITION_OVERLAP', `partition ${rangeLabel(inTheWay)} lies across the grid of this era`, {
+      ...inTheWay,
+      expected: `nothing but partitions of ${grid.size} ledgers from ${grid.origin} on, from ledger ${grid.ledgerStart}`,
+      found: rangeLabel(inTheWay),
       hint: 'somebody else wrote there; see docs/runbook.md, "Partitions overlap"',
     });
   }

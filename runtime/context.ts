@@ -3,12 +3,13 @@
  * store beyond what is asked for; whoever made a context closes it.
  */
 import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { openEndpoint } from '../actors/audit/endpoint.ts';
 import type { BackupFolder } from '../actors/audit/old-chain.ts';
 import { openCatalog } from '../actors/catalog/index.ts';
+import type { MemoryPlace } from '../actors/commit/memories.ts';
 import type { Neighbour } from '../actors/commit/neighbours.ts';
-import type { ChainName } from '../actors/paths.ts';
+import { type ChainName, checkpointFile, deliveryFile } from '../actors/paths.ts';
 import type { BronzeStore, Catalog, CatalogSpec, LakeSource, SourceSpec, StoreSpec } from '../actors/ports.ts';
 import type { BucketPlace } from '../actors/remote/bucket.ts';
 import { openSource } from '../actors/source/index.ts';
@@ -94,6 +95,24 @@ export const copiesOf = (config: Config, chain: ChainName): BackupFolder => ({
   dir: resolve(config.pas.backup_dir),
   chain,
 });
+
+/** Where something may be remembered of a chain; what is switched off now may have been on. */
+export function memoriesOf(config: Config, chain: ChainName, catalog: Catalog | null): MemoryPlace {
+  const dir = resolve(config.checkpoint.dir);
+  const dataset = { domain: config.catalog.namespace, dataset: config.bronze.primary_table, chain };
+  return {
+    copies: copiesOf(config, chain),
+    checkpoint: {
+      store: openCheckpoint({ dir, chain, copierId: config.copier_id }),
+      file: join(dir, checkpointFile(chain)),
+    },
+    delivery: {
+      pointer: openDeliveryPointer({ dir, chain, endpoint: '' }),
+      file: join(dir, deliveryFile(chain)),
+    },
+    catalog: catalog && { catalog, dataset },
+  };
+}
 
 export interface Context {
   readonly config: Config;
@@ -200,6 +219,7 @@ export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'
     checks: { results: config.checks.results, protocolMin: era.protocol_min, protocolMax: era.protocol_max },
     backup: config.pas.enabled ? copies : null,
     oldEvents: copies,
+    memories: memoriesOf(config, chain, context.catalog),
     checkpoint: config.checkpoint.enabled ? openCheckpoint({ dir: stateDir, chain, copierId: config.copier_id }) : null,
     catalog: context.catalog && {
       catalog: context.catalog,

@@ -15,7 +15,7 @@ import { BronzeError, type Failure, fromFailure, toFailure } from '../machines/e
 import { rangeLabel } from '../machines/partitions.ts';
 import type { EraFacts, Grid, Recovered } from '../machines/protocol.ts';
 import { assess } from '../machines/recovery.ts';
-import { type Context, chainOf, copiesOf } from './context.ts';
+import { type Context, chainOf, copiesOf, memoriesOf } from './context.ts';
 
 export interface EraLook {
   readonly era: EraConfig;
@@ -56,7 +56,8 @@ export async function lookAt(context: Context, era: EraConfig): Promise<EraLook>
     begun = (await compareBronze(place, terms)) !== null;
     await expectBronze(place, terms);
     const checkpoint = config.checkpoint.enabled ? openCheckpoint({ dir, chain, copierId: config.copier_id }) : null;
-    facts = await surveyChain({ ...place, checkpoint });
+    const memories = memoriesOf(config, chain, context.catalog);
+    facts = await surveyChain({ ...place, checkpoint, memories });
     if (!begun) {
       adoption = await findAdoption(place, copiesOf(config, chain));
       assertOnGrid(chain, terms, rangesFound(facts), adoption);

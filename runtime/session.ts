@@ -4,14 +4,14 @@
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { attestPartition, type ChainPlace } from '../actors/audit/chain.ts';
+import { attestPartition, type ChainPlace, placeInChain } from '../actors/audit/chain.ts';
 import { restoreCopies } from '../actors/audit/copies.ts';
 import { countUndelivered, deliverEvents } from '../actors/audit/deliver.ts';
 import { eventId } from '../actors/audit/event.ts';
 import { type BackupFolder, OLD_EVENTS } from '../actors/audit/old-chain.ts';
 import type { BuildAnswer, BuildTask, CheckSpec, CompressionSpec, Progress } from '../actors/build/spec.ts';
 import { CatalogRecorder, committedIn } from '../actors/catalog/recorder.ts';
-import { adoptionText, findAdoption } from '../actors/commit/adoption.ts';
+import { type Adoption, adoptionText, findAdoption } from '../actors/commit/adoption.ts';
 import { recordedPrefix } from '../actors/commit/bronze-file.ts';
 import {
   assertOnGrid,
@@ -22,6 +22,7 @@ import {
   restoreBronze,
 } from '../actors/commit/bronze-json.ts';
 import { sealingTime } from '../actors/commit/clock.ts';
+import type { MemoryPlace } from '../actors/commit/memories.ts';
 import { checkNeighbours, type Neighbour } from '../actors/commit/neighbours.ts';
 import { refuseOverlap } from '../actors/commit/overlaps.ts';
 import type { CommitPlace } from '../actors/commit/place.ts';
@@ -48,8 +49,16 @@ import type {
 } from '../actors/ports.ts';
 import { acquireLock } from '../actors/state/lock.ts';
 import type { ThreadPool } from '../actors/threads/pool.ts';
-import { BronzeError, type Failure, fromFailure, toFailure } from '../machines/errors.ts';
-import type { Effects, EraFacts, LedgerRange, Mode, Pending, StagedPartition } from '../machines/protocol.ts';
+import { BronzeError, type Failure, toFailure } from '../machines/errors.ts';
+import type {
+  Effects,
+  EraFacts,
+  LedgerRange,
+  Mode,
+  Pending,
+  Recovered,
+  StagedPartition,
+} from '../machines/protocol.ts';
 import { assess } from '../machines/recovery.ts';
 import type { Logger } from './log.ts';
 import { PRODUCER } from './version.ts';
@@ -88,6 +97,8 @@ export interface EraSetup {
   readonly backup: BackupFolder | null;
   /** Where the old program's events are, if it wrote any: they are read when an estate of it is adopted. */
   readonly oldEvents: BackupFolder;
+  /** Where something may be remembered of the chain, whatever is switched on. */
+  readonly memories: MemoryPlace;
   /** Null where checkpoints are switched off. */
   readonly checkpoint: CheckpointStore | null;
   /** Null where no catalog is configured. */
@@ -165,7 +176,7 @@ export class EraSession {
     this.#recorder = catalog && new CatalogRecorder({ ...this.#place, catalog: catalog.catalog, dataset, onMoved });
   }
 
-  /** Takes the lock (kept from an earlier start of this era in this process), sweeps, compares `_bronze.json`. */
+  /** Takes the lock (kept from an earlier start of this era in this process) and compares `_bronze.json`; writes nothing else. */
   openChain(signal: AbortSignal): Output<'openChain'> {
     const opening = this.#open(signal);
     // A drain may come before the lock is taken, which has to be given back all the same.
@@ -185,12 +196,23 @@ export class EraSession {
     // Names the owner of whatever is staged from here on, manifests and events included.
     this.#staging = store.stagingSpec(chainPrefix(chain), lock.nonce);
     // Before anything is read from it: what is no store at all would give a page of something else for an object.
+    await store.check(signal);
+    this.#termsAreFixed = await expectBronze(this.#place, this.#setup.terms, signal);
+    return { created: this.#termsAreFixed };
+  }
+
+  /**
+   * Makes ready what is written to. Only once what is remembered was held against what is there: a mount that is absent is
+   * an empty folder.
+   */
+  async #prepare(signal: AbortSignal): Promise<void> {
+    const { chain, store } = this.#setup;
+    const lock = this.#lock;
     await store.prepare();
     // Also where nobody is known to have died here: what is older than a day may be of a machine that is gone.
-    const removed = await store.sweep(chainPrefix(chain), lock.orphaned, signal);
-    if (lock.orphaned.length > 0) await lock.swept();
+    const removed = await store.sweep(chainPrefix(chain), lock?.orphaned ?? [], signal);
+    if (lock !== null && lock.orphaned.length > 0) await lock.swept();
     if (removed > 0) this.#log.info({ component: 'store', removed }, 'removed what an earlier run had staged');
-    this.#termsAreFixed = await expectBronze(this.#place, this.#setup.terms, signal);
     const conditions = await store.conditions();
     if (conditions !== null && !(conditions.create && conditions.publish)) {
       this.#log.warn(
@@ -199,7 +221,6 @@ export class EraSession {
       );
     }
     await this.#openCatalog(signal);
-    return { created: this.#termsAreFixed };
   }
 
   /** Strict, it has to answer now; lenient, rows wait for it. What no retry helps against ends the era in both modes. */
@@ -213,43 +234,56 @@ export class EraSession {
     }
   }
 
-  /** `onProgress` tells that it is alive: of an estate of the old program something of every file is read. */
+  /**
+   * What is durable, and, unless recovery will refuse it, what has to be there before anything is committed. `onProgress`
+   * tells that it is alive: of an estate of the old program something of every file is read.
+   */
   async surveyChain(signal: AbortSignal, onProgress: () => void = () => undefined): Output<'surveyChain'> {
-    const { backup, store, checkpoint } = this.#setup;
+    const { checkpoint, memories, terms, attests } = this.#setup;
     const onProblem = (problem: string, isOld: boolean): void =>
       this.#log[isOld ? 'info' : 'warn']({ component: 'checkpoint' }, problem);
-    const facts = await surveyChain({ ...this.#place, checkpoint, onProblem, onProgress }, signal);
+    const facts = await surveyChain({ ...this.#place, checkpoint, memories, onProblem, onProgress }, signal);
     this.#prefix = facts.events.at(-1)?.storagePrefix ?? null;
-    if (!this.#termsAreFixed) await this.#restoreTerms(facts, signal, onProgress);
-    if (backup !== null) {
-      const { written, old } = await restoreCopies(backup, store, facts.events, signal, onProgress);
-      if (old > 0)
-        this.#log.info({ component: 'audit', events: old }, `events of version 1.1 are kept in ${OLD_EVENTS}/`);
-      if (written > 0) this.#log.info({ component: 'audit', written }, 'wrote copies of events that were missing');
-    }
-    this.#noteCommitted(facts);
+    const adoption = this.#termsAreFixed ? null : await this.#findTerms(facts, signal, onProgress);
+    // Where the era ends plays no part in what is committed.
+    const judged = assess(facts, { ...terms.grid, ledgerEnd: null }, attests);
     this.#events = facts.events.reduce((count, { sequence }) => Math.max(count, sequence + 1), 0);
+    // The era fails by the same judgement: nothing is written, and nothing is recorded.
+    if ('failure' in judged) return facts;
+    await this.#prepare(signal);
+    if (!this.#termsAreFixed) await this.#restoreTerms(facts, adoption, signal);
+    await this.#restoreCopies(facts, signal, onProgress);
+    this.#noteCommitted(facts, judged.recovered);
     return facts;
   }
 
-  /** What earlier runs committed. Where recovery will refuse, nothing is recorded: the era fails. */
-  #noteCommitted(facts: EraFacts): void {
-    const { chain, terms, attests } = this.#setup;
-    // Where the era ends plays no part in what is committed.
-    const judged = assess(facts, { ...terms.grid, ledgerEnd: null }, attests);
-    if ('failure' in judged) return;
-    for (const partition of committedIn(chain, facts, judged.recovered)) this.#recorder?.note(partition);
+  async #restoreCopies({ events }: EraFacts, signal: AbortSignal, onProgress: () => void): Promise<void> {
+    const { backup, store } = this.#setup;
+    if (backup === null) return;
+    const placeOf = placeInChain(this.#place, events.at(-1)?.sequence ?? -1, signal);
+    const { written, old } = await restoreCopies(backup, store, events, signal, onProgress, placeOf);
+    if (old > 0)
+      this.#log.info({ component: 'audit', events: old }, `events of version 1.1 are kept in ${OLD_EVENTS}/`);
+    if (written > 0) this.#log.info({ component: 'audit', written }, 'wrote copies of events that were missing');
+  }
+
+  /** What earlier runs committed. */
+  #noteCommitted(facts: EraFacts, recovered: Recovered): void {
+    for (const partition of committedIn(this.#setup.chain, facts, recovered)) this.#recorder?.note(partition);
     this.#isSurveyed = true;
   }
 
-  /** Lost, and there is Bronze that only it protects from another grid; or the partitions are the old program's. */
-  async #restoreTerms(facts: EraFacts, signal: AbortSignal, onProgress: () => void): Promise<void> {
-    const { chain, terms, oldEvents, attests } = this.#setup;
+  /** What is to be adopted, where `_bronze.json` is not there; throws where what is there does not fit the configuration. */
+  async #findTerms(facts: EraFacts, signal: AbortSignal, onProgress: () => void): Promise<Adoption | null> {
+    const { chain, terms, oldEvents } = this.#setup;
     const adoption = await findAdoption(this.#place, oldEvents, signal, onProgress);
     assertOnGrid(chain, terms, rangesFound(facts), adoption);
-    // What recovery would refuse fixes nothing: the configuration may be what is wrong.
-    const judged = assess(facts, { ...terms.grid, ledgerEnd: null }, attests);
-    if ('failure' in judged) throw fromFailure(judged.failure);
+    return adoption;
+  }
+
+  /** Lost, and there is Bronze that only it protects from another grid; or the partitions are the old program's. */
+  async #restoreTerms(facts: EraFacts, adoption: Adoption | null, signal: AbortSignal): Promise<void> {
+    const { terms } = this.#setup;
     this.#termsAreFixed = await restoreBronze(this.#place, terms, facts, adoption, signal);
     if (!this.#termsAreFixed) return;
     if (adoption === null) this.#log.warn({ component: 'store' }, '_bronze.json was missing and is written again');

@@ -10,8 +10,9 @@ import { storedPartition } from '../commit/stored-partition.ts';
 import { killPoint } from '../kill-points.ts';
 import { auditPrefix, type ChainName, chainKey, eventKey, manifestKey } from '../paths.ts';
 import type { BronzeStore } from '../ports.ts';
-import { writeCopies } from './copies.ts';
+import { lookAtCopy, writeCopies } from './copies.ts';
 import { attestedEvent, buildEvent, type ChainEvent, eventBytes, parseEvent } from './event.ts';
+import { type HeadPlace, refuseToReplace } from './heads.ts';
 import type { BackupFolder } from './old-chain.ts';
 
 /** Events read at a time: small objects, so that a store far away is not waited for one by one. */
@@ -155,12 +156,50 @@ export async function eventSource(place: ChainPlace, range: LedgerRange, signal?
   return { chain, table, sealed, producer: manifest.producer };
 }
 
+/** Where an event with a given hash lies in the chain, seen from a sequence; read event by event, for what is seldom asked. */
+export const placeInChain =
+  (place: ChainPlace, from: number, signal?: AbortSignal): HeadPlace =>
+  async (hash) => {
+    const hashAt = async (sequence: number) => (await readEvent(place, sequence, signal))?.attested.eventHash ?? null;
+    for (let sequence = from - 1; sequence >= 0; sequence--) {
+      if ((await hashAt(sequence)) === hash) return 'behind';
+    }
+    for (let sequence = from + 1; ; sequence++) {
+      const found = await hashAt(sequence);
+      if (found === null) return 'foreign';
+      if (found === hash) return 'ahead';
+    }
+  };
+
+/**
+ * Throws EVIDENCE_CONTRADICTS where the copy of an event that is about to be written says something else, or knows the
+ * event already, which is not there: Bronze was rolled back since it was surveyed.
+ */
+async function assertCopyAgrees(
+  place: ChainPlace & { readonly backup: BackupFolder },
+  range: LedgerRange,
+  event: { readonly sequence: number; readonly hash: string },
+  signal?: AbortSignal,
+): Promise<void> {
+  const copy = await lookAtCopy(place.backup, range);
+  if (copy === null || (copy.memory.kind === 'old_event' && copy.memory.problem === null)) return;
+  const { object, problem, eventHash } = copy.memory;
+  if (problem !== null) refuseToReplace(copy.memory, `${object} ${problem}`);
+  const says = `${object} is a copy of event ${copy.memory.sequence} with the hash ${eventHash}`;
+  // A second copier that shares the folder may have been first, with the event as with its copy.
+  const stored = await readEvent(place, event.sequence, signal);
+  if (stored?.attested.eventHash === eventHash) return;
+  if (eventHash !== event.hash)
+    refuseToReplace(copy.memory, `${says}, and the event that follows here is ${event.hash}`);
+  refuseToReplace(copy.memory, `${says}, and the audit chain does not hold it any more`);
+}
+
 /**
  * Attests a sealed partition under `head.nextSequence`, if nothing stands there, and reads back what does.
  * `storagePrefix`: that of the chain, wherever it lies now. `attested: false`: the event of another partition, which a second copier put there; the caller goes on after it.
  * `expected`: an event that was re-derived for a hole and has to come out the same.
  * Throws AUDIT_FORK (other content for this partition, or a chain that left ours), AUDIT_HOLE, AUDIT_INVALID,
- * MANIFEST_INVALID, PARTITION_DAMAGED, STORE_*, STATE_IO (copies).
+ * EVIDENCE_CONTRADICTS (a copy that says something else, or that knows an event which is not there), MANIFEST_INVALID, PARTITION_DAMAGED, STORE_*, STATE_IO (copies).
  */
 export async function attestPartition(
   place: ChainPlace & { readonly backup: BackupFolder | null },
@@ -188,6 +227,11 @@ export async function attestPartition(
       },
     );
   }
+  const { backup } = place;
+  // Of one that is put back into a hole the copy was there all the time.
+  if (backup !== null && expected === null) {
+    await assertCopyAgrees({ ...place, backup }, range, { sequence, hash: ourHash }, signal);
+  }
   killPoint('commit:before-attest');
   await place.store.create(key, eventBytes(ours), signal);
   killPoint('commit:after-attest');
@@ -211,9 +255,9 @@ export async function attestPartition(
     }
     return { attested: false, sequence, eventHash: theirs.eventHash };
   }
-  if (place.backup !== null) {
+  if (backup !== null) {
     killPoint('commit:before-copies');
-    await writeCopies(place.backup, theirs, stored.bytes, expected === null);
+    await writeCopies(backup, theirs, stored.bytes, expected === null, placeInChain(place, sequence, signal));
     killPoint('commit:after-copies');
   }
   return { attested: true, sequence, eventHash: ourHash };

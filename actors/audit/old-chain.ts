@@ -11,7 +11,7 @@ import { errnoOf, type FileOps, fileError, realFiles } from '../files.ts';
 import { parseJson } from '../json.ts';
 import { type ChainName, chainFileLabel, chainKey } from '../paths.ts';
 import { type ChainEvent, parseEvent } from './event.ts';
-import { readHeads, writeHead } from './heads.ts';
+import { headIn, readHeads, writeHead } from './heads.ts';
 
 /** Below the backup folder: where the old program's events are kept. */
 export const OLD_EVENTS = 'v1.1';
@@ -87,8 +87,8 @@ export async function keepOldEvents(
   const { dir, chain } = at;
   const found = new Set<string>();
   try {
-    const head = (await readHeads(files, dir))[chainKey(chain)];
-    if (head !== undefined && ours.has(head)) return found;
+    const head = headIn(await readHeads(files, dir), chain)?.hash ?? null;
+    if (head !== null && ours.has(head)) return found;
     for (const name of await eventNames(files, dir, chain)) {
       throwIfCancelled(signal);
       onProgress?.();
@@ -98,7 +98,7 @@ export async function keepOldEvents(
       found.add(name);
     }
     const folder = join(dir, OLD_EVENTS);
-    if (found.size > 0 && head !== undefined && (await readHeads(files, folder))[chainKey(chain)] === undefined) {
+    if (found.size > 0 && head !== null && headIn(await readHeads(files, folder), chain) === null) {
       await writeHead(files, folder, chain, head);
     }
     return found;
@@ -142,7 +142,7 @@ export async function readOldChain(at: BackupFolder, signal?: AbortSignal, onPro
         events.set(name, event);
       }
       // Also where there are no events: a head says that there were some.
-      head = (await readHeads(files, folder))[chainKey(chain)] ?? head;
+      head = headIn(await readHeads(files, folder), chain)?.hash ?? head;
     }
   } catch (error) {
     throw fileError('state', 'read the events of the old program in', dir, error);

@@ -15,8 +15,8 @@ import { type BackupFolder, OLD_EVENTS, type OldChain, readOldChain } from '../a
 import { verifyChain } from '../audit/verify-chain.ts';
 import { mapBounded } from '../bounded.ts';
 import { chainKey, manifestKey } from '../paths.ts';
+import { listPartitions } from './list-partitions.ts';
 import { manifestData, parseAnyManifest, sameData } from './manifest.ts';
-import { listPartitions } from './survey.ts';
 
 /** Manifests read at a time. */
 const PARALLEL = 16;

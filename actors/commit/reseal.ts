@@ -10,6 +10,7 @@ import type { ReadBackAnswer } from '../build/spec.ts';
 import { killPoint } from '../kill-points.ts';
 import { dataKey, manifestKey } from '../paths.ts';
 import { PART_BYTES } from '../store/part-size.ts';
+import { listPartitions } from './list-partitions.ts';
 import {
   buildManifest,
   manifestBytes,
@@ -22,7 +23,6 @@ import {
 import { type CommitPlace, condemnsContent, readPartition } from './place.ts';
 import { orphan, producerOf } from './seal.ts';
 import { storedPartition } from './stored-partition.ts';
-import { listPartitions } from './survey.ts';
 
 /** Manifests on either side that are asked what they say of source and checks, nearest first. */
 const ASKED = 100;

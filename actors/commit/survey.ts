@@ -4,22 +4,18 @@
  * write, and never take part of a listing for the whole.
  */
 import { BronzeError } from '../../machines/errors.ts';
-import { rangeLabel, sameRange } from '../../machines/partitions.ts';
-import type {
-  AttestedEvent,
-  CheckpointFacts,
-  EraFacts,
-  FoundPartition,
-  LedgerRange,
-  SealedPartition,
-} from '../../machines/protocol.ts';
+import { rangeLabel } from '../../machines/partitions.ts';
+import type { AttestedEvent, EraFacts, FoundPartition, SealedPartition } from '../../machines/protocol.ts';
 import { type ChainPlace, readChain } from '../audit/chain.ts';
 import { Derivations, prefixesOf } from '../audit/rederive.ts';
 import { mapBounded } from '../bounded.ts';
-import { dataFileName, dataKey, eventKey, manifestKey, parsePartitionKey, tablePrefix } from '../paths.ts';
+import { dataKey, eventKey, manifestKey } from '../paths.ts';
 import type { CheckpointStore } from '../ports.ts';
 import { recordedPrefix } from './bronze-file.ts';
+import { readBronze } from './bronze-json.ts';
+import { type Listed, listPartitions } from './list-partitions.ts';
 import { parseAnyManifest } from './manifest.ts';
+import { gatherMemories, type MemoryPlace } from './memories.ts';
 import { storedPartition } from './stored-partition.ts';
 
 /** Manifests read at a time. */
@@ -28,35 +24,12 @@ const PARALLEL = 16;
 export interface SurveyPlace extends ChainPlace {
   /** Null where checkpoints are switched off. */
   readonly checkpoint: CheckpointStore | null;
+  /** Null: nothing outside of Bronze is asked, and so nothing contradicts. */
+  readonly memories: MemoryPlace | null;
   /** Told why a checkpoint is not used; it is only a hint. `isOld`: because the old program wrote it, as it should have. */
   readonly onProblem?: (problem: string, isOld: boolean) => void;
   /** Told after each manifest: of an estate of the old program a little of every file is read, which takes a while. */
   readonly onProgress?: () => void;
-}
-
-/** A partition as its folder shows it. */
-export interface Listed {
-  readonly range: LedgerRange;
-  dataBytes: number | null;
-  hasManifest: boolean;
-}
-
-/** The partitions of a table as listed, by range; folders that hold neither of the two objects are none. */
-export async function listPartitions(place: ChainPlace, signal?: AbortSignal): Promise<Listed[]> {
-  const prefix = tablePrefix(place.chain, place.table);
-  const byLabel = new Map<string, Listed>();
-  for (const { key, size } of await place.store.list(prefix, signal)) {
-    const found = parsePartitionKey(key.slice(prefix.length));
-    if (found === null) continue;
-    const isData = found.name === dataFileName(found.range);
-    if (!isData && found.name !== '_manifest.json') continue;
-    const label = rangeLabel(found.range);
-    const partition = byLabel.get(label) ?? { range: found.range, dataBytes: null, hasManifest: false };
-    if (isData) partition.dataBytes = size;
-    else partition.hasManifest = true;
-    byLabel.set(label, partition);
-  }
-  return [...byLabel.values()].sort((a, b) => a.range.start - b.range.start || a.range.end - b.range.end);
 }
 
 /** What an event says about a partition's data must be true of what is there; a listing tells at least its size. */
@@ -185,29 +158,21 @@ function wantsManifest(events: readonly AttestedEvent[], gaps: readonly Gap[]): 
   return (label) => !attested.has(label) || needed.has(label);
 }
 
-/**
- * What a checkpoint says that Bronze does not; null where they agree. It may be of another copier or another storage, or
- * the storage was rolled back. It decides nothing either way, but somebody should know.
- */
-function contradiction(
-  checkpoint: CheckpointFacts,
-  partitions: readonly FoundPartition[],
-  event: AttestedEvent | undefined,
-): string | null {
-  const found = partitions.find(({ range }) => sameRange(range, checkpoint.range));
-  const said = `the checkpoint is not believed: it says that partition ${rangeLabel(checkpoint.range)} is committed`;
-  if (!found?.hasManifest || found.dataBytes === null) return `${said}, and Bronze does not hold it`;
-  const stored = event?.data.checksum ?? found.manifest?.data.checksum ?? checkpoint.checksum;
-  return stored === checkpoint.checksum ? null : `${said} as ${checkpoint.checksum}, and Bronze holds ${stored}`;
-}
+/** An estate of the old program that no run has taken over: whoever adopts it judges what is there of its chain. */
+const isToBeAdopted = (partitions: readonly FoundPartition[], events: readonly AttestedEvent[], begun: boolean) =>
+  !begun && events.length === 0 && partitions.some(({ manifest }) => manifest?.isOld === true);
 
 /**
- * Everything durable about a chain. Costs one listing of the table, one of `_audit/` and one small read per event; of
- * partitions of the old program that are not attested, also the small columns of their files.
- * Throws PARTITION_DAMAGED, MANIFEST_INVALID, AUDIT_INVALID, AUDIT_FORK, AUDIT_HOLE, STORE_*.
+ * Everything durable about a chain, and what is remembered of it. Costs one listing of the table, one of `_audit/`, one
+ * small read per event and one per copy; of partitions of the old program that are not attested, also the small columns of
+ * their files. Throws PARTITION_DAMAGED, MANIFEST_INVALID, AUDIT_INVALID, AUDIT_FORK, AUDIT_HOLE, STORE_*, STATE_IO.
  */
 export async function surveyChain(place: SurveyPlace, signal?: AbortSignal): Promise<EraFacts> {
-  // Events first: a partition is published before it is attested, so what they speak of has to be in the listing.
+  // What is remembered is written last, so that of a copier at work nothing looks ahead of the chain.
+  const remembered = await gatherMemories(place.memories, place.table, signal, place.onProgress);
+  const { facts, problem, isOld = false } = (await place.checkpoint?.read()) ?? { facts: null, problem: null };
+  if (problem !== null) place.onProblem?.(problem, isOld);
+  // Events before partitions: a partition is published before it is attested, so what they speak of has to be in the listing.
   const { events, holes } = await readChain(place, signal);
   const listed = await listPartitions(place, signal);
   const byLabel = new Map(events.map((event) => [rangeLabel(event.range), event]));
@@ -236,8 +201,11 @@ export async function surveyChain(place: SurveyPlace, signal?: AbortSignal): Pro
     const prefixes = prefixesOf(...known, await recordedPrefix(place, signal), place.store.prefix);
     for (const gap of gaps) rederived.push(...(await rederive(place, gap, partitions, prefixes, signal)));
   }
-  const { facts, problem, isOld = false } = (await place.checkpoint?.read()) ?? { facts: null, problem: null };
-  const doubt = facts && contradiction(facts, partitions, byLabel.get(rangeLabel(facts.range)));
-  if (problem ?? doubt) place.onProblem?.((problem ?? doubt) as string, isOld);
-  return { partitions, events, checkpoint: facts, rederived };
+  const bronze = remembered.length === 0 ? null : await readBronze(place.store, place.chain, signal);
+  const memories = isToBeAdopted(partitions, events, bronze !== null)
+    ? remembered.filter(({ kind }) => kind !== 'old_event' && kind !== 'head')
+    : remembered;
+  const adopted = bronze?.adopted ?? null;
+  const oldChain = adopted?.chain_head == null ? null : { head: adopted.chain_head, events: adopted.events };
+  return { partitions, events, checkpoint: facts, rederived, memories, oldChain };
 }

@@ -2,7 +2,7 @@
  * What is wrong with the rows of the catalog, given what is attested (or, without an audit stream, sealed). Pure. Bronze
  * is the truth: a row is never believed against it.
  */
-import { rangeLabel, sameRange } from '../../machines/partitions.ts';
+import { rangeLabel } from '../../machines/partitions.ts';
 import type { DataFile, LedgerRange } from '../../machines/protocol.ts';
 import { eventId } from '../audit/event.ts';
 import { dataKey } from '../paths.ts';
@@ -80,8 +80,9 @@ function kindOf(wrong: readonly (typeof FIELDS)[number][]): Kind {
   return wrong[0] === 'prevHash' ? 'row.prev_hash' : wrong[0] === 'pasEventId' ? 'row.event_id' : 'row.differs';
 }
 
-export function compareCatalog(view: View): Difference[] {
-  const { catalog, partitions, chain, table, storeUri } = view.facts;
+/** `contradicting`: partitions whose rows are told already, as what contradicts Bronze. */
+export function compareCatalog(view: View, contradicting: ReadonlySet<string>): Difference[] {
+  const { catalog, chain, table, storeUri } = view.facts;
   if (catalog === null) return [];
   const { uri: object, rows, failure } = catalog;
   if (failure !== null) {
@@ -123,7 +124,9 @@ export function compareCatalog(view: View): Difference[] {
     const row = byLabel.get(rangeLabel(is.range));
     return row === undefined ? [] : FIELDS.filter((field) => row[field] !== is[field]);
   };
-  const differing = expected.map((is) => ({ is, wrong: wrongFields(is) })).filter(({ wrong }) => wrong.length > 0);
+  const differing = expected
+    .map((is) => ({ is, wrong: wrongFields(is) }))
+    .filter(({ is, wrong }) => wrong.length > 0 && !contradicting.has(rangeLabel(is.range)));
   const alike = neighbours(
     differing,
     (a, b) => a.is.range.end + 1 === b.is.range.start && a.wrong.join() === b.wrong.join(),
@@ -144,22 +147,6 @@ export function compareCatalog(view: View): Difference[] {
         cause: isStale
           ? `Bronze was moved or copied to ${storeUri} since the row was written`
           : 'somebody changed the row, or it was written for another event',
-        ...repair,
-      }),
-    );
-  }
-  const known = new Set(committed(view).map(({ range }) => rangeLabel(range)));
-  for (const { range } of rows) {
-    if (known.has(rangeLabel(range)) || isUnknown(view, range)) continue;
-    // Recorded, and not yet what a run takes for committed: its next one does.
-    if (!view.facts.attests && partitions.some((found) => sameRange(found.range, range) && found.manifest)) continue;
-    found.push(
-      view.difference({
-        kind: 'row.stray',
-        range,
-        object,
-        what: `there is a row of partition ${rangeLabel(range)}, and no such partition is committed`,
-        cause: 'the catalog belongs to another storage, or storage was rolled back and has lost it',
         ...repair,
       }),
     );

@@ -2,9 +2,12 @@
  * The differences between the parts of one chain, each once: what is wrong, why, and what mends it. Pure.
  * It must never report the consequence of a damage beside the damage.
  */
+
+import { rangeLabel } from '../../machines/partitions.ts';
 import { compareCheckpoint, compareCopies, compareDelivery } from './compare-beside.ts';
 import { compareCatalog } from './compare-catalog.ts';
 import { compareEvents } from './compare-events.ts';
+import { compareEvidence, contradictionsIn } from './compare-evidence.ts';
 import { compareBronzeJson, comparePartitions, compareStrays } from './compare-partitions.ts';
 import type { ChainFacts } from './facts.ts';
 import type { Difference } from './kinds.ts';
@@ -14,13 +17,20 @@ import { isForeign, viewOf } from './view.ts';
 export function compare(facts: ChainFacts): Difference[] {
   const view = viewOf(facts);
   const storage = [...compareBronzeJson(view), ...compareStrays(view), ...comparePartitions(view)];
-  if (isForeign(facts)) return storage;
+  const contradictions = contradictionsIn(view);
+  const evidence = compareEvidence(view, contradictions);
+  if (isForeign(facts)) return [...storage, ...evidence];
+  const contradicts = new Set(contradictions.map(({ memory }) => memory.kind));
+  const rows = new Set(
+    contradictions.flatMap(({ memory: { kind, range } }) => (kind === 'row' && range ? [rangeLabel(range)] : [])),
+  );
   return [
     ...storage,
     ...compareEvents(view),
-    ...compareCopies(view),
-    ...compareCheckpoint(view),
-    ...compareCatalog(view),
-    ...compareDelivery(view),
+    ...evidence,
+    ...compareCopies(view, contradicts.has('head')),
+    ...(contradicts.has('checkpoint') || contradicts.has('old_checkpoint') ? [] : compareCheckpoint(view)),
+    ...compareCatalog(view, rows),
+    ...(contradicts.has('delivery') ? [] : compareDelivery(view)),
   ];
 }

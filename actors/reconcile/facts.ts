@@ -3,7 +3,15 @@
  * without the bytes of anything, so that thousands of partitions fit. It must never hold a judgement.
  */
 import type { Failure } from '../../machines/errors.ts';
-import type { AttestedEvent, CheckpointFacts, DataFile, LedgerEnds, LedgerRange } from '../../machines/protocol.ts';
+import type {
+  AttestedEvent,
+  CheckpointFacts,
+  DataFile,
+  LedgerEnds,
+  LedgerRange,
+  Memory,
+  OldChainEnd,
+} from '../../machines/protocol.ts';
 import type { ChainName } from '../paths.ts';
 import type { Delivered, LineageRow } from '../ports.ts';
 
@@ -79,8 +87,9 @@ export interface CheckpointFound {
   readonly problem: string | null;
   /** The chain that it belongs to, where that is another one. */
   readonly belongsTo: string | null;
-  /** Whether the old program wrote it. */
+  /** Whether the old program wrote it, and what it says then. */
   readonly isOld: boolean;
+  readonly old: CheckpointFacts | null;
 }
 
 export interface CatalogFound {
@@ -92,6 +101,9 @@ export interface CatalogFound {
 
 export interface DeliveryFound {
   readonly uri: string;
+  readonly file: string;
+  /** What stands there of the chain, whichever endpoint it was for. */
+  readonly remembered: Delivered | null;
   readonly delivered: Delivered | null;
   readonly problem: string | null;
 }
@@ -103,6 +115,8 @@ export interface BronzeJsonFound {
   readonly adopted: LedgerRange | null;
   /** What it says `storage_path` of the first event starts with; null where it does not say. */
   readonly storagePrefix: string | null;
+  /** The end of the old program's chain, where one was adopted. */
+  readonly oldChain: OldChainEnd | null;
 }
 
 export interface ChainFacts {
@@ -126,6 +140,11 @@ export interface ChainFacts {
   readonly fills: ReadonlyMap<number, Fill>;
   /** The events that would follow the last one, of the sealed partitions that adjoin it. */
   readonly tail: readonly AttestedEvent[];
+  /**
+   * What the backup folder remembers, whether copies are kept or not, and what a checkpoint and a delivery pointer do that
+   * are not in use.
+   */
+  readonly memories: readonly Memory[];
   /** Null: no copies are kept. */
   readonly copies: CopiesFound | null;
   /** Null: no checkpoints are kept. */

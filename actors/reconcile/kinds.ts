@@ -35,6 +35,10 @@ export const KINDS = {
   'copy.missing': wrong('copies of events are not in the backup folder'),
   'copy.differs': wrong('a copy is not the event that it is named after'),
   'copy.stray': wrong('a copy of an event that is not in the chain'),
+  'old_event.differs': wrong(
+    'an event of the old program is of a partition that Bronze does not hold, or not like that',
+  ),
+  'heads.invalid': wrong('`pas-chain-heads.json` cannot be read'),
   'heads.missing': wrong('`pas-chain-heads.json` does not know the chain'),
   'heads.behind': wrong('`pas-chain-heads.json` names an earlier event than the last one'),
   'heads.ahead': wrong('`pas-chain-heads.json` names an event that is not in the chain'),

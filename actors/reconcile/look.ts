@@ -13,6 +13,7 @@ import { mapBounded } from '../bounded.ts';
 import type { ReadBackAnswer } from '../build/spec.ts';
 import { type BronzeFacts, compareBronze, readBronze } from '../commit/bronze-json.ts';
 import { manifestData, parseAnyManifest, sha256Hex, toEnds } from '../commit/manifest.ts';
+import { checkpointRemembers, deliveryRemembers, type MemoryPlace } from '../commit/memories.ts';
 import { condemnsContent } from '../commit/place.ts';
 import { auditPrefix, dataFileName, manifestKey, parsePartitionKey, tablePrefix } from '../paths.ts';
 import type { AuditEndpoint, Catalog, CheckpointStore, DatasetName, DeliveryPointer } from '../ports.ts';
@@ -38,6 +39,8 @@ const PARALLEL = 16;
 export interface LookPlace extends ChainPlace {
   readonly terms: BronzeFacts;
   readonly attests: boolean;
+  /** Where something may be remembered, whatever is in use. */
+  readonly memories: Omit<MemoryPlace, 'catalog'>;
   /** Null: no copies, no checkpoint, no catalog, no endpoint. */
   readonly backup: BackupFolder | null;
   readonly checkpoint: { readonly store: CheckpointStore; readonly file: string } | null;
@@ -178,14 +181,15 @@ async function readOne(read: () => Promise<ReadBackAnswer>): Promise<DataRead> {
 }
 
 async function lookAtBronzeJson(place: LookPlace, signal?: AbortSignal): Promise<BronzeJsonFound> {
-  const nothing = { problem: null, adopted: null, storagePrefix: null };
+  const nothing = { problem: null, adopted: null, storagePrefix: null, oldChain: null };
   try {
     const differences = await compareBronze(place, place.terms, signal);
     if (differences === null) return { state: 'missing', ...nothing };
     if (differences.length > 0) return { state: 'mismatch', ...nothing, problem: differences.join('; ') };
     const { adopted: record, storagePrefix = null } = (await readBronze(place.store, place.chain, signal)) ?? {};
     const adopted = record ? { start: record.ledger_start, end: record.ledger_end } : null;
-    return { state: 'there', problem: null, adopted, storagePrefix };
+    const oldChain = record?.chain_head == null ? null : { head: record.chain_head, events: record.events };
+    return { state: 'there', problem: null, adopted, storagePrefix, oldChain };
   } catch (error) {
     const { code, message } = toFailure(error);
     if (code !== 'BRONZE_INVALID') throw error;
@@ -195,12 +199,15 @@ async function lookAtBronzeJson(place: LookPlace, signal?: AbortSignal): Promise
 
 async function lookAtCheckpoint({ checkpoint }: LookPlace): Promise<CheckpointFound | null> {
   if (checkpoint === null) return null;
-  const { facts, problem, belongsTo = null, isOld = false } = await checkpoint.store.read();
-  return { file: checkpoint.file, facts, problem, belongsTo, isOld };
+  const { facts, problem, belongsTo = null, isOld = false, old = null } = await checkpoint.store.read();
+  return { file: checkpoint.file, facts, problem, belongsTo, isOld, old };
 }
 
-async function lookAtDelivery({ delivery }: LookPlace): Promise<DeliveryFound | null> {
-  return delivery === null ? null : { uri: delivery.endpoint.uri, ...(await delivery.pointer.read()) };
+async function lookAtDelivery({ delivery, memories }: LookPlace): Promise<DeliveryFound | null> {
+  if (delivery === null) return null;
+  const remembered = await memories.delivery.pointer.remembered();
+  const { file } = memories.delivery;
+  return { uri: delivery.endpoint.uri, file, remembered, ...(await delivery.pointer.read()) };
 }
 
 async function lookAtCatalog({ catalog: of }: LookPlace, signal?: AbortSignal): Promise<CatalogFound | null> {
@@ -225,7 +232,13 @@ export async function lookAtChain(place: LookPlace, reading: DataReading, signal
   const catalog = await lookAtCatalog(place, signal);
   const delivery = await lookAtDelivery(place);
   const checkpoint = await lookAtCheckpoint(place);
-  const copies = place.backup === null ? null : await lookAtCopies(place.backup, place.table, signal);
+  const unused = [
+    ...(delivery === null ? await deliveryRemembers(place.memories.delivery) : []),
+    ...(checkpoint === null
+      ? checkpointRemembers(place.memories.checkpoint.file, await place.memories.checkpoint.store.read())
+      : []),
+  ];
+  const folder = await lookAtCopies(place.backup ?? place.memories.copies, place.table, signal);
   const { events, strays: amongEvents } = await lookAtEvents(place, signal);
   const { listed, strays } = await listTable(place, signal);
   const byLabel = new Map(events.flatMap(({ event }) => (event === null ? [] : [[rangeLabel(event.range), event]])));
@@ -246,7 +259,7 @@ export async function lookAtChain(place: LookPlace, reading: DataReading, signal
     bronzeJson,
     partitions,
     events,
-    copies,
+    copies: place.backup === null ? null : folder.found,
   };
   const fills = await fillsOf(place, looked, slotsOf(looked).slots, signal);
   const { slots } = slotsOf(looked, fills);
@@ -259,6 +272,7 @@ export async function lookAtChain(place: LookPlace, reading: DataReading, signal
     strays: [...strays, ...amongEvents],
     fills,
     tail: place.attests && !isForeign(looked) ? await tailOf(place, looked, slots, signal) : [],
+    memories: [...folder.memories, ...unused],
     checkpoint,
     catalog,
     delivery,

@@ -3,10 +3,12 @@
  * mended. It must never say of a chain what it has not seen after its last change.
  */
 import { compare } from './compare.ts';
+import { contradictionsIn } from './compare-evidence.ts';
 import type { ChainFacts } from './facts.ts';
 import type { Difference } from './kinds.ts';
 import { type DataReading, lookAtChain } from './look.ts';
 import { type Repair, type RepairPlace, repair } from './repair.ts';
+import { viewOf } from './view.ts';
 
 /** Bronze, then what is beside it, then what only then shows; more rounds would mean that repairs undo each other. */
 const ROUNDS = 5;
@@ -36,8 +38,13 @@ export async function reconcileChain(
   for (let round = 1; ; round++) {
     const facts = await lookAtChain(place, reading, signal);
     const differences = compare(facts);
-    const wanted = differences.filter((found) => found.repairable === 'reconcile' && !failed.has(nameOf(found)));
+    // What is remembered and contradicted comes first, and is nothing that can be repaired from here.
+    const isRefused = contradictionsIn(viewOf(facts)).length > 0;
+    const isWanted = (found: Difference) =>
+      !isRefused && found.repairable === 'reconcile' && !failed.has(nameOf(found));
+    const wanted = differences.filter(isWanted);
     if (!options.repairs || wanted.length === 0 || round > ROUNDS) return { facts, differences, repairs };
+    await place.store.prepare();
     for (const done of await repair(place, facts, wanted, signal)) {
       if (done.failure !== null) failed.add(nameOf(done.difference));
       repairs.push(done);

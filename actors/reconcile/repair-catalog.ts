@@ -1,7 +1,7 @@
 /**
- * Makes the rows of one chain what Bronze says: rows that contradict it are forgotten, then whatever is missing is
- * recorded, in ledger order. It must never forget a row of a partition that is not whole, unless nothing like it is
- * committed at all: a row may be the last that is known of one.
+ * Makes the rows of one chain what Bronze says: rows that differ are forgotten, then whatever is missing is
+ * recorded, in ledger order. It must never forget a row of a partition that is not whole, or that is not there: a row may be
+ * the last that is known of one.
  */
 import { BronzeError } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
@@ -54,8 +54,7 @@ export async function repairCatalog(
   const expected = expectedRows(view);
   const whole = wholeIn(view, expected);
   const differing = expected.filter(({ range }) => differs(differences, range)).map(({ range }) => range);
-  const strays = differences.flatMap(({ kind, range }) => (kind === 'row.stray' && range ? [range] : []));
-  const wrong = [...strays, ...differing.filter((range) => whole.has(rangeLabel(range)))];
+  const wrong = differing.filter((range) => whole.has(rangeLabel(range)));
   if (wrong.length > 0) {
     killPoint('reconcile:before-forget');
     if ((await catalog.forget(dataset, wrong, signal)) === 'held') throw held(catalog.uri);
@@ -92,6 +91,6 @@ export async function repairCatalog(
 /** Whether one of the differences says that the row of this partition is wrong. */
 const differs = (differences: readonly Difference[], { start, end }: LedgerRange): boolean =>
   differences.some(({ kind, range }) => {
-    if (kind === 'row.missing' || kind === 'row.stray' || kind === 'catalog.empty' || range === undefined) return false;
+    if (kind === 'row.missing' || kind === 'catalog.empty' || range === undefined) return false;
     return range.start <= start && end <= range.end;
   });

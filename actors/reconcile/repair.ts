@@ -3,13 +3,11 @@
  * beside it. Every step is idempotent and conditional, so that it may be killed anywhere and begun again. It must never
  * touch a data object, nor replace or remove anything in Bronze.
  */
-import { join } from 'node:path';
 import { BronzeError, type Failure, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { AttestedEvent, LedgerRange } from '../../machines/protocol.ts';
-import { attestPartition, readEvent } from '../audit/chain.ts';
-import { LIMIT, restoreCopies, writeCopies } from '../audit/copies.ts';
-import { attestedEvent, parseEvent } from '../audit/event.ts';
+import { attestPartition, placeInChain, readEvent } from '../audit/chain.ts';
+import { lookAtCopy, restoreCopies, writeCopies } from '../audit/copies.ts';
 import type { BackupFolder } from '../audit/old-chain.ts';
 import { findAdoption } from '../commit/adoption.ts';
 import { restoreBronze } from '../commit/bronze-json.ts';
@@ -19,11 +17,9 @@ import { refuseOverlap } from '../commit/overlaps.ts';
 import { readPartition } from '../commit/place.ts';
 import { type ResealPlace, resealPartition } from '../commit/reseal.ts';
 import { verifySealed } from '../commit/verify-sealed.ts';
-import { readSmall } from '../durable.ts';
-import { fileError, realFiles } from '../files.ts';
 import { parseJson, prettyJson } from '../json.ts';
 import { killPoint } from '../kill-points.ts';
-import { backupFile, dataKey, eventKey } from '../paths.ts';
+import { dataKey, eventKey } from '../paths.ts';
 import { committedEnd } from './compare-beside.ts';
 import type { ChainFacts, Fill } from './facts.ts';
 import type { Difference, Kind } from './kinds.ts';
@@ -51,10 +47,8 @@ const ORDER: readonly Kind[] = [
   'event.missing',
   'partition.unattested',
   'copy.missing',
-  'copy.differs',
   'heads.missing',
   'heads.behind',
-  'heads.ahead',
 ];
 
 const isCatalog = ({ kind }: Difference): boolean => kind.startsWith('row.') || kind === 'catalog.empty';
@@ -84,11 +78,9 @@ class Repairs {
       case 'partition.unattested':
         return this.#attestAll(this.#view.unattested);
       case 'copy.missing':
-      case 'copy.differs':
         return this.#copies(difference.range as LedgerRange);
       case 'heads.missing':
       case 'heads.behind':
-      case 'heads.ahead':
         return this.#heads();
       default:
         return this.#checkpoint();
@@ -129,8 +121,8 @@ class Repairs {
       if (fill.from === 'copy') await this.#fromCopy(fill);
       else await this.#fromManifest(fill);
     }
-    // Beyond the last event nobody names one: these are attested as a run does it.
-    await this.#attestAll(this.#view.lost.filter(isWanted));
+    // Beyond the last event nobody names one: these are attested as a run does it, and have to come out as derived.
+    for (const event of this.#view.lost.filter(isWanted)) await this.#attest(event, event);
   }
 
   async #fromManifest({ event }: Fill): Promise<void> {
@@ -146,19 +138,15 @@ class Repairs {
   /** The hash is believed, which the event after it names; not the copy. */
   async #fromCopy({ event }: Fill): Promise<void> {
     const { chain, backup, store } = this.#place;
-    const { dir, files = realFiles } = backup as BackupFolder;
-    const path = join(dir, backupFile(chain, event.range));
-    const copy = await readSmall(files, path, LIMIT).catch((error) => {
-      throw fileError('state', 'read the copy of an event', path, error);
-    });
+    const copy = await lookAtCopy(backup as BackupFolder, event.range);
     const key = eventKey(chain, event.sequence);
-    if (copy === null || attestedEvent(parseEvent(copy, path)).eventHash !== event.eventHash) {
-      throw new BronzeError('AUDIT_HOLE', `the copy of event ${event.sequence} has changed: ${path}`, {
+    if (copy === null || copy.event?.eventHash !== event.eventHash) {
+      throw new BronzeError('AUDIT_HOLE', `the copy of event ${event.sequence} has changed`, {
         details: { object: key, ...event.range },
       });
     }
     killPoint('commit:before-attest');
-    await store.create(key, prettyJson(parseJson(copy)), this.#signal);
+    await store.create(key, prettyJson(parseJson(copy.bytes)), this.#signal);
     killPoint('commit:after-attest');
     const stored = await readEvent(this.#place, event.sequence, this.#signal);
     if (stored?.attested.eventHash === event.eventHash) return;
@@ -166,11 +154,11 @@ class Repairs {
   }
 
   async #attestAll(events: readonly AttestedEvent[]): Promise<void> {
-    for (const event of events) await this.#attest(event);
+    for (const event of events) await this.#attest(event, null);
   }
 
   /** As a run does it: the rows, the neighbours, then the event; only right behind the one before it. */
-  async #attest(event: AttestedEvent): Promise<void> {
+  async #attest(event: AttestedEvent, expected: AttestedEvent | null): Promise<void> {
     const place = this.#place;
     const { range, sequence } = event;
     const previous = sequence === 0 ? null : ((await readEvent(place, sequence - 1, this.#signal))?.attested ?? null);
@@ -198,7 +186,7 @@ class Repairs {
     await checkNeighbours(others, { range, ledgers: event.ledgers }, this.#signal);
     const chain = { nextSequence: event.sequence, prevEventHash: event.prevEventHash };
     const { storagePrefix } = event;
-    const done = await attestPartition(place, { range, chain, storagePrefix, expected: null }, this.#signal);
+    const done = await attestPartition(place, { range, chain, storagePrefix, expected }, this.#signal);
     if (done.attested) return;
     const object = eventKey(place.chain, event.sequence);
     throw new BronzeError('AUDIT_FORK', `another event came first under ${object}`, { details: { ...range, object } });
@@ -214,13 +202,16 @@ class Repairs {
       if (stored === null)
         throw new BronzeError('AUDIT_HOLE', `the event ${eventKey(this.#place.chain, sequence)} vanished`);
       killPoint('commit:before-copies');
-      await writeCopies(backup as BackupFolder, stored.attested, stored.bytes, truth === last);
+      const placeOf = placeInChain(this.#place, sequence, this.#signal);
+      await writeCopies(backup as BackupFolder, stored.attested, stored.bytes, truth === last, placeOf);
     }
   }
 
   async #heads(): Promise<void> {
     const events = this.#view.slots.flatMap(({ state, truth }) => (state === 'good' && truth ? [truth] : []));
-    await restoreCopies(this.#place.backup as BackupFolder, this.#place.store, events, this.#signal);
+    const { backup, store } = this.#place;
+    const placeOf = placeInChain(this.#place, events.at(-1)?.sequence ?? -1, this.#signal);
+    await restoreCopies(backup as BackupFolder, store, events, this.#signal, undefined, placeOf);
   }
 
   async #checkpoint(): Promise<void> {

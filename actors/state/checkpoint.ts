@@ -47,7 +47,7 @@ export interface CheckpointOptions {
   readonly now?: () => string;
 }
 
-type Verdict = { facts: CheckpointFacts } | { problem: string; belongsTo?: string } | 'old';
+type Verdict = { facts: CheckpointFacts } | { problem: string; belongsTo?: string } | { old: CheckpointFacts };
 
 /** What a checkpoint says, or what is wrong with its content for this chain. */
 function judge(bytes: Uint8Array, chain: ChainName): Verdict {
@@ -66,8 +66,8 @@ function judge(bytes: Uint8Array, chain: ChainName): Verdict {
   if (last.end !== last_committed_ledger) {
     return { problem: `its ledger ${last_committed_ledger} is not the end of its partition ${last.start}-${last.end}` };
   }
-  if ((parsed.data.format ?? 0) < FORMAT) return 'old';
-  return { facts: { range: { start: last.start, end: last.end }, checksum: last.checksum } };
+  const facts = { range: { start: last.start, end: last.end }, checksum: last.checksum };
+  return (parsed.data.format ?? 0) < FORMAT ? { old: facts } : { facts };
 }
 
 /** The checkpoint of a chain in a state folder. `write` throws STATE_IO; `read` never throws. */
@@ -82,9 +82,9 @@ export function openCheckpoint(options: CheckpointOptions): CheckpointStore {
         const bytes = await readSmall(files, path, LIMIT);
         if (bytes === null) return { facts: null, problem: null };
         const verdict = judge(bytes, chain);
-        if (verdict === 'old') {
+        if ('old' in verdict) {
           const problem = `the checkpoint ${path} is of the old program and vouches for nothing: it is replaced once the last partition is verified`;
-          return { facts: null, problem, isOld: true };
+          return { facts: null, problem, isOld: true, old: verdict.old };
         }
         if ('facts' in verdict) return { facts: verdict.facts, problem: null };
         const { problem, belongsTo } = verdict;

@@ -72,6 +72,16 @@ export function openDeliveryPointer(options: DeliveryOptions): DeliveryPointer {
         return unused(`it cannot be read: ${error instanceof Error ? error.message : String(error)}`);
       }
     },
+    async remembered() {
+      try {
+        const bytes = await readSmall(files, path, LIMIT);
+        const parsed = bytes && schema.safeParse(parseJson(bytes));
+        if (!parsed?.success || parsed.data.chain !== chainKey(chain)) return null;
+        return { sequence: parsed.data.sequence, eventHash: parsed.data.event_hash };
+      } catch {
+        return null;
+      }
+    },
     async write({ sequence, eventHash }) {
       const content = {
         format: FORMAT,

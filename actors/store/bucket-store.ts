@@ -72,6 +72,10 @@ export abstract class BucketStore implements BronzeStore {
     return null;
   }
 
+  async check(signal?: AbortSignal): Promise<void> {
+    await this.#bucket.check(this.prefix, signal);
+  }
+
   abstract prepare(): Promise<void>;
   abstract conditions(): Promise<Conditions | null>;
   abstract partsOf(handle: string): readonly StoredPart[] | null;

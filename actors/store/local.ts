@@ -168,6 +168,9 @@ export class LocalStore implements BronzeStore {
     }
   }
 
+  /** A folder that is not there yet is made by `prepare`; what the disk refuses, each call says for itself. */
+  async check(): Promise<void> {}
+
   async prepare(): Promise<void> {
     try {
       await ensureFolder(this.#files, this.#root);

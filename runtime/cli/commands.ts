@@ -149,6 +149,24 @@ export const COMMANDS: readonly CommandFacts[] = [
     load: () => import('./unlock.ts'),
   },
   {
+    usage: 'give-up',
+    help: 'Where Bronze lost something that copies, checkpoint, delivery or catalog remember: say what, or go on without it',
+    options: [
+      { flag: '--era <name>', help: 'The era; may be left out where there is only one' },
+      {
+        flag: '--exactly <code>',
+        help: 'Give up what this code names, and nothing else; without it nothing is changed',
+      },
+      { flag: '--reason <text>', help: 'Why, for the record that is written beside the chain' },
+      json,
+    ],
+    examples: [
+      'bronze-copier give-up --config x.yaml --era pre_p23',
+      'bronze-copier give-up --config x.yaml --era pre_p23 --exactly 3f2a9c41d07e --reason "disk lost, last backup is of Monday"',
+    ],
+    load: () => import('./give-up.ts'),
+  },
+  {
     usage: 'sample',
     help: 'Write a small valid made-up lake, hash-chained, crossing an era boundary',
     options: [

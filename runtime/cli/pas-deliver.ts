@@ -10,8 +10,9 @@ import type { AuditEndpoint } from '../../actors/ports.ts';
 import { persistently, type RetryPolicy } from '../../actors/remote/retry.ts';
 import { openDeliveryPointer } from '../../actors/state/delivery.ts';
 import { acquireLock } from '../../actors/state/lock.ts';
-import { BronzeError, type Failure, toFailure } from '../../machines/errors.ts';
+import { BronzeError, type Failure, fromFailure, toFailure } from '../../machines/errors.ts';
 import { chainOf, openContext } from '../context.ts';
+import { lookAt } from '../look.ts';
 import { errorText } from '../print-error.ts';
 import { onSignals } from '../signals.ts';
 import { type Answer, switchOption } from './answer.ts';
@@ -31,11 +32,15 @@ export interface ChainDelivery {
   readonly error: Failure | null;
 }
 
-/** Delivers one chain under its lock. Answers what failed instead of throwing it: other chains go on. */
+/**
+ * Delivers one chain under its lock, unless `assertSound` throws. Answers what failed instead of throwing it: other chains
+ * go on.
+ */
 export async function deliverChain(
   place: DeliveryPlace,
   holder: { readonly dir: string; readonly copierId: string },
   signal?: AbortSignal,
+  assertSound: () => Promise<void> = async () => undefined,
 ): Promise<ChainDelivery> {
   const { chain } = place;
   let delivered = 0;
@@ -47,6 +52,7 @@ export async function deliverChain(
   try {
     const lock = await acquireLock({ ...holder, chain });
     try {
+      await assertSound();
       await deliverEvents({ ...place, onDelivered }, signal);
     } finally {
       await lock.release();
@@ -79,7 +85,8 @@ function text({ chain, delivered, undelivered }: ChainDelivery, uri: string): st
 }
 
 export async function deliver(answer: Answer): Promise<number> {
-  const { config, eras, store } = openContext(answer);
+  const context = openContext(answer);
+  const { config, eras, store } = context;
   if (config.pas.endpoint === '') {
     throw new BronzeError('USAGE', 'pas.endpoint is not set: there is nobody to deliver to', {
       details: { hint: 'set pas.endpoint in the configuration, or PAS_ENDPOINT' },
@@ -103,9 +110,15 @@ export async function deliver(answer: Answer): Promise<number> {
       const pointer = openDeliveryPointer({ dir, chain, endpoint: endpoint.uri });
       const onProblem = (problem: string): void => void process.stderr.write(`${problem}\n`);
       const place = { store, chain, table: config.bronze.primary_table, endpoint, pointer, onProblem };
-      chains.push(await deliverChain(place, { dir, copierId: config.copier_id }, stop.signal));
+      // Whoever receives an event has it for good: not from a chain that is not what it was.
+      const assertSound = async (): Promise<void> => {
+        const { failure } = await lookAt(context, era);
+        if (failure?.code === 'EVIDENCE_CONTRADICTS') throw fromFailure(failure);
+      };
+      chains.push(await deliverChain(place, { dir, copierId: config.copier_id }, stop.signal, assertSound));
     }
   } finally {
+    await context.catalog?.close();
     takeHandlersOff();
   }
   const ok = chains.every(({ error }) => error === null);

@@ -171,6 +171,7 @@ export async function execute(answer: Answer): Promise<number> {
   }
   const buckets = [context.sourceSpec.mode, context.storeSpec.backend].filter((where) => where !== 'local').length;
   const memory = estimateMemory(needs, threads, buckets);
+  await context.catalog?.close();
   const free = await context.store.freeBytes();
   const conditions = await context.store.conditions();
   const needed = eras.reduce((sum, era) => sum + (era.estimate?.bronze_bytes ?? 0), 0);

@@ -3,12 +3,13 @@
  * again is. Without it nothing is written.
  */
 import { join } from 'node:path';
-import { chainKey, chainPrefix, checkpointFile, dataKey } from '../../actors/paths.ts';
+import { type LossFound, lossText, readLosses } from '../../actors/commit/losses.ts';
+import { chainKey, checkpointFile, dataKey } from '../../actors/paths.ts';
 import { type Difference, type Repairable, weightOf } from '../../actors/reconcile/kinds.ts';
 import type { DataReading } from '../../actors/reconcile/look.ts';
 import { type Reconciled, reconcileChain } from '../../actors/reconcile/reconcile.ts';
 import type { Repair, RepairPlace } from '../../actors/reconcile/repair.ts';
-import { acquireLock, inspectLock } from '../../actors/state/lock.ts';
+import { inspectLock } from '../../actors/state/lock.ts';
 import type { EraConfig } from '../../config/schema.ts';
 import { type Failure, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
@@ -17,6 +18,7 @@ import { errorText } from '../print-error.ts';
 import type { EraSetup } from '../session.ts';
 import { onSignals } from '../signals.ts';
 import { type Answer, switchOption } from './answer.ts';
+import { locked } from './locked.ts';
 
 export interface Choices {
   readonly repair: boolean;
@@ -30,6 +32,8 @@ interface ChainResult extends Reconciled {
   readonly chain: string;
   /** Who works on it now; null where nobody is known to. */
   readonly atWork: string | null;
+  /** What was given up of it. */
+  readonly losses: readonly LossFound[];
 }
 
 /** Of the chosen eras: what was found, and why some could not be looked at. */
@@ -40,9 +44,9 @@ export interface Results {
 
 function placeOf(setup: EraSetup, signal: AbortSignal): RepairPlace {
   const { store, storeSpec, chain, table, terms, attests, backup, neighbours, checks, pool } = setup;
-  const { catalog, delivery, checkpoint, oldEvents } = setup;
+  const { catalog, delivery, checkpoint, oldEvents, memories } = setup;
   return {
-    ...{ store, chain, table, terms, attests, backup, neighbours, checks, delivery, oldEvents },
+    ...{ store, chain, table, terms, attests, backup, neighbours, checks, delivery, oldEvents, memories },
     source: setup.source.uri,
     checkpoint: checkpoint && { store: checkpoint, file: join(setup.stateDir, checkpointFile(chain)) },
     catalog: catalog && { catalog: catalog.catalog, dataset: { domain: catalog.domain, dataset: table, chain } },
@@ -63,20 +67,6 @@ function readingOf(place: RepairPlace, parallel: number, choices: Choices): Data
   };
 }
 
-/** Holds the chain's lock while `work` runs, so that no copier of this state folder is beside it. Throws LOCK_HELD. */
-async function locked<T>({ stateDir, chain, copierId, store }: EraSetup, work: () => Promise<T>): Promise<T> {
-  const lock = await acquireLock({ dir: stateDir, chain, copierId });
-  try {
-    // What is created below carries the holder's name, so that whoever comes next can sweep it.
-    store.stagingSpec(chainPrefix(chain), lock.nonce);
-    await store.prepare();
-    return await work();
-  } finally {
-    await store.sweep(chainPrefix(chain), [lock.nonce]).catch(() => 0);
-    await lock.release();
-  }
-}
-
 /** Looks at the chosen eras, one after the other; one that cannot be looked at does not keep the others from it. */
 export async function reconcileEras(
   context: Context,
@@ -93,11 +83,13 @@ export async function reconcileEras(
     const options = { reading: readingOf(place, parallel, choices), repairs: choices.repair };
     const chain = chainKey(setup.chain);
     if (choices.repair) {
-      return { ...(await locked(setup, () => reconcileChain(place, options, signal))), chain, atWork: null };
+      const mended = await locked(setup, () => reconcileChain(place, options, signal));
+      return { ...mended, chain, atWork: null, losses: await readLosses(setup, signal) };
     }
     const lock = await inspectLock(setup.stateDir, setup.chain);
     const atWork = lock === null || lock.liveness === 'dead' ? null : lock.description;
-    return { ...(await reconcileChain(place, options, signal)), chain, atWork };
+    const losses = await readLosses(setup, signal);
+    return { ...(await reconcileChain(place, options, signal)), chain, atWork, losses };
   };
   for (const era of context.eras) {
     try {
@@ -162,6 +154,7 @@ function textOf(results: Results, repairs: boolean): string {
   const differences = chains.flatMap((chain) => chain.differences);
   const lines = [
     ...looked.map(({ line }) => line),
+    ...chains.flatMap(({ chain, losses }) => losses.map((loss) => `${chain}: ${lossText(loss)}`)),
     ...chains.flatMap((chain) => chain.repairs.map(repairLine)),
     ...differences.map(block),
     ...failures.map((failure) => `${failure.chain}: could not be looked at\n${errorText(failure).trimEnd()}`),
@@ -203,6 +196,7 @@ function jsonOf(results: Results): string {
         data_read: read,
         data_not_read: unread,
         at_work: chain.atWork,
+        given_up: chain.losses.map(({ key, record }) => ({ key, record })),
       };
     }),
     differences: of('wrong'),

@@ -1,6 +1,7 @@
 /** `status`: per era what is committed, where the lake ends, who holds the lock. Reads only. */
 import { countUndelivered } from '../../actors/audit/deliver.ts';
 import { committedIn, missingRows } from '../../actors/catalog/recorder.ts';
+import { lossText, readLosses } from '../../actors/commit/losses.ts';
 import { chainKey } from '../../actors/paths.ts';
 import { layoutNamedChains } from '../../actors/verify/chains.ts';
 import { type Failure, toFailure } from '../../machines/errors.ts';
@@ -35,6 +36,8 @@ interface EraStatus {
   readonly to_mend: number;
   /** Partitions of the old program that the next run adopts. */
   readonly to_adopt: number;
+  /** What was given up of this chain, one line each. */
+  readonly given_up: readonly string[];
   readonly lock: { readonly holder: string; readonly liveness: string } | null;
   readonly error: Record<string, unknown> | null;
 }
@@ -69,6 +72,15 @@ async function pendingRows(
     const failure = toFailure(error);
     log.warn({ component: 'catalog', code: failure.code, error: failure.message }, 'the catalog cannot be asked');
     return failure.retryable ? null : failure;
+  }
+}
+
+async function losses({ store, log }: Context, { chain }: EraLook): Promise<string[]> {
+  try {
+    return (await readLosses({ store, chain })).map(lossText);
+  } catch (error) {
+    log.warn({ component: 'store', error: toFailure(error).message }, 'what was given up cannot be read');
+    return [];
   }
 }
 
@@ -111,6 +123,7 @@ async function statusOf(context: Context, look: EraLook, head: number | null): P
     pending_catalog_rows: typeof pending === 'number' ? pending : null,
     to_mend: partitionsToMend(look),
     to_adopt: look.adoption?.ranges.length ?? 0,
+    given_up: await losses(context, look),
     lock: lock ? { holder: lock.description, liveness: lock.liveness } : null,
     error: refused ? { ...refused } : null,
   };
@@ -150,6 +163,7 @@ function text(status: EraStatus, look: EraLook): string {
   if (status.pending_catalog_rows) lines.push(`  catalog: ${status.pending_catalog_rows} rows are pending`);
   lines.push(...adoptionLines(look));
   if (status.to_mend > 0) lines.push(`  the next run mends ${status.to_mend} partitions first`);
+  for (const loss of status.given_up) lines.push(`  ${loss}`);
   lines.push(`  lock: ${status.lock ? `${status.lock.holder} (${status.lock.liveness})` : 'free'}`);
   if (status.error) lines.push(`  ${String(status.error.code)}: ${String(status.error.message)}`);
   return lines.join('\n');

@@ -56,6 +56,7 @@ const BLAME: Readonly<Record<ErrorCode, Blame | 'bucket'>> = {
   AUDIT_INVALID: 'pas',
   AUDIT_HOLE: 'pas',
   AUDIT_FORK: 'pas',
+  EVIDENCE_CONTRADICTS: 'pas',
   AUDIT_ORPHAN: 'pas',
   CATALOG_UNAVAILABLE: 'metadata',
   CATALOG_DENIED: 'metadata',

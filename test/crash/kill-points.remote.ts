@@ -30,7 +30,8 @@ const LOCAL_ONLY: readonly KillPoint[] = [
  * Places amid what is kept beside every store, on the local disk or in a catalog, and of `reconcile`; a lock is given back
  * after the store's own journal.
  */
-const BESIDE = /^(lock:(before|after)-link|journal:|copies:|checkpoint:|reconcile:|commit:(before|after)-record)/;
+const BESIDE =
+  /^(lock:(before|after)-link|journal:|copies:|checkpoint:|reconcile:|give-up:|commit:(before|after)-record)/;
 /** Reached only by a run that finds a dead holder's lock, or what a dead run had staged. */
 const RECOVERY_ONLY: readonly KillPoint[] = ['lock:after-claim', 'lock:after-takeover', 'sweep:before-unlink'];
 

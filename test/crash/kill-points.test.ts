@@ -33,7 +33,7 @@ const RECOVERY_ONLY: readonly KillPoint[] = ['lock:after-claim', 'lock:after-tak
 const isOfRecording = (at: KillPoint): boolean => at === 'commit:before-record' || at === 'commit:after-record';
 
 /** No run comes by there: `reconcile` does (reconcile.test.ts). */
-const isOfReconcile = (at: KillPoint): boolean => at.startsWith('reconcile:');
+const isOfReconcile = (at: KillPoint): boolean => at.startsWith('reconcile:') || at.startsWith('give-up:');
 
 /** How often an undisturbed run comes by, as far as it is worth being killed there. */
 function hitsOf(at: KillPoint): number {

@@ -87,20 +87,6 @@ describe('S12: the chain-head file or the backup folder', () => {
     await completes(scene);
     expect(readJson(scene.backup, HEADS)['sample/other/v1']).toBe('kept');
   });
-
-  it('ahead: copies of events that the chain does not have', async () => {
-    const scene = half.copy();
-    for (const name of [HEADS, 'sample_whole_v1_60-69.json', 'sample_whole_v1_70-79.json']) {
-      writeFileSync(join(scene.backup, name), readFileSync(join(whole.backup, name)));
-    }
-    await completes(scene);
-  });
-
-  it('corrupt', async () => {
-    const scene = half.copy();
-    writeFileSync(join(scene.backup, HEADS), '{"sample/whole');
-    await completes(scene);
-  });
 });
 
 describe('S14: the checkpoint', () => {
@@ -109,7 +95,6 @@ describe('S14: the checkpoint', () => {
     empty: (file) => writeFileSync(file, ''),
     corrupt: (file) => writeFileSync(file, readFileSync(file, 'utf8').slice(0, 40)),
     'of another era': (file) => writeFileSync(file, JSON.stringify({ ...readJson(file), era_id: 'other' })),
-    'ahead of storage': (file) => writeFileSync(file, readFileSync(join(whole.state, CHECKPOINT))),
     'behind storage': (file) =>
       writeFileSync(
         file,

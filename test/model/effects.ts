@@ -223,7 +223,7 @@ function surveyChain({ chain, host, session }: Place): Result {
       manifest: stored && wanted ? sealedFacts(label, stored) : null,
     });
   }
-  const facts: EraFacts = { partitions, events, checkpoint: host.checkpoint, rederived };
+  const facts: EraFacts = { partitions, events, checkpoint: host.checkpoint, rederived, memories: [], oldChain: null };
   const hasBronze = events.length > 0 || partitions.some((found) => found.hasManifest && found.dataBytes !== null);
   if (session.terms || !hasBronze) return answer(facts);
   // `_bronze.json` was lost: what is there says that the configuration is the one it was written with.

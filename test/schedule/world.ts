@@ -267,5 +267,7 @@ function facts(chain: Chain): EraFacts {
     events: [...chain.events],
     checkpoint: last && { range: last, checksum: sealedPartition(last).data.checksum },
     rederived: [],
+    memories: [],
+    oldChain: null,
   };
 }

@@ -9,13 +9,14 @@ import { readChain } from '../../actors/audit/chain.ts';
 import { restoreCopies } from '../../actors/audit/copies.ts';
 import { eventHash } from '../../actors/audit/event.ts';
 import { openBronze } from '../../actors/commit/bronze-json.ts';
-import { backupFile, bronzeJsonKey, dataKey, eventKey } from '../../actors/paths.ts';
+import { backupFile, bronzeJsonKey, dataKey, deliveryFile, eventKey } from '../../actors/paths.ts';
 import type { LineageRow } from '../../actors/ports.ts';
 import { expectedRows } from '../../actors/reconcile/compare-catalog.ts';
 import type { ChainFacts } from '../../actors/reconcile/facts.ts';
 import { lookAtChain } from '../../actors/reconcile/look.ts';
 import { viewOf } from '../../actors/reconcile/view.ts';
 import { openCheckpoint } from '../../actors/state/checkpoint.ts';
+import { openDeliveryPointer } from '../../actors/state/delivery.ts';
 import {
   CHAIN,
   commitAll,
@@ -64,6 +65,14 @@ export async function look(scene: Scene, over: Partial<ChainFacts> = {}): Promis
       checkpoint: { store: checkpointIn(state), file: join(state, CHECKPOINT) },
       catalog: null,
       delivery: null,
+      memories: {
+        copies: { dir: backup, chain: CHAIN },
+        checkpoint: { store: checkpointIn(state), file: join(state, CHECKPOINT) },
+        delivery: {
+          pointer: openDeliveryPointer({ dir: state, chain: CHAIN, endpoint: '' }),
+          file: join(state, deliveryFile(CHAIN)),
+        },
+      },
     },
     {
       readBytes: (range, columns) =>

@@ -169,6 +169,8 @@ export class FakeWorld {
         events: era.events,
         checkpoint: null,
         rederived: [],
+        memories: [],
+        oldChain: null,
       }),
       openLake: async () => ({ source: 'file:///lake' }),
       findHead: async () => ({ head: 9, contiguousTo: 9, holeAt: null }),

@@ -25,7 +25,14 @@ const dataOf = (range: LedgerRange) => ({
   byteSize: 1,
 });
 
-export const noFacts: EraFacts = { partitions: [], events: [], checkpoint: null, rederived: [] };
+export const noFacts: EraFacts = {
+  partitions: [],
+  events: [],
+  checkpoint: null,
+  rederived: [],
+  memories: [],
+  oldChain: null,
+};
 
 export const stagedPartition = (job: Job, retries: number): StagedPartition => ({
   range: job.range,

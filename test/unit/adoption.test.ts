@@ -92,7 +92,7 @@ describeShared('S28: partitions of the old program', () => {
 
   it('are proved by their rows before they are attested; a claim that the rows do not keep is damage', async () => {
     const estate = oldEstate();
-    const { partitions } = await surveyChain({ ...placeOf(estate), checkpoint: null });
+    const { partitions } = await surveyChain({ ...placeOf(estate), checkpoint: null, memories: null });
     const sealed = partitions[1]?.manifest;
     if (!sealed) throw new Error('the survey has no facts of an old partition');
     expect(await verifySealed(estate, sealed)).toEqual(sealed);
@@ -109,7 +109,7 @@ describeShared('S28: partitions of the old program', () => {
     const estate = oldEstate();
     const path = join(estate.root, 'bronze', dataKey(CHAIN, TABLE, LAST));
     writeFileSync(path, readFileSync(path).subarray(0, 40_000));
-    const survey = () => surveyChain({ ...placeOf(estate), checkpoint: null });
+    const survey = () => surveyChain({ ...placeOf(estate), checkpoint: null, memories: null });
     expect(await failureOf(survey())).toMatchObject({ code: 'PARTITION_DAMAGED', details: { check: 'byte_size' } });
     rmSync(path);
     expect((await survey()).partitions.at(-1)).toMatchObject({ hasManifest: true, dataBytes: null, manifest: null });

@@ -2,8 +2,9 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { attestPartition, readChain } from '../../actors/audit/chain.ts';
+import { attestPartition, placeInChain, readChain } from '../../actors/audit/chain.ts';
 import { restoreCopies, writeCopies } from '../../actors/audit/copies.ts';
+import { HEADS_FILE } from '../../actors/audit/heads.ts';
 import { eventKey } from '../../actors/paths.ts';
 import {
   bronzeFiles,
@@ -24,6 +25,7 @@ import {
 import { dyingAfter, failing } from '../support/faulty-files.ts';
 
 const RANGES = rangesOf(2, 10, 4);
+const LAST = RANGES[3] as (typeof RANGES)[0];
 const [P0, P1, P2] = RANGES as [(typeof RANGES)[0], (typeof RANGES)[0], (typeof RANGES)[0]];
 const sealedEstate = async (fork = '') => {
   const estate = estateIn();
@@ -180,17 +182,86 @@ describe('copies', () => {
   });
 
   it('S12: lost, stale or ahead, they are restored from the chain and never believed', async () => {
-    const { dir, chain, restore, heads } = await setUp();
+    const { dir, chain, events, restore, heads } = await setUp();
     expect(await restore()).toBe(0);
     const wanted = filesBelow(dir);
     rmSync(dir, { recursive: true });
     expect(await restore()).toBe(5);
     expect(filesBelow(dir)).toEqual(wanted);
-    for (const content of ['', '[]', JSON.stringify({ 'pubnet/pre_p23/v1': `sha256:${hex('ahead')}` })]) {
-      writeFileSync(join(dir, 'pas-chain-heads.json'), content);
+    const [first] = events;
+    for (const content of ['{}', JSON.stringify({ 'pubnet/pre_p23/v1': first?.eventHash })]) {
+      writeFileSync(join(dir, HEADS_FILE), content);
       expect(await restore()).toBe(1);
       expect(heads()).toEqual({ 'pubnet/pre_p23/v1': chain.prevEventHash });
     }
+  });
+
+  it('S36: the same event in other formatting is the same copy', async () => {
+    const { dir, restore } = await setUp();
+    const path = join(dir, `pubnet_pre_p23_v1_${P2.start}-${P2.end}.json`);
+    writeFileSync(path, JSON.stringify(JSON.parse(readFileSync(path, 'utf8'))));
+    const before = filesBelow(dir);
+    expect(await restore()).toBe(0);
+    expect(filesBelow(dir)).toEqual(before);
+  });
+
+  it('S36: other content is never replaced, neither a copy nor a head, nor a heads file that cannot be read', async () => {
+    const { estate, dir, restore, events } = await setUp();
+    const last = `pubnet_pre_p23_v1_${LAST.start}-${LAST.end}.json`;
+    const good = filesBelow(dir);
+    const unknown = JSON.stringify({ 'pubnet/pre_p23/v1': `sha256:${hex('ahead')}`, 'a/b/c': 'kept' });
+    const cases: [string, string][] = [
+      ...['', '[]', '{"pubnet', unknown].map((content): [string, string] => [HEADS_FILE, content]),
+      ...['', 'x', '{"version": "1.2"}', good[last]?.replace('"1.2"', '"1.3"') as string].map(
+        (content): [string, string] => [last, content],
+      ),
+    ];
+    for (const [name, content] of cases) {
+      for (const [path, text] of Object.entries(good)) writeFileSync(join(dir, path), text);
+      writeFileSync(join(dir, name), content);
+      const before = filesBelow(dir);
+      expect(await failureOf(restore()), content).toMatchObject({ code: 'EVIDENCE_CONTRADICTS', retryable: false });
+      const event = events.at(-1) as (typeof events)[0];
+      const bytes = (await estate.store.get(eventKey(CHAIN, event.sequence))) as Uint8Array;
+      expect((await failureOf(writeCopies({ dir, chain: CHAIN }, event, bytes, true))).code).toBe(
+        'EVIDENCE_CONTRADICTS',
+      );
+      expect(filesBelow(dir)).toEqual(before);
+    }
+  });
+
+  it('S36: the head only moves forward: one that another copier wrote further on stays', async () => {
+    const { estate, dir, chain, events, heads } = await setUp();
+    const before = await readChain(placeOf(estate));
+    await restoreCopies(
+      { dir, chain: CHAIN },
+      estate.store,
+      events.slice(0, 2),
+      undefined,
+      undefined,
+      placeInChain(placeOf(estate), 1),
+    );
+    expect(before.events).toHaveLength(4);
+    expect(heads()).toEqual({ 'pubnet/pre_p23/v1': chain.prevEventHash });
+  });
+
+  it('S36: an event that only its copy knows is not written again, nor another one in its place', async () => {
+    const { estate, dir, events } = await setUp();
+    rmSync(join(estate.root, 'bronze', eventKey(CHAIN, 3)));
+    const head = { nextSequence: 3, prevEventHash: events[2]?.eventHash ?? null };
+    const before = [bronzeFiles(estate), filesBelow(dir)];
+    expect(await failureOf(attest(estate, LAST, head, dir))).toMatchObject({ code: 'EVIDENCE_CONTRADICTS' });
+    writeFileSync(
+      join(dir, `pubnet_pre_p23_v1_${LAST.start}-${LAST.end}.json`),
+      before[1]?.[`pubnet_pre_p23_v1_${LAST.start}-${LAST.end}.json`] as string,
+    );
+    const [first] = events;
+    expect(
+      await failureOf(attest(estate, LAST, { ...head, prevEventHash: first?.eventHash ?? null }, dir)),
+    ).toMatchObject({
+      code: 'EVIDENCE_CONTRADICTS',
+    });
+    expect([bronzeFiles(estate), filesBelow(dir)]).toEqual(before);
   });
 
   it('S27: many chains write their heads at once and none is lost', async () => {

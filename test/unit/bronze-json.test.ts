@@ -107,7 +107,7 @@ function oldEstate(which: 'aligned' | 'unaligned'): Estate & { backup: BackupFol
 }
 
 async function restore(estate: ReturnType<typeof oldEstate>, terms: BronzeFacts): Promise<boolean> {
-  const found = await surveyChain({ ...placeOf(estate), checkpoint: null });
+  const found = await surveyChain({ ...placeOf(estate), checkpoint: null, memories: null });
   return restoreBronze(placeOf(estate), terms, found, await findAdoption(placeOf(estate), estate.backup));
 }
 

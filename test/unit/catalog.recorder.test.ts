@@ -18,7 +18,7 @@ const GRID: Grid = { size: 10, origin: 2, ledgerStart: 2, ledgerEnd: null };
 async function newEstate(attest: boolean) {
   const estate = estateIn();
   await commitAll(estate, RANGES, FIRST, { attest });
-  const facts = await surveyChain({ ...placeOf(estate), checkpoint: null });
+  const facts = await surveyChain({ ...placeOf(estate), checkpoint: null, memories: null });
   const dir = join(tempFolder(), 'catalog');
   const catalog = openEmbedded({ backend: 'embedded', dir });
   const recorder = new CatalogRecorder({ ...placeOf(estate), catalog, dataset: DATASET });

@@ -169,7 +169,7 @@ describe('shell commands in the documents', () => {
   });
 
   it('name options of each command in the README that it has', () => {
-    const rows = [...read('README.md').matchAll(/^\| `([a-z]+)[^`]*` \| (.*) \|$/gm)];
+    const rows = [...read('README.md').matchAll(/^\| `([a-z-]+)[^`]*` \| (.*) \|$/gm)];
     const wrong = rows.flatMap(([row, name]) => {
       const command = COMMANDS.find((entry) => entry.usage.split(' ')[0] === name);
       const flags = [...row.matchAll(/--[a-z-]+/g)].map((match) => match[0]);

@@ -18,7 +18,7 @@ import { CHAIN, contentOf, type Estate, failureOf, hex, NOW, PRODUCER, placeOf, 
 import { at, copyOf, copyPath, key, look, lose, type Moves, pathOf, RANGES, wholeScene } from '../support/compared.ts';
 
 const TERMS = { grid: { size: 10, origin: 2, ledgerStart: 2 }, networkPassphrase: null };
-const survey = (estate: Estate) => surveyChain({ ...placeOf(estate), checkpoint: null });
+const survey = (estate: Estate) => surveyChain({ ...placeOf(estate), checkpoint: null, memories: null });
 const eventsOf = async (estate: Estate) => (await readChain(placeOf(estate))).events;
 
 /** How release 2.0.0 may have written a chain that lies at `bronze/` now. */
@@ -127,7 +127,7 @@ describe('the place that a chain began at', () => {
     const { estate } = await wholeScene();
     const place = elsewhere(estate);
     rmSync(join(estate.root, 'bronze', bronzeJsonKey(CHAIN)));
-    const facts = await surveyChain({ ...place, checkpoint: null });
+    const facts = await surveyChain({ ...place, checkpoint: null, memories: null });
     expect(await restoreBronze(place, TERMS, facts)).toBe(true);
     expect(await recordedPrefix(place)).toBe('bronze/');
   });

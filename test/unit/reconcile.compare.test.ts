@@ -1,10 +1,11 @@
 // Every kind of difference, each from one damage to one small estate: said once, of the right object, and nothing beside it.
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { HEADS_FILE } from '../../actors/audit/heads.ts';
+import { OLD_EVENTS } from '../../actors/audit/old-chain.ts';
 import { backupFile, bronzeJsonKey, chainKey, dataKey, manifestKey, partitionPrefix } from '../../actors/paths.ts';
-import type { LineageRow } from '../../actors/ports.ts';
+import type { Delivered, LineageRow } from '../../actors/ports.ts';
 import { compare } from '../../actors/reconcile/compare.ts';
 import type { ChainFacts } from '../../actors/reconcile/facts.ts';
 import { type Difference, KINDS, type Kind } from '../../actors/reconcile/kinds.ts';
@@ -39,6 +40,14 @@ const rowsWith = (change: (rows: LineageRow[]) => readonly LineageRow[]) => (sce
 };
 const row = (n: number, over: Partial<LineageRow>) =>
   rowsWith((rows) => rows.map((is, i) => (i === n ? { ...is, ...over } : is)));
+
+const delivered = (found: Delivered | null) => ({
+  uri: 'u',
+  file: 'pointer',
+  delivered: found,
+  remembered: found,
+  problem: null,
+});
 
 type Damage = (scene: Scene) => unknown;
 
@@ -210,7 +219,16 @@ const CASES: Case[] = [
     },
   ),
   one('heads.missing', 'gone', (s) => rmSync(join(s.backup, HEADS_FILE)), { repairable: 'reconcile' }),
-  one('heads.missing', 'no JSON', (s) => writeFileSync(join(s.backup, HEADS_FILE), 'x')),
+  one('heads.invalid', 'no JSON', (s) => writeFileSync(join(s.backup, HEADS_FILE), 'x'), { repairable: 'copy' }),
+  one(
+    'old_event.differs',
+    'cut',
+    (s) => {
+      mkdirSync(join(s.backup, OLD_EVENTS));
+      writeFileSync(join(s.backup, OLD_EVENTS, backupFile(CHAIN, at(1))), '{"version": "1.1"}');
+    },
+    { range: at(1), repairable: 'copy' },
+  ),
   one('heads.behind', 'the one before', (s) => {
     const { chain } = JSON.parse(readFileSync(pathOf(s, key(4)), 'utf8'));
     writeFileSync(join(s.backup, HEADS_FILE), JSON.stringify({ [chainKey(CHAIN)]: chain.event_hash }));
@@ -221,7 +239,7 @@ const CASES: Case[] = [
   one('checkpoint.missing', 'gone', (s) => rmSync(join(s.state, CHECKPOINT)), { repairable: 'reconcile' }),
   one('checkpoint.corrupt', 'cut', (s) => writeFileSync(join(s.state, CHECKPOINT), '{"copier'), {}),
   one('checkpoint.foreign', 'of another era', (s) => change(join(s.state, CHECKPOINT), 'pre_p23', 'p23_plus')),
-  one('checkpoint.behind', 'older', (s) => checkpointIn(s.state).write(at(3), `sha256:${HEX}`)),
+  one('checkpoint.behind', 'older', (s) => checkpointIn(s.state).write(at(3), s.rows?.[3]?.checksum ?? '')),
   one('checkpoint.ahead', 'further', (s) => checkpointIn(s.state).write({ start: 62, end: 71 }, `sha256:${HEX}`)),
   one('checkpoint.differs', 'another checksum', (s) => checkpointIn(s.state).write(at(5), `sha256:${HEX}`)),
   one(
@@ -275,17 +293,12 @@ const CASES: Case[] = [
   one('catalog.unreachable', 'down', () => ({
     catalog: { uri: 'c', rows: null, failure: { code: 'CATALOG_UNAVAILABLE', message: 'down', retryable: true } },
   })),
-  one('delivery.pending', 'never', () => ({ delivery: { uri: 'u', delivered: null, problem: null } }), { sequence: 0 }),
-  one(
-    'delivery.ahead',
-    'another event',
-    () => ({
-      delivery: { uri: 'u', delivered: { sequence: 3, eventHash: `sha256:${HEX}` }, problem: null },
-    }),
-    { object: key(3) },
-  ),
+  one('delivery.pending', 'never', () => ({ delivery: delivered(null) }), { sequence: 0 }),
+  one('delivery.ahead', 'another event', () => ({ delivery: delivered({ sequence: 3, eventHash: `sha256:${HEX}` }) }), {
+    object: 'pointer',
+  }),
   one('delivery.ahead', 'beyond the end', () => ({
-    delivery: { uri: 'u', delivered: { sequence: 6, eventHash: `sha256:${HEX}` }, problem: null },
+    delivery: delivered({ sequence: 6, eventHash: `sha256:${HEX}` }),
   })),
 ];
 

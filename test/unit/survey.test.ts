@@ -24,10 +24,11 @@ import {
   TABLE,
   tempFolder,
 } from '../support/bronze.ts';
+import { noFacts } from '../support/pure-values.ts';
 
 const RANGES = rangesOf(2, 10, 6);
 const at = (n: number) => RANGES[n] as (typeof RANGES)[0];
-const survey = (estate: Estate) => surveyChain({ ...placeOf(estate), checkpoint: null });
+const survey = (estate: Estate) => surveyChain({ ...placeOf(estate), checkpoint: null, memories: null });
 const lose = (estate: Estate, key: string) => rmSync(join(estate.root, 'bronze', key));
 
 async function estateOf(attested: number, sealed = 0): Promise<Estate> {
@@ -38,7 +39,7 @@ async function estateOf(attested: number, sealed = 0): Promise<Estate> {
 }
 
 it('of nothing is nothing', async () => {
-  expect(await survey(estateIn())).toEqual({ partitions: [], events: [], checkpoint: null, rederived: [] });
+  expect(await survey(estateIn())).toEqual(noFacts);
 });
 
 it('S29: finds everything in Bronze alone, and reads only the manifests that a decision needs', async () => {
@@ -124,13 +125,14 @@ it('S14: a checkpoint is passed on, and one that cannot be used is told', async 
   const dir = tempFolder();
   const checkpoint = openCheckpoint({ dir, chain: CHAIN, copierId: 'c' });
   await checkpoint.write({ start: 999, end: 1000 }, `sha256:${hex('ahead')}`);
-  expect((await surveyChain({ ...placeOf(estate), checkpoint })).checkpoint?.range.end).toBe(1000);
+  expect((await surveyChain({ ...placeOf(estate), checkpoint, memories: null })).checkpoint?.range.end).toBe(1000);
   const problems: string[] = [];
   const foreign = openCheckpoint({ dir, chain: { ...CHAIN, network: 'testnet' }, copierId: 'c' });
   await foreign.write({ start: 1, end: 2 }, 'nonsense');
   const facts = await surveyChain({
     ...placeOf(estate),
     checkpoint: foreign,
+    memories: null,
     onProblem: (text) => problems.push(text),
   });
   expect(facts.checkpoint).toBeNull();

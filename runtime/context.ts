@@ -181,20 +181,23 @@ export function openDelivery(config: Config, chain: ChainName): EraSetup['delive
   };
 }
 
+/** The other eras of the network. */
+export const neighboursOf = (config: Config, era: EraConfig): Neighbour[] =>
+  config.eras
+    .filter((other) => other !== era && other.network === era.network)
+    .map((other) => ({
+      chain: chainOf(other),
+      table: config.bronze.primary_table,
+      ledgerStart: other.ledger_start,
+      ledgerEnd: other.ledger_end,
+    }));
+
 /** Everything fixed for one era of this configuration. */
 export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'], once = false): EraSetup {
   const { config } = context;
   const chain = chainOf(era);
   const table = config.bronze.primary_table;
   const passphrase = networkPassphrase(config, era.network);
-  const neighbours: Neighbour[] = config.eras
-    .filter((other) => other !== era && other.network === era.network)
-    .map((other) => ({
-      chain: chainOf(other),
-      table,
-      ledgerStart: other.ledger_start,
-      ledgerEnd: other.ledger_end,
-    }));
   const stateDir = resolve(config.checkpoint.dir);
   const copies = copiesOf(config, chain);
   return {
@@ -212,7 +215,7 @@ export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'
       networkPassphrase: passphrase,
     },
     attests: config.pas.enabled,
-    neighbours,
+    neighbours: neighboursOf(config, era),
     // `--once` ends at the head that is found first, so it has to be followed to its end.
     ledgersAhead: once ? Number.POSITIVE_INFINITY : PARTITIONS_AHEAD * era.partition_size,
     compression: { codec: config.bronze.compression, level: config.bronze.compression_level },

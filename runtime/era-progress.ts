@@ -2,6 +2,7 @@
  * How far an era is while it runs: counts, rates, waits. Kept by the observer; read by whoever shows a run. Pure
  * bookkeeping with the times it is given: it must never read a clock.
  */
+import { THREAD_WAIT } from '../machines/dispatch.ts';
 import type { Failure } from '../machines/errors.ts';
 import type { CommitFacts, EraOutcome, EraSpec, EraSummary, LedgerRange } from '../machines/protocol.ts';
 import { SlidingRate } from './rate.ts';
@@ -83,7 +84,8 @@ export class EraProgress {
 
   takeWaits(waits: Readonly<Record<string, string>>, now: number): void {
     this.waits = waits;
-    if (Object.keys(waits).length > 0) this.#waitingSince ??= now;
+    // That builds queue for threads which work is no wait.
+    if (Object.values(waits).some((reason) => reason !== THREAD_WAIT)) this.#waitingSince ??= now;
     else if (this.#waitingSince !== null) {
       this.waitedMs += now - this.#waitingSince;
       this.#waitingSince = null;

@@ -47,6 +47,7 @@ import type {
   StagingSpec,
   StoreSpec,
 } from '../actors/ports.ts';
+import { openLakeFor } from '../actors/source/open-lake.ts';
 import { acquireLock } from '../actors/state/lock.ts';
 import type { ThreadPool } from '../actors/threads/pool.ts';
 import { BronzeError, type Failure, toFailure } from '../machines/errors.ts';
@@ -61,6 +62,7 @@ import type {
 } from '../machines/protocol.ts';
 import { assess } from '../machines/recovery.ts';
 import type { Logger } from './log.ts';
+import { newNames } from './new-names.ts';
 import { PRODUCER } from './version.ts';
 
 /** How long a cancelled effect may take to end before the era is closed without it, ms. */
@@ -213,6 +215,9 @@ export class EraSession {
     const removed = await store.sweep(chainPrefix(chain), lock?.orphaned ?? [], signal);
     if (lock !== null && lock.orphaned.length > 0) await lock.swept();
     if (removed > 0) this.#log.info({ component: 'store', removed }, 'removed what an earlier run had staged');
+    if (!this.#termsAreFixed) {
+      for (const notice of await newNames(this.#setup, chain)) this.#log.warn({ component: 'store' }, notice);
+    }
     const conditions = await store.conditions();
     if (conditions !== null && !(conditions.create && conditions.publish)) {
       this.#log.warn(
@@ -293,7 +298,7 @@ export class EraSession {
 
   async openLake(signal: AbortSignal): Output<'openLake'> {
     const { source, passphrase } = this.#setup;
-    const layout = await source.open(signal);
+    const layout = await openLakeFor(source, passphrase, signal);
     if (layout.networkPassphrase === null || passphrase === null) {
       this.#log.warn(
         { component: 'source', source: source.uri },
@@ -301,16 +306,6 @@ export class EraSession {
           ? 'the lake has no .config.json: its network was not compared'
           : 'source.network_passphrase is not set: the network of the lake was not compared',
       );
-    } else if (layout.networkPassphrase !== passphrase) {
-      throw new BronzeError('LAKE_WRONG_NETWORK', `the lake ${source.uri} is of another network`, {
-        details: {
-          object: source.uri,
-          check: 'network passphrase',
-          expected: passphrase,
-          found: layout.networkPassphrase,
-          hint: 'point source at a lake of this network, or set network (source.network_passphrase) to that of the lake',
-        },
-      });
     }
     this.#layout = layout;
     return { source: source.uri };

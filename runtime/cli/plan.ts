@@ -6,11 +6,13 @@ import { availableParallelism } from 'node:os';
 import type { AdoptedRecord } from '../../actors/commit/adoption.ts';
 import { chainKey } from '../../actors/paths.ts';
 import { fileCount } from '../../actors/source/keys.ts';
-import { toFailure } from '../../machines/errors.ts';
+import { type Failure, toFailure } from '../../machines/errors.ts';
 import { countPartitions, lastLedger, MAX_LEDGER } from '../../machines/partitions.ts';
 import { type Context, openContext } from '../context.ts';
 import { type Estimate, estimateCopy, estimateMemory, type Lanes, type ThreadNeeds } from '../estimate.ts';
-import { adoptionLines, type EraLook, lookAt, partitionsToMend } from '../look.ts';
+import { counted } from '../human.ts';
+import { adoptionLines, type EraLook, partitionsToMend } from '../look.ts';
+import { catalogRefusal, type Outlook, outlookOf, roomRefusal, writeRefusals } from '../outlook.ts';
 import { type Answer, ledgerOption, switchOption } from './answer.ts';
 
 interface EraPlan {
@@ -19,9 +21,10 @@ interface EraPlan {
   readonly from_ledger: number | null;
   /** Null = follows the head of the lake. */
   readonly to_ledger: number | null;
-  readonly partitions_there: number;
+  /** Null: it could not be told. */
+  readonly partitions_there: number | null;
   readonly partitions_to_copy: number | null;
-  readonly partitions_to_mend: number;
+  readonly partitions_to_mend: number | null;
   /** Partitions of the old program that the next run takes over; null where there is nothing to adopt. */
   readonly to_adopt: (AdoptedRecord & { readonly warnings: readonly string[] }) | null;
   readonly ledgers: number | null;
@@ -31,7 +34,12 @@ interface EraPlan {
   /** Estimated from a sample of real ledgers; null where none could be read. */
   readonly estimate: Estimate | null;
   readonly staging_bytes_at_most: number | null;
+  /** Names that are new beside older ones of nearly the same name. */
+  readonly notices: readonly string[];
+  /** Why a run would refuse, or end before it has copied all of this: the first reason. */
   readonly error: Record<string, unknown> | null;
+  /** All of them, in the order in which a run would meet them. */
+  readonly errors: readonly Failure[];
 }
 
 const never = new AbortController().signal;
@@ -44,39 +52,43 @@ interface PlannedEra {
 
 async function planEra(
   context: Context,
-  look: EraLook,
+  outlook: Outlook,
   stopAfter: number | null,
   once: boolean,
   lanes: Lanes,
 ): Promise<PlannedEra> {
+  const { look, lake: layout, notices } = outlook;
   const { era, chain, grid, recovered, facts, adoption } = look;
-  const blank: EraPlan = {
-    era_id: era.era_id,
-    chain: chainKey(chain),
-    from_ledger: null,
-    to_ledger: null,
-    partitions_there: facts?.partitions.filter((found) => found.hasManifest).length ?? 0,
-    partitions_to_copy: null,
-    partitions_to_mend: 0,
-    to_adopt: adoption && { ...adoption.record, warnings: adoption.warnings },
-    ledgers: null,
-    source_objects: null,
-    requests: null,
-    estimate: null,
-    staging_bytes_at_most: null,
-    error: look.failure ? { ...look.failure } : null,
+  const errors = [...(outlook.busy ? [outlook.busy] : []), ...outlook.refusals];
+  const planned = (more: Partial<EraPlan>, needs: ThreadNeeds | null = null): PlannedEra => {
+    const plan: EraPlan = {
+      era_id: era.era_id,
+      chain: chainKey(chain),
+      from_ledger: null,
+      to_ledger: null,
+      partitions_there: facts?.partitions.filter((found) => found.hasManifest).length ?? null,
+      partitions_to_copy: null,
+      partitions_to_mend: recovered === null ? null : partitionsToMend(look),
+      to_adopt: adoption && { ...adoption.record, warnings: adoption.warnings },
+      ledgers: null,
+      source_objects: null,
+      requests: null,
+      estimate: null,
+      staging_bytes_at_most: null,
+      notices,
+      error: errors[0] ? { ...errors[0] } : null,
+      errors,
+      ...more,
+    };
+    return { plan, needs };
   };
-  const nothingToSample = (plan: EraPlan): PlannedEra => ({ plan, needs: null });
-  if (!recovered) return nothingToSample(blank);
+  if (recovered === null) return planned({});
   const from = recovered.frontier;
-  const mend = partitionsToMend(look);
   let last = lastLedger(grid, stopAfter);
-  if (from > last) {
-    const nothing = { partitions_to_copy: 0, ledgers: 0, source_objects: 0, requests: 0 };
-    return nothingToSample({ ...blank, ...nothing, partitions_to_mend: mend });
-  }
+  const nothing = { partitions_to_copy: 0, ledgers: 0, source_objects: 0, requests: 0 };
+  if (from > last) return planned(nothing);
+  if (layout === null) return planned({ from_ledger: from });
   try {
-    const layout = await context.source.open(never);
     const follows = last === MAX_LEDGER;
     if (follows) {
       const head = await context.source.head(layout, from, never);
@@ -84,37 +96,28 @@ async function planEra(
       // Whole partitions only.
       while (last >= from && last < MAX_LEDGER && (last + 1 - grid.origin) % grid.size !== 0) last -= 1;
     }
+    if (last < from) return planned({ ...nothing, from_ledger: from });
     const range = { start: from, end: last };
-    if (last < from) {
-      const nothing = { from_ledger: from, partitions_to_copy: 0, ledgers: 0 };
-      return nothingToSample({ ...blank, ...nothing, partitions_to_mend: mend });
-    }
-    const { estimate: guess, needs, failure } = await sampled(context, era, layout, grid, range, lanes);
-    const partitions = countPartitions(grid, from, last);
     const objects = fileCount(layout, range);
-    const plan = {
-      ...blank,
+    const counts = {
       from_ledger: from,
       to_ledger: follows && !once ? null : last,
-      partitions_to_copy: partitions,
-      partitions_to_mend: mend,
+      partitions_to_copy: countPartitions(grid, from, last),
       ledgers: last - from + 1,
       source_objects: objects,
       requests: objects,
-      estimate: guess,
-      staging_bytes_at_most: guess
-        ? Math.round((guess.bronze_bytes / partitions) * Math.min(context.config.perf.queue_size, partitions))
-        : null,
-      error: failure ? { ...failure } : null,
     };
-    return { plan, needs };
+    const built = recovered.agenda.filter(({ kind }) => kind === 'restore' || kind === 'copy').length;
+    const { estimate, needs, failure } = await sampled(context, era, layout, grid, range, lanes, built);
+    // The first ledger may be what cannot be read: that is said already.
+    if (failure && !errors.some(({ code, ledger }) => code === failure.code && ledger === failure.ledger)) {
+      errors.push(failure);
+    }
+    const staging = estimate?.staging_bytes_at_most ?? null;
+    return planned({ ...counts, estimate, staging_bytes_at_most: staging }, needs);
   } catch (error) {
-    return nothingToSample({
-      ...blank,
-      from_ledger: from,
-      partitions_to_mend: mend,
-      error: { ...toFailure(error) },
-    });
+    errors.push(toFailure(error));
+    return planned({ from_ledger: from });
   }
 }
 
@@ -130,26 +133,42 @@ async function sampled(...of: Parameters<typeof estimateCopy>) {
 const gb = (bytes: number): string =>
   bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
 
+/** `33.3 MB (30.1 to 36.0 MB)`; one figure where the interval is nothing. */
+const between = (likely: number, low: number, high: number): string =>
+  gb(low) === gb(high) ? gb(likely) : `${gb(likely)} (${gb(low)} to ${gb(high)})`;
+
 function text(plan: EraPlan, look: EraLook): string {
-  const lines = [`${plan.era_id} (${plan.chain})`, `  there already: ${plan.partitions_there} partitions`];
-  lines.push(...adoptionLines(look));
-  if (plan.partitions_to_mend > 0) lines.push(`  to mend first: ${plan.partitions_to_mend} partitions`);
+  const lines = [
+    `${plan.era_id} (${plan.chain})`,
+    `  there already: ${plan.partitions_there === null ? 'not known' : counted(plan.partitions_there, 'partition')}`,
+  ];
+  lines.push(...plan.notices.map((notice) => `  note: ${notice}`), ...adoptionLines(look));
+  if (plan.partitions_to_mend) lines.push(`  to mend first: ${counted(plan.partitions_to_mend, 'partition')}`);
   if (plan.partitions_to_copy === 0) lines.push('  to copy: nothing');
-  else if (plan.partitions_to_copy !== null) {
+  else if (plan.partitions_to_copy === null) lines.push('  to copy: not known');
+  else {
     lines.push(
-      `  to copy: ${plan.partitions_to_copy} partitions, ledgers ${plan.from_ledger} to ${plan.to_ledger ?? 'the head, and on'}, from ${plan.source_objects} objects`,
+      `  to copy: ${counted(plan.partitions_to_copy, 'partition')}, ledgers ${plan.from_ledger} to ${plan.to_ledger ?? 'the head, and on'}, from ${counted(plan.source_objects ?? 0, 'object')}`,
     );
   }
   if (plan.estimate) {
-    const { estimate: guess } = plan;
+    const guess = plan.estimate;
     lines.push(
-      `  estimated from ${guess.sampled_ledgers} ledgers: ${gb(guess.source_bytes)} read, ${gb(guess.raw_bytes)} raw, ` +
-        `${gb(guess.bronze_bytes)} written, about ${guess.seconds} s`,
+      `  estimated from ${counted(guess.sampled_ledgers, 'ledger')}: ${gb(guess.source_bytes)} read, ` +
+        `${between(guess.raw_bytes, guess.raw_bytes_low, guess.raw_bytes_high)} raw, ` +
+        `${between(guess.bronze_bytes, guess.bronze_bytes_low, guess.bronze_bytes_high)} written, about ${guess.seconds} s`,
+      `  staging: at most ${gb(guess.staging_bytes_at_most)} at once, partitions of up to ${gb(guess.partition_bytes_at_most)}`,
     );
   }
-  if (plan.staging_bytes_at_most !== null) lines.push(`  staging: at most ${gb(plan.staging_bytes_at_most)}`);
-  if (plan.error) lines.push(`  ${String(plan.error.code)}: ${String(plan.error.message)}`);
+  for (const { code, message } of plan.errors) lines.push(`  ${code}: ${message}`);
   return lines.join('\n');
+}
+
+/** What is needed besides: room for it, a catalog, folders that can be written to. */
+async function besides(context: Context, needed: number, free: number | null): Promise<Failure[]> {
+  const catalog = await catalogRefusal(context);
+  const room = roomRefusal(context.store.uri, needed, free);
+  return [...(await writeRefusals(context)), ...(catalog === null ? [] : [catalog]), ...(room === null ? [] : [room])];
 }
 
 export async function execute(answer: Answer): Promise<number> {
@@ -163,20 +182,22 @@ export async function execute(answer: Answer): Promise<number> {
   const threads = context.config.perf.threads || cores;
   const lanes = { threads: Math.min(threads, context.config.perf.workers), cores };
   for (const era of context.eras) {
-    const look = await lookAt(context, era);
-    const planned = await planEra(context, look, stopAfter, once, lanes);
+    const outlook = await outlookOf(context, era);
+    const planned = await planEra(context, outlook, stopAfter, once, lanes);
     eras.push(planned.plan);
     if (planned.needs) needs.push(planned.needs);
-    texts.push(text(planned.plan, look));
+    texts.push(text(planned.plan, outlook.look));
   }
   const buckets = [context.sourceSpec.mode, context.storeSpec.backend].filter((where) => where !== 'local').length;
   const memory = estimateMemory(needs, threads, buckets);
-  await context.catalog?.close();
-  const free = await context.store.freeBytes();
-  const conditions = await context.store.conditions();
+  // What keeps these from being known is among the eras' errors.
+  const free = await context.store.freeBytes().catch(() => null);
+  const conditions = await context.store.conditions().catch(() => null);
   const needed = eras.reduce((sum, era) => sum + (era.estimate?.bronze_bytes ?? 0), 0);
+  const atMost = eras.reduce((sum, era) => sum + (era.estimate?.bronze_bytes_high ?? 0), 0);
+  const errors = await besides(context, needed, free).finally(() => context.catalog?.close());
   if (switchOption(answer, 'json')) {
-    const whole = { eras, ...memory, free_bytes: free, store_enforces: conditions };
+    const whole = { eras, ...memory, free_bytes: free, store_enforces: conditions, errors };
     process.stdout.write(`${JSON.stringify(whole, null, 2)}\n`);
   } else {
     const lines = [...texts];
@@ -184,7 +205,7 @@ export async function execute(answer: Answer): Promise<number> {
       `memory: about ${gb(memory.memory_bytes)}, at most ${gb(memory.memory_bytes_at_most)}, with ${threads} threads`,
     );
     lines.push(
-      `free in ${context.store.uri}: ${free === null ? 'no limit known' : gb(free)}${free !== null && needed > free ? ': NOT ENOUGH' : ''}`,
+      `free in ${context.store.uri}: ${free === null ? 'no limit known' : gb(free)}${free === null || atMost <= free ? '' : needed > free ? ': NOT ENOUGH' : ': perhaps not enough'}`,
     );
     if (conditions === null) {
       lines.push(`${context.store.uri}: what it enforces is found out when a run starts, and by validate --online`);
@@ -195,7 +216,8 @@ export async function execute(answer: Answer): Promise<number> {
           'let no second copier work on a chain',
       );
     }
+    lines.push(...errors.map(({ code, message }) => `${code}: ${message}`));
     process.stdout.write(`${lines.join('\n')}\n`);
   }
-  return eras.some((era) => era.error !== null) ? 1 : 0;
+  return errors.length > 0 || eras.some((era) => era.error !== null) ? 1 : 0;
 }

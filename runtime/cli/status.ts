@@ -8,7 +8,9 @@ import { type Failure, toFailure } from '../../machines/errors.ts';
 import { eraEnd, MAX_LEDGER } from '../../machines/partitions.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { type Context, chainOf, openContext, openDelivery } from '../context.ts';
-import { adoptionLines, type EraLook, lookAt, partitionsToMend } from '../look.ts';
+import { counted } from '../human.ts';
+import { adoptionLines, type EraLook, partitionsToMend } from '../look.ts';
+import { type Outlook, outlookOf } from '../outlook.ts';
 import { type Answer, switchOption } from './answer.ts';
 
 interface EraStatus {
@@ -17,29 +19,38 @@ interface EraStatus {
   readonly ledger_start: number;
   /** Null = unbounded. */
   readonly ledger_end: number | null;
+  /** Null: nothing is, or it is not known, which `committed_known` tells apart. */
   readonly last_committed_ledger: number | null;
-  readonly partitions: number;
-  readonly ledgers: number;
-  readonly bytes: number;
+  /** Whether it could be told what is committed. Where it could not, `error` says why. */
+  readonly committed_known: boolean;
+  /** These and what follows: null where Bronze could not be looked at. */
+  readonly partitions: number | null;
+  readonly ledgers: number | null;
+  readonly bytes: number | null;
   /** Ledgers between the era's start and its last partition that no sealed partition holds. */
-  readonly gaps: readonly LedgerRange[];
+  readonly gaps: readonly LedgerRange[] | null;
   /** Ledgers that more than one sealed partition holds. */
-  readonly overlaps: readonly LedgerRange[];
-  readonly complete: boolean;
+  readonly overlaps: readonly LedgerRange[] | null;
+  readonly complete: boolean | null;
+  /** Null: the lake is empty, or it is not known; then `error` says why. */
   readonly lake_head: number | null;
   readonly last_event: { readonly sequence: number; readonly event_hash: string } | null;
-  readonly not_attested: number;
+  readonly not_attested: number | null;
   /** Null: events go nowhere, or it is not known. */
   readonly undelivered_events: number | null;
   /** Null: no catalog is configured, or it cannot be asked now. */
   readonly pending_catalog_rows: number | null;
-  readonly to_mend: number;
+  readonly to_mend: number | null;
   /** Partitions of the old program that the next run adopts. */
   readonly to_adopt: number;
   /** What was given up of this chain, one line each. */
   readonly given_up: readonly string[];
   readonly lock: { readonly holder: string; readonly liveness: string } | null;
+  readonly notices: readonly string[];
+  /** Why the next run would refuse, or why something could not be told: the first reason. */
   readonly error: Record<string, unknown> | null;
+  /** All of them, in the order in which a run would meet them. */
+  readonly errors: readonly Failure[];
 }
 
 /** What sealed partitions leave out from `start` on, and what they hold twice. `ranges` in order. */
@@ -58,7 +69,6 @@ export function coverageOf(
   return { gaps, overlaps };
 }
 
-/** How many rows the next run will write; null where the catalog cannot be asked. */
 /** Null where they are not known; a failure where the next run would refuse to work for it. */
 async function pendingRows(
   { catalog, config, log }: Context,
@@ -94,78 +104,87 @@ async function undelivered({ store, config, log }: Context, { chain }: EraLook):
   }
 }
 
-async function statusOf(context: Context, look: EraLook, head: number | null): Promise<EraStatus> {
-  const { era, chain, grid, facts, recovered, failure, lock } = look;
-  const sealed = (facts?.partitions ?? []).filter((found) => found.hasManifest && found.dataBytes !== null);
+async function statusOf(context: Context, { look, head, refusals, notices }: Outlook): Promise<EraStatus> {
+  const { era, chain, grid, facts, recovered, lock } = look;
+  const sealed = facts?.partitions.filter((found) => found.hasManifest && found.dataBytes !== null) ?? null;
   const last = facts?.events.at(-1);
   const attested = new Set(facts?.events.map((event) => event.range.start));
   const frontier = recovered?.frontier ?? null;
   const pending = await pendingRows(context, look);
-  const refused = failure ?? (typeof pending === 'object' ? pending : null);
+  const errors = [...refusals, ...(pending !== null && typeof pending === 'object' ? [pending] : [])];
+  const coverage =
+    sealed &&
+    coverageOf(
+      sealed.map(({ range }) => range),
+      grid.ledgerStart,
+    );
   return {
     era_id: era.era_id,
     chain: chainKey(chain),
     ledger_start: era.ledger_start,
     ledger_end: era.ledger_end,
     last_committed_ledger: frontier === null || frontier === grid.ledgerStart ? null : frontier - 1,
-    partitions: sealed.length,
-    ledgers: sealed.reduce((sum, { range }) => sum + range.end - range.start + 1, 0),
-    bytes: sealed.reduce((sum, found) => sum + (found.dataBytes ?? 0), 0),
-    ...coverageOf(
-      sealed.map(({ range }) => range),
-      grid.ledgerStart,
-    ),
-    complete: frontier !== null && eraEnd(grid) !== MAX_LEDGER && frontier > eraEnd(grid),
+    committed_known: recovered !== null,
+    partitions: sealed?.length ?? null,
+    ledgers: sealed?.reduce((sum, { range }) => sum + range.end - range.start + 1, 0) ?? null,
+    bytes: sealed?.reduce((sum, found) => sum + (found.dataBytes ?? 0), 0) ?? null,
+    gaps: coverage?.gaps ?? null,
+    overlaps: coverage?.overlaps ?? null,
+    complete: frontier === null ? null : eraEnd(grid) !== MAX_LEDGER && frontier > eraEnd(grid),
     lake_head: head,
     last_event: last ? { sequence: last.sequence, event_hash: last.eventHash } : null,
-    not_attested: context.config.pas.enabled ? sealed.filter(({ range }) => !attested.has(range.start)).length : 0,
+    not_attested:
+      sealed && (context.config.pas.enabled ? sealed.filter(({ range }) => !attested.has(range.start)).length : 0),
     undelivered_events: facts && (await undelivered(context, look)),
     pending_catalog_rows: typeof pending === 'number' ? pending : null,
-    to_mend: partitionsToMend(look),
+    to_mend: recovered === null ? null : partitionsToMend(look),
     to_adopt: look.adoption?.ranges.length ?? 0,
     given_up: await losses(context, look),
     lock: lock ? { holder: lock.description, liveness: lock.liveness } : null,
-    error: refused ? { ...refused } : null,
+    notices,
+    error: errors[0] ? { ...errors[0] } : null,
+    errors,
   };
 }
 
-async function headOf(context: Context, from: number): Promise<number | null> {
-  const never = new AbortController().signal;
-  try {
-    const layout = await context.source.open(never);
-    return (await context.source.head(layout, from, never, 0)).head;
-  } catch (error) {
-    context.log.debug({ component: 'source', error: toFailure(error).message }, 'the head of the lake is unknown');
-    return null;
-  }
+/** What is there is told even where it cannot be told what of it is committed. */
+function committedText({ committed_known, last_committed_ledger, partitions, ledgers, bytes }: EraStatus): string {
+  const upTo = last_committed_ledger === null ? 'nothing' : `up to ledger ${last_committed_ledger}`;
+  const committed = `  committed: ${committed_known ? upTo : 'not known'}`;
+  if (partitions === null) return committed;
+  const there = `${counted(partitions, 'partition')}, ${counted(ledgers ?? 0, 'ledger')}, ${((bytes ?? 0) / 1e6).toFixed(1)} MB`;
+  return `${committed}; ${there}`;
 }
 
 /** Said once, below the eras: what no configuration can name, and so no era shows. */
 const unnamed = (chain: string): string =>
   `note: ${chain} is a chain with a name that the layout uses for itself; no run looks at it (docs/errors.md, BRONZE_NAME)`;
 
-function text(status: EraStatus, look: EraLook): string {
+function auditText({ last_event: last, partitions, not_attested: waiting }: EraStatus): string {
+  if (last === null && partitions === null) return '  audit: not known';
+  const said = last ? `event ${last.sequence}, ${last.event_hash}` : 'no events';
+  return `  audit: ${said}${waiting ? `; ${counted(waiting, 'partition')} not attested yet` : ''}`;
+}
+
+function text(status: EraStatus, { look, lake }: Outlook): string {
   const lines = [`${status.era_id} (${status.chain})`];
   const wanted = `${status.ledger_start} to ${status.ledger_end ?? 'the head'}`;
-  lines.push(`  wanted: ledgers ${wanted}${status.complete ? '; complete' : ''}`);
-  lines.push(
-    `  committed: ${status.last_committed_ledger === null ? 'nothing' : `up to ledger ${status.last_committed_ledger}`}; ` +
-      `${status.partitions} partitions, ${status.ledgers} ledgers, ${(status.bytes / 1e6).toFixed(1)} MB`,
-  );
-  lines.push(`  lake: ${status.lake_head === null ? 'head unknown' : `head at ledger ${status.lake_head}`}`);
-  lines.push(
-    `  audit: ${status.last_event ? `event ${status.last_event.sequence}, ${status.last_event.event_hash}` : 'no events'}` +
-      (status.not_attested > 0 ? `; ${status.not_attested} partitions not attested yet` : ''),
-  );
-  for (const { start, end } of status.gaps) lines.push(`  gap: no partition holds ledgers ${start} to ${end}`);
-  for (const { start, end } of status.overlaps) lines.push(`  overlap: ledgers ${start} to ${end} are held twice`);
-  if (status.undelivered_events) lines.push(`  delivery: ${status.undelivered_events} events are not delivered yet`);
-  if (status.pending_catalog_rows) lines.push(`  catalog: ${status.pending_catalog_rows} rows are pending`);
-  lines.push(...adoptionLines(look));
-  if (status.to_mend > 0) lines.push(`  the next run mends ${status.to_mend} partitions first`);
+  lines.push(`  wanted: ledgers ${wanted}${status.complete ? '; complete' : ''}`, committedText(status));
+  const head = status.lake_head === null ? (lake === null ? 'head not known' : 'empty') : null;
+  lines.push(`  lake: ${head ?? `head at ledger ${status.lake_head}`}`, auditText(status));
+  for (const { start, end } of status.gaps ?? []) lines.push(`  gap: no partition holds ledgers ${start} to ${end}`);
+  for (const { start, end } of status.overlaps ?? [])
+    lines.push(`  overlap: ledgers ${start} to ${end} are held twice`);
+  if (status.undelivered_events) {
+    const are = status.undelivered_events === 1 ? 'is' : 'are';
+    lines.push(`  delivery: ${counted(status.undelivered_events, 'event')} ${are} not delivered yet`);
+  }
+  if (status.pending_catalog_rows) lines.push(`  catalog: ${counted(status.pending_catalog_rows, 'row')} pending`);
+  lines.push(...status.notices.map((notice) => `  note: ${notice}`), ...adoptionLines(look));
+  if (status.to_mend) lines.push(`  the next run mends ${counted(status.to_mend, 'partition')} first`);
   for (const loss of status.given_up) lines.push(`  ${loss}`);
   lines.push(`  lock: ${status.lock ? `${status.lock.holder} (${status.lock.liveness})` : 'free'}`);
-  if (status.error) lines.push(`  ${String(status.error.code)}: ${String(status.error.message)}`);
+  for (const { code, message } of status.errors) lines.push(`  ${code}: ${message}`);
   return lines.join('\n');
 }
 
@@ -176,11 +195,10 @@ export async function execute(answer: Answer): Promise<number> {
   let hidden: readonly string[] = [];
   try {
     for (const era of context.eras) {
-      const look = await lookAt(context, era);
-      const head = await headOf(context, look.recovered?.frontier ?? era.ledger_start);
-      const status = await statusOf(context, look, head);
+      const outlook = await outlookOf(context, era);
+      const status = await statusOf(context, outlook);
       all.push(status);
-      texts.push(text(status, look));
+      texts.push(text(status, outlook));
     }
     // Where the store cannot be read, each era has said so.
     hidden = await layoutNamedChains(context.store, context.eras.map(chainOf)).catch(() => []);

@@ -4,11 +4,10 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { openEndpoint } from '../../actors/audit/endpoint.ts';
 import { checkConfig } from '../../config/load.ts';
-import { networkPassphrase } from '../../config/networks.ts';
 import { formatProblem } from '../../config/problems.ts';
-import { BronzeError, type Failure, fromFailure, toFailure } from '../../machines/errors.ts';
+import { BronzeError, type Failure, fromFailure } from '../../machines/errors.ts';
 import { type Context, openContext } from '../context.ts';
-import { lookAt } from '../look.ts';
+import { failureOf, outlookOf } from '../outlook.ts';
 import { errorText } from '../print-error.ts';
 import { type Answer, switchOption, textOption } from './answer.ts';
 
@@ -27,35 +26,28 @@ async function checkFolder(folder: string, what: string): Promise<void> {
   }
 }
 
+interface Findings {
+  readonly failures: readonly Failure[];
+  readonly notices: readonly string[];
+}
+
 /** Every problem that a look outside shows; each look goes on after the others' failures. */
-async function lookOutside(context: Context): Promise<Failure[]> {
-  const { config, eras, source, store } = context;
+async function lookOutside(context: Context): Promise<Findings> {
+  const { config, eras, store, catalog } = context;
   const failures: Failure[] = [];
+  const notices: string[] = [];
   const attempt = async (look: () => Promise<void>): Promise<void> => {
-    try {
-      await look();
-    } catch (error) {
-      failures.push(toFailure(error));
+    const failure = await failureOf(look);
+    // A lake that is missing is missing for every era.
+    if (failure && !failures.some((known) => known.code === failure.code && known.message === failure.message)) {
+      failures.push(failure);
     }
   };
-  await attempt(async () => {
-    const layout = await source.open(never);
-    for (const era of eras) {
-      const passphrase = networkPassphrase(config, era.network);
-      if (passphrase === null || layout.networkPassphrase === null || passphrase === layout.networkPassphrase) continue;
-      throw new BronzeError('LAKE_WRONG_NETWORK', `the lake ${source.uri} is not of network ${era.network}`, {
-        details: { object: source.uri, expected: passphrase, found: layout.networkPassphrase },
-      });
-    }
-  });
   for (const era of eras) {
-    // What a run would refuse for what is there already.
-    await attempt(async () => {
-      const { failure } = await lookAt(context, era);
-      if (failure !== null) throw fromFailure(failure);
-    });
+    const outlook = await outlookOf(context, era);
+    notices.push(...outlook.notices);
+    for (const failure of outlook.refusals) await attempt(() => Promise.reject(fromFailure(failure)));
   }
-  const { catalog } = context;
   if (catalog) await attempt(() => catalog.probe(never).finally(() => catalog.close()));
   if (config.pas.enabled && config.pas.endpoint !== '') {
     await attempt(() => openEndpoint(config.pas.endpoint).probe(never));
@@ -72,23 +64,24 @@ async function lookOutside(context: Context): Promise<Failure[]> {
   );
   await attempt(() => checkFolder(resolve(config.checkpoint.dir), 'checkpoint.dir'));
   if (config.pas.enabled) await attempt(() => checkFolder(resolve(config.pas.backup_dir), 'pas.backup_dir'));
-  return failures;
+  return { failures, notices };
 }
 
 export async function execute(answer: Answer): Promise<number> {
   const json = switchOption(answer, 'json');
   const file = textOption(answer, 'config');
   const { problems } = checkConfig({ env: process.env, ...(file === undefined ? {} : { file }) });
-  const failures =
-    problems.length === 0 && switchOption(answer, 'online') ? await lookOutside(openContext(answer)) : [];
+  const isOnline = problems.length === 0 && switchOption(answer, 'online');
+  const { failures, notices } = isOnline ? await lookOutside(openContext(answer)) : { failures: [], notices: [] };
   if (json)
     process.stdout.write(
-      `${JSON.stringify({ valid: problems.length + failures.length === 0, problems, failures }, null, 2)}\n`,
+      `${JSON.stringify({ valid: problems.length + failures.length === 0, problems, failures, notices }, null, 2)}\n`,
     );
   if (problems.length > 0) {
     if (!json) process.stderr.write(`${problems.map(formatProblem).join('\n')}\n`);
     return 2;
   }
+  if (!json) process.stdout.write(notices.map((notice) => `note: ${notice}\n`).join(''));
   if (failures.length > 0) {
     if (!json) process.stderr.write(failures.map(errorText).join(''));
     return 1;

@@ -5,6 +5,7 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { InspectionEvent } from 'xstate';
+import { THREAD_WAIT } from '../../machines/dispatch.ts';
 import { BronzeError, type Failure, toFailure } from '../../machines/errors.ts';
 import type { EraSpec } from '../../machines/protocol.ts';
 import { figuresOf, waitWords } from '../../runtime/figures.ts';
@@ -297,4 +298,17 @@ describe('many eras on a small terminal', () => {
       }
     }
   });
+});
+
+it('S20: what is waited is for something outside: builds that queue for threads wait for nobody', () => {
+  const { observer, snapshot, clock } = watched([specOf('e')], 'debug');
+  const waits = (now: number, of: Record<string, string>) => {
+    clock.now = now;
+    snapshot('era:e', 'copying', { waits: of });
+  };
+  waits(0, { 'worker:e:1': THREAD_WAIT });
+  waits(5_000, { 'worker:e:1': THREAD_WAIT, 'worker:e:2': 'backing off after SOURCE_READ' });
+  waits(6_000, { 'worker:e:1': THREAD_WAIT });
+  waits(9_000, {});
+  expect(observer.eras.get('e')?.waitedMs).toBe(1_000);
 });

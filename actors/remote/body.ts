@@ -5,7 +5,7 @@
 import type { Readable } from 'node:stream';
 
 /** Silence on a body after which the other side counts as gone, ms. A slow body that moves is not disturbed. */
-const BODY_IDLE_MS = 30_000;
+export const BODY_IDLE_MS = 30_000;
 
 /** Thrown as an error of the network: the answer ended early, went on too long, or stopped. */
 export class BodyFault extends Error {
@@ -15,15 +15,17 @@ export class BodyFault extends Error {
   }
 }
 
-/** The whole body. `length` in bytes, as announced; null where nothing was announced. Throws BodyFault, stream errors. */
+/** The whole body. `length` in bytes, as announced; null where nothing was announced. `into`: memory of
+ * exactly that length. Throws BodyFault, stream errors. */
 export function collectBody(
   stream: Readable,
   length: number | null,
   limit: number,
   signal?: AbortSignal,
-): Promise<Buffer> {
+  into?: Uint8Array,
+): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    let whole = Buffer.allocUnsafe(length ?? 64 * 1024);
+    let whole = into ?? Buffer.allocUnsafe(length ?? 64 * 1024);
     let used = 0;
     let last = performance.now();
     const idle = setInterval(() => {
@@ -31,7 +33,9 @@ export function collectBody(
     }, BODY_IDLE_MS / 4);
     idle.unref();
     const onAbort = (): void => fail(signal?.reason instanceof Error ? signal.reason : new Error('cancelled'));
+    let isOver = false;
     const settle = (): void => {
+      isOver = true;
       clearInterval(idle);
       signal?.removeEventListener('abort', onAbort);
     };
@@ -43,6 +47,8 @@ export function collectBody(
     if (signal?.aborted) return onAbort();
     signal?.addEventListener('abort', onAbort, { once: true });
     stream.on('data', (chunk: Buffer) => {
+      // The memory may be somebody else's by now.
+      if (isOver) return;
       last = performance.now();
       const end = used + chunk.length;
       if (length !== null && end > length)
@@ -50,10 +56,10 @@ export function collectBody(
       if (end > limit) return fail(new BodyFault(`more than ${limit} bytes`));
       if (end > whole.length) {
         const larger = Buffer.allocUnsafe(Math.max(end, whole.length * 2));
-        whole.copy(larger, 0, 0, used);
+        larger.set(whole.subarray(0, used));
         whole = larger;
       }
-      chunk.copy(whole, used);
+      whole.set(chunk, used);
       used = end;
     });
     stream.on('error', fail);

@@ -32,10 +32,10 @@ export interface ListOptions {
 }
 
 /**
- * Told the size of an object as soon as it is known, before its body is read, once for each request. What it throws (a
- * BronzeError that is not retryable) ends the request.
+ * Told the size of an object as soon as it is known, before its body is read, once for each request. It may give memory
+ * of exactly that size for the body. What it throws (a BronzeError that is not retryable) ends the request.
  */
-export type Admission = (size: number) => void;
+export type Admission = (size: number) => Uint8Array | undefined;
 
 /** All keys are full keys in the bucket. Every method throws BronzeError in the codes of the bucket's domain. */
 export interface Bucket {

@@ -161,6 +161,9 @@ function unwrapped(error: unknown): unknown {
   return inner instanceof Error ? inner : error;
 }
 
+/** What is stored is what is read: without the first an object that was stored in gzip comes unpacked (transcoding). */
+export const MEDIA_HEADERS = { 'Accept-Encoding': 'gzip', 'Cache-Control': 'no-store' } as const;
+
 function optionsOf(client: GcsClient, request: GcsRequest, adapter: Transport): RequestOptions {
   const { method, path, query = {}, headers = {}, body } = request;
   const search = new URLSearchParams(query).toString();
@@ -169,10 +172,8 @@ function optionsOf(client: GcsClient, request: GcsRequest, adapter: Transport): 
     method,
     url: search === '' ? address : `${address}${address.includes('?') ? '&' : '?'}${search}`,
     headers: {
-      // What is stored is what is read: without this an object that was stored in gzip comes unpacked (transcoding).
       // Of objects alone: nothing here unpacks what the API says about itself.
-      ...(query.alt === 'media' ? { 'Accept-Encoding': 'gzip' } : {}),
-      'Cache-Control': 'no-store',
+      ...(query.alt === 'media' ? MEDIA_HEADERS : { 'Cache-Control': 'no-store' }),
       ...(body === undefined ? {} : { 'Content-Length': String(body.length) }),
       ...headers,
     },

@@ -3,12 +3,7 @@
  * store writes is in actors/store/s3.ts.
  */
 import type { Readable } from 'node:stream';
-import type {
-  GetObjectCommandInput,
-  GetObjectCommandOutput,
-  ListObjectsV2CommandOutput,
-  S3Client,
-} from '@aws-sdk/client-s3';
+import type { ListObjectsV2CommandOutput, S3Client } from '@aws-sdk/client-s3';
 import { BronzeError } from '../../machines/errors.ts';
 import { orAborted } from '../bounded.ts';
 import { collectBody } from './body.ts';
@@ -17,6 +12,7 @@ import { type RemoteDomain, remoteError } from './faults.ts';
 import { ListingGuard } from './listing.ts';
 import { persistently } from './retry.ts';
 import { nameOf, s3Client, s3Error, s3Sdk, statusOf } from './s3-client.ts';
+import { s3Get } from './s3-get.ts';
 
 /** Longer than any call takes that moves: a part of 8 MB at 30 kB/s. ms. */
 const CALL_MS = 280_000;
@@ -28,21 +24,20 @@ type Step<T> = (client: S3Client, options: { abortSignal?: AbortSignal }) => Pro
 /** Turns an error of the service into an answer; undefined = it is an error. */
 type Otherwise<T> = (error: unknown) => T | undefined;
 
-/** Sends one GET through the SDK's whole chain of middleware. */
-type GetHandler = (args: { input: GetObjectCommandInput }) => Promise<{ output: GetObjectCommandOutput }>;
-
 export class S3Bucket implements Bucket {
   readonly uri: string;
   readonly place: S3Place;
   readonly #domain: RemoteDomain;
   readonly #onRetry: (() => void) | undefined;
-  readonly #getHandlers = new WeakMap<AbortSignal, Promise<GetHandler>>();
+  /** Of a lake's objects, which are millions; what is read of Bronze is little. */
+  readonly #short: ReturnType<typeof s3Get> | null;
 
   constructor(place: S3Place, domain: RemoteDomain, onRetry?: () => void) {
     this.place = place;
     this.#domain = domain;
     this.#onRetry = onRetry;
     this.uri = `s3://${place.bucket}/`;
+    this.#short = domain === 'source' ? s3Get(place) : null;
   }
 
   /** One call, retried within bounds; see `once`. Public for the store beside. */
@@ -69,7 +64,7 @@ export class S3Bucket implements Bucket {
     return this.#unbounded(action, key, bounded, either, signal, otherwise);
   }
 
-  /** For objects of a lake: a timer for each of millions would cost more than it is good for; bodies have their own. */
+  /** Without a bound on the whole of it. */
   async #unbounded<T>(
     action: string,
     key: string,
@@ -95,44 +90,33 @@ export class S3Bucket implements Bucket {
   }
 
   async get(key: string, limit: number, signal?: AbortSignal, admit?: Admission): Promise<Uint8Array | null> {
-    const read = async (): Promise<Uint8Array> => {
-      const handler = await this.#getHandler(signal);
-      const { output: answer } = await handler({ input: { ...this.common, Key: key } });
+    const plain = await this.#short?.get(key, { limit, signal, admit, onRetry: this.#onRetry });
+    if (plain) return plain;
+    return this.#persistently(() => this.#longGet(key, limit, signal, admit), signal);
+  }
+
+  /** One GET through the SDK, not retried. */
+  #longGet(key: string, limit: number, signal?: AbortSignal, admit?: Admission): Promise<Uint8Array | null> {
+    const read = async (client: S3Client, options: { abortSignal?: AbortSignal }): Promise<Uint8Array> => {
+      const { GetObjectCommand } = await s3Sdk();
+      const answer = await client.send(new GetObjectCommand({ ...this.common, Key: key }), options);
       const length = answer.ContentLength ?? null;
       const body = answer.Body as Readable;
+      let into: Uint8Array | undefined;
       try {
         // Its page would be the content of a manifest; in a lake the content tells.
         if (this.#domain === 'store' && !answer.ETag) throw this.#notS3('read', key);
         if (length !== null && length > limit) throw this.#tooLarge(key, length, limit);
-        if (length !== null) admit?.(length);
+        if (length !== null) into = admit?.(length) ?? undefined;
       } catch (error) {
         body.destroy();
         throw error;
       }
-      return await collectBody(body, length, limit, signal);
+      return await collectBody(body, length, limit, signal, into);
     };
     const missing: Otherwise<Uint8Array | null> = (error) => (isNoSuchKey(error) ? null : undefined);
-    return this.#persistently(
-      () => this.#unbounded<Uint8Array | null>('read', key, read, undefined, signal, missing),
-      signal,
-    );
-  }
-
-  /**
-   * The SDK puts its middleware together anew for every command that is sent, which is a seventh of the processor time
-   * of a small GET. The outcome depends on the signal alone, and a reader gives the same one to all its requests.
-   */
-  #getHandler(signal: AbortSignal | undefined): Promise<GetHandler> {
-    const known = signal && this.#getHandlers.get(signal);
-    if (known) return known;
-    const handler = (async (): Promise<GetHandler> => {
-      const { GetObjectCommand } = await s3Sdk();
-      const client = await s3Client(this.place);
-      const command = new GetObjectCommand({ ...this.common, Key: '' });
-      return command.resolveMiddleware(client.middlewareStack, client.config, signal ? { abortSignal: signal } : {});
-    })();
-    if (signal) this.#getHandlers.set(signal, handler);
-    return handler;
+    // Without the bound on a whole call: a large object may take longer, and its body has a bound of its own.
+    return this.#unbounded<Uint8Array | null>('read', key, read, signal, signal, missing);
   }
 
   async look(key: string, signal?: AbortSignal): Promise<ObjectFacts | null> {

@@ -7,7 +7,7 @@ import type { LakeHead, LedgerRange } from '../../machines/protocol.ts';
 import type { LakeLayout, LakeObject, LakeSource, SourceSpec } from '../ports.ts';
 import type { Bucket } from '../remote/bucket.ts';
 import { bucketHead } from './bucket-head.ts';
-import { BucketReader, type LakeMemory } from './bucket-read.ts';
+import { BucketReader, type LakeMemory, MOST } from './bucket-read.ts';
 import { findLayout } from './find-layout.ts';
 import { LAKE_CONFIG_KEY, type LakeNumbers, parseFileName, parseFolderName } from './keys.ts';
 import { LAKE_CONFIG_LIMIT, oversizedConfig, parseLakeConfig } from './lake-config.ts';
@@ -22,7 +22,7 @@ function memoryOf(spec: BucketSpec): LakeMemory {
   const key = JSON.stringify([spec.place, spec.prefix]);
   const known = memories.get(key);
   if (known) return known;
-  const memory: LakeMemory = { suffix: 'zst', suffixWorked: false, average: null };
+  const memory: LakeMemory = { suffix: 'zst', suffixWorked: false, average: null, most: MOST, quickest: Infinity };
   memories.set(key, memory);
   return memory;
 }

@@ -6,11 +6,13 @@
  * never leave a request behind.
  */
 import { setMaxListeners } from 'node:events';
+import { performance } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import type { LakeObject } from '../ports.ts';
 import { OBJECT_LIMIT } from '../zstd.ts';
+import { BodyMemory } from './body-memory.ts';
 import type { BucketRoot } from './bucket-head.ts';
 import { fileCount, fileOf, type LakeFile, type LakeNumbers } from './keys.ts';
 import type { SourceMeter } from './meter.ts';
@@ -27,9 +29,20 @@ const MOST_BYTES = 2 * AHEAD_BYTES;
 const LARGE_BYTES = 1.5 * AHEAD_BYTES;
 /** Requests in flight: with the fewest a round trip is hidden, as far as that fits; with the most no store is annoyed. */
 const FEWEST = 4;
-const MOST = 128;
+export const MOST = 128;
+/**
+ * Where a store is so far away that a thread waits although the most are in flight, they become more, up to this; and
+ * fewer again where it is busy: then the store is near enough. Looked at after so many answers.
+ */
+const UTMOST = 384;
+const LOOK_AFTER = 128;
+/** An answer that comes sooner is from near, whatever the thread waits for, ms. */
+const NEAR_MS = 20;
+/** Part of its time that a thread works, below which it waits, and above which it is busy. */
+const WAITING = 0.7;
+const BUSY = 0.95;
 /** Objects that are held or in flight: one slow answer must not stop the others, nor let them pile up without end. */
-const MOST_OBJECTS = 1_024;
+const MOST_OBJECTS = 2_048;
 /** What one batch gives out at the most, so that requests go on while it is unpacked. */
 const BATCH_BYTES = AHEAD_BYTES / 4;
 const BATCH_OBJECTS = 256;
@@ -42,6 +55,10 @@ export interface LakeMemory extends SuffixMemory {
   suffixWorked: boolean;
   /** Recent average size of an object, bytes; null = not known yet. */
   average: number | null;
+  /** Requests that are worth having in flight at the most, from MOST to UTMOST. */
+  most: number;
+  /** How quick an answer can be, ms: the quickest of some ten thousand. */
+  quickest: number;
 }
 
 /** An object that was asked for and not given out yet. */
@@ -51,6 +68,8 @@ interface Slot {
   size: number | null;
   state: 'flying' | 'postponed' | 'here' | 'failed';
   object: LakeObject | null;
+  /** What its bytes lie in, to be given back; null where they have memory of their own. */
+  block: Buffer | null;
   error: unknown;
 }
 
@@ -68,6 +87,9 @@ function withLedger(error: unknown, ledger: number): unknown {
   const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
   return new BronzeError(code, message, { details: { ledger, ...details }, cause, retryable, ...wait });
 }
+
+/** Of this thread. */
+const memory = new BodyMemory();
 
 /** One read of a range. */
 export class BucketReader {
@@ -91,12 +113,16 @@ export class BucketReader {
   #bytes = 0;
   /** Bytes of the batch that the consumer has; 0 = it waits for one. */
   #given = 0;
+  /** What they lie in. */
+  #lent: (Buffer | null)[] = [];
   /** Objects in flight whose size is not known. */
   #unsized = 0;
   #postponed = 0;
   #failed = false;
   #wake: (() => void) | null = null;
   #lastTurn = performance.now();
+  #answers = 0;
+  #worked = performance.eventLoopUtilization();
 
   constructor(
     root: BucketRoot,
@@ -140,6 +166,7 @@ export class BucketReader {
         yield objects;
         this.#bytes -= this.#given;
         this.#given = 0;
+        for (const block of this.#lent) memory.give(block);
       }
     } finally {
       this.#signal.removeEventListener('abort', onAbort);
@@ -157,7 +184,7 @@ export class BucketReader {
       objects.push(object);
       bytes += object.bytes.length;
     }
-    this.#ahead.splice(0, objects.length);
+    this.#lent = this.#ahead.splice(0, objects.length).map(({ block }) => block);
     this.#given = bytes;
     return objects;
   }
@@ -184,7 +211,19 @@ export class BucketReader {
   #wanted(): number {
     const { average } = this.#memory;
     if (average === null) return FEWEST;
-    return Math.min(MOST, Math.max(FEWEST, Math.floor(AHEAD_BYTES / Math.max(1, average))));
+    return Math.min(this.#memory.most, Math.max(FEWEST, Math.floor(AHEAD_BYTES / Math.max(1, average))));
+  }
+
+  /** Whether more in flight would be of use: only to a thread that waits. */
+  #look(): void {
+    this.#answers += 1;
+    if (this.#answers % LOOK_AFTER !== 0) return;
+    const { utilization } = performance.eventLoopUtilization(this.#worked);
+    this.#worked = performance.eventLoopUtilization();
+    const { most, quickest } = this.#memory;
+    const isFar = utilization < WAITING && quickest > NEAR_MS;
+    if (utilization > BUSY) this.#memory.most = Math.max(MOST, Math.floor(most / 1.25));
+    else if (isFar && this.#window >= most) this.#memory.most = Math.min(UTMOST, Math.ceil(most * 1.25));
   }
 
   /** Asks for as many objects as may be asked for now. */
@@ -207,7 +246,7 @@ export class BucketReader {
       const bound = this.#flying.size < FEWEST ? LARGE_BYTES : AHEAD_BYTES;
       if (this.#ahead.length > 0 && expected > bound) return;
       const file = fileOf(this.#numbers, this.#range, this.#next);
-      const slot: Slot = { file, size: null, state: 'flying', object: null, error: null };
+      const slot: Slot = { file, size: null, state: 'flying', object: null, block: null, error: null };
       this.#ahead.push(slot);
       this.#next += 1;
       this.#start(slot);
@@ -231,8 +270,10 @@ export class BucketReader {
       slot.object = await this.#get(slot);
       slot.state = 'here';
       this.#weigh(slot.object.bytes.length);
-      this.#window = Math.min(MOST, Math.max(FEWEST, this.#window + 1));
+      this.#window = Math.min(this.#memory.most, Math.max(FEWEST, this.#window + 1));
+      this.#look();
     } catch (error) {
+      this.#release(slot);
       if (error instanceof Postponed) {
         this.#postponed += 1;
         slot.state = 'postponed';
@@ -257,11 +298,20 @@ export class BucketReader {
     slot.size = size;
   }
 
-  /** Decides, as soon as the size is known, whether an object is read now. */
-  #admit(slot: Slot, size: number): void {
+  /** Decides, as soon as the size is known, whether an object is read now, and gives memory for it. */
+  #admit(slot: Slot, size: number): Uint8Array | undefined {
+    this.#release(slot);
     const others = this.#bytes - (slot.size ?? 0);
     this.#resize(slot, size);
     if (!this.#hasRoom(slot, others, size, MOST_BYTES)) throw new Postponed();
+    slot.block = memory.take(size);
+    return slot.block?.subarray(0, size);
+  }
+
+  /** Nothing writes into it any more: a request that has ended lets go of its memory first. */
+  #release(slot: Slot): void {
+    memory.give(slot.block);
+    slot.block = null;
   }
 
   /** Whether an object of `size` bytes may be held beside `others` bytes, when all but the next one share `bound`. */
@@ -289,7 +339,9 @@ export class BucketReader {
         this.#admit(slot, size),
       );
       if (bytes === null) continue;
-      this.#meter.read(bytes.length, performance.now() - began);
+      const ms = performance.now() - began;
+      this.#meter.read(bytes.length, ms);
+      this.#memory.quickest = Math.min(ms, this.#memory.quickest * 1.0001);
       this.#resize(slot, bytes.length);
       this.#memory.suffix = suffix;
       this.#memory.suffixWorked = true;

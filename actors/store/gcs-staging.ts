@@ -6,7 +6,7 @@
 import { BronzeError } from '../../machines/errors.ts';
 import { killPoint } from '../kill-points.ts';
 import type { StagingSpec, StagingTarget, StagingWriter } from '../ports.ts';
-import { Crc32c } from '../remote/crc32c.ts';
+import { Crc32c } from '../remote/checksums.ts';
 import { GcsBucket } from '../remote/gcs-bucket.ts';
 import { drained, isMissingObject } from '../remote/gcs-client.ts';
 import type { GcsHandle } from './gcs-handle.ts';

@@ -4,7 +4,7 @@
  * It must never give up a condition, and never take part of an object for the whole.
  */
 import { BronzeError } from '../../machines/errors.ts';
-import { crc32cOf } from '../remote/crc32c.ts';
+import { crc32cOf } from '../remote/checksums.ts';
 import { remoteError } from '../remote/faults.ts';
 import { type GcsBucket, type GcsFacts, OBJECT_FIELDS } from '../remote/gcs-bucket.ts';
 import { drained, type GcsAnswer, GcsRefusal, type GcsRequest, isUnmet, jsonOf } from '../remote/gcs-client.ts';

@@ -1,7 +1,7 @@
 // CRC32C against the published vectors and against a second, simpler implementation.
 import { randomBytes } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { Crc32c, crc32cOf } from '../../actors/remote/crc32c.ts';
+import { Crc32c, crc32cOf } from '../../actors/remote/checksums.ts';
 import { crc32cBase64 } from '../support/crc32c.ts';
 
 const hex = (base64: string): string => Buffer.from(base64, 'base64').toString('hex');

@@ -90,7 +90,7 @@ describe('requests', () => {
       expect((await readAll(scene, range)).ledgers).toEqual(upTo(2, 3_001));
       expect(scene.bucket.gets).toHaveLength(suffix === 'zst' ? 3_000 : 3_001);
       expect(scene.bucket.lists).toBe(0);
-      expect(scene.bucket.mostInFlight).toBe(128);
+      expect(scene.bucket.mostInFlight).toBeGreaterThanOrEqual(128);
       // Another reader of the same lake, as the next partition is: nothing has to be learnt again.
       const again = new BucketLake(
         { mode: 'bucket', place: PLACE, prefix: scene.prefix, configured: null },
@@ -116,8 +116,20 @@ describe('requests', () => {
     scene.bucket.latency = () => 1;
     expect((await readAll(scene, range)).ledgers).toHaveLength(range.end - 1);
     expect(scene.bucket.gets).toHaveLength(range.end - 1);
-    expect(scene.bucket.mostInFlight).toBeLessThanOrEqual(most * 1.2);
+    // To a machine that is busy with others every store is far away.
+    expect(scene.bucket.mostInFlight).toBeLessThanOrEqual(size === 400 ? 384 : most * 1.2);
     expect(scene.bucket.mostInFlight).toBeGreaterThanOrEqual(most * 0.8);
+  });
+
+  it('of a store that is far away, more at once while the thread waits, and never more than so many', async () => {
+    const scene = new Scene();
+    const range = { start: 2, end: 2_501 };
+    scene.put(range, () => 400);
+    scene.bucket.latency = () => 60;
+    expect((await readAll(scene, range)).ledgers).toHaveLength(2_500);
+    expect(scene.bucket.gets).toHaveLength(2_500);
+    expect(scene.bucket.mostInFlight).toBeGreaterThan(128);
+    expect(scene.bucket.mostInFlight).toBeLessThanOrEqual(384);
   });
 
   it('begins carefully: the first one alone', async () => {

@@ -52,7 +52,7 @@ const REMOTE = `## A lake in a bucket
 
 How an object is asked for is told in [object-storage.md](object-storage.md#a-lake-in-a-bucket). Measured before, per GET of 420 bytes with 128 in flight: \`node:http\` 0.116 ms, the built-in \`fetch\` 0.345, undici's \`Pool.request\` 0.097, \`Pool.dispatch\` 0.076; the AWS SDK 0.73 to 0.86, over undici still 0.56 to 0.75. One signature: \`aws4\` 0.014 ms, \`@smithy/signature-v4\` 0.038. CRC32C of 138 kB: native 0.025 ms, tables of eight bytes in JavaScript 0.17, the SDK's own 0.38; CRC32 by Node 0.03; CRC64NVME by the SDK 0.30, of which no native one is well kept.
 
-HTTP/2 and pipelining are not used. Of S3 there is no HTTP/2 to be had, and a pipelined answer waits for a slower one before it on its connection, whose end also ends those behind it. With connections enough they could save handshakes, which a connection that is kept makes once.
+HTTP/2 and pipelining are not used, because they do not help. Tried over TLS with 10,000 answers of 420 bytes, each 30 ms late, on a busy machine, in turn: 128 connections of HTTP/1.1 took 0.084 to 0.100 CPU-ms per GET; 32 with four requests in each pipeline 0.094 to 0.101, at half the rate, because an answer waits for those before it; HTTP/2 on one connection 0.136 to 0.180, on eight 0.131 to 0.146. S3 offers no HTTP/2 anyway.
 `;
 
 const MEMORY = `## Memory

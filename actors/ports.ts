@@ -105,21 +105,34 @@ export interface BronzeStore {
   partsOf(handle: string): readonly StoredPart[] | null;
   /** All objects below a key prefix that ends in `/`, in key order; empty where there is none. */
   list(keyPrefix: string, signal?: AbortSignal): Promise<StoredObject[]>;
-  /** Names of the folders right below a key prefix that ends in `/`, in no order; empty where there is none. */
-  folders(keyPrefix: string, signal?: AbortSignal): Promise<string[]>;
+  /**
+   * Names of the folders right below a key prefix that ends in `/`, in no order; empty where there is none. Only those
+   * that begin with `beginning`, where it is given.
+   */
+  folders(keyPrefix: string, signal?: AbortSignal, beginning?: string): Promise<string[]>;
   /** A small object whole; null where there is none. */
   get(key: string, signal?: AbortSignal): Promise<Uint8Array | null>;
   /** Null where there is no such object. */
   open(key: string, signal?: AbortSignal): Promise<ObjectReader | null>;
   /**
-   * Creates a small object, durably, only if there is none. `exists` may also be the answer where this very call (or
-   * a lost one before) created it: the caller reads back.
+   * Creates a small object, durably, only if there is none. `created`: exactly these bytes stand there, by the store's
+   * own checksum or read back. `exists` may also be the answer where this very call (or a lost one before) created it:
+   * the caller reads back. Throws ANSWER_UNTRUE where it is said to be created, and is not there.
    */
   create(key: string, bytes: Uint8Array, signal?: AbortSignal): Promise<'created' | 'exists'>;
   /** Makes what a StagingWriter wrote durable, still invisible. Throws STAGED_GONE where it is not there or cut. */
   stage(handle: string, bytes: number, signal?: AbortSignal): Promise<void>;
-  /** Makes the staged object visible under `key`, durably, only if nothing stands there. */
-  publish(handle: string, key: string, signal?: AbortSignal): Promise<'published' | 'exists'>;
+  /**
+   * Makes the staged object visible under `key`, durably, only if nothing stands there. `published`: it was asked for
+   * afterwards, and is there by its size and the store's checksum. `first` is awaited before anything becomes visible,
+   * and what it throws is thrown; what nobody sees may be done meanwhile.
+   */
+  publish(
+    handle: string,
+    key: string,
+    signal?: AbortSignal,
+    first?: () => Promise<void>,
+  ): Promise<'published' | 'exists'>;
   /** Removes staged objects; what is gone already is fine. */
   discard(handles: readonly string[], signal?: AbortSignal): Promise<void>;
   /** Starts staging below a chain's prefix; `owner` is the nonce of the lock's holder and becomes part of the name. */

@@ -9,6 +9,7 @@ import { restoreCopies } from '../actors/audit/copies.ts';
 import { countUndelivered, deliverEvents } from '../actors/audit/deliver.ts';
 import { eventId } from '../actors/audit/event.ts';
 import { type BackupFolder, OLD_EVENTS } from '../actors/audit/old-chain.ts';
+import { bothDone } from '../actors/bounded.ts';
 import type { BuildAnswer, BuildTask, CheckSpec, CompressionSpec, Progress } from '../actors/build/spec.ts';
 import { CatalogRecorder, committedIn } from '../actors/catalog/recorder.ts';
 import { type Adoption, adoptionText, findAdoption } from '../actors/commit/adoption.ts';
@@ -156,6 +157,8 @@ export class EraSession {
   readonly #recorder: CatalogRecorder | null;
   /** Whether it is known what was committed before. */
   #isSurveyed = false;
+  /** The manifest that was sealed last, as it stands in the store: its event is derived from it. */
+  #manifest: { readonly start: number; readonly bytes: Uint8Array } | null = null;
   /** Checksums of sealed partitions by their first ledger, until their event is known. */
   readonly #sealed = new Map<number, string>();
   /** Events in the chain, by the sequence of the last one; null before they were looked at. */
@@ -167,7 +170,7 @@ export class EraSession {
     this.#setup = setup;
     this.#log = setup.log;
     const { store, chain, table, backup } = setup;
-    this.#place = { store, chain, table, backup };
+    this.#place = { store, chain, table, backup, grid: setup.terms.grid };
     const { catalog } = setup;
     const dataset = { domain: catalog?.domain ?? '', dataset: table, chain };
     const onMoved = (rows: number): void =>
@@ -397,7 +400,6 @@ export class EraSession {
 
   async checkNeighbours(input: Input<'checkNeighbours'>, signal: AbortSignal): Output<'checkNeighbours'> {
     const { store, chain, neighbours } = this.#setup;
-    await refuseOverlap(this.#place, input.range, signal);
     return checkNeighbours({ store, chain, others: neighbours }, input, signal);
   }
 
@@ -406,7 +408,11 @@ export class EraSession {
     signal: AbortSignal,
     report: ReadBackReport,
   ): Output<'sealPartition'> {
-    const sealed = await this.#seal(input, signal, report);
+    // Two copiers of different ends that published at the same moment: whoever looks later sees the other. Both have made
+    // visible what they have before they look, and neither attests before it has looked.
+    const about = input.published?.range ?? input.attested?.range;
+    if (about === undefined) throw new BronzeError('INTERNAL', 'a partition is to be sealed, and nothing says as what');
+    const [sealed] = await bothDone(this.#seal(input, signal, report), refuseOverlap(this.#place, about, signal));
     this.#sealed.set(sealed.range.start, sealed.data.checksum);
     const { range, data } = sealed;
     // Restored: it has its event already.
@@ -420,7 +426,10 @@ export class EraSession {
     report: ReadBackReport,
   ): Output<'sealPartition'> {
     if (published !== null) {
-      const sealer = { producer: PRODUCER, now: () => sealingTime(published.range) };
+      const keep = (bytes: Uint8Array): void => {
+        this.#manifest = { start: published.range.start, bytes };
+      };
+      const sealer = { producer: PRODUCER, now: () => sealingTime(published.range), keep };
       return sealPartition(this.#place, sealer, { published, attested }, signal);
     }
     if (attested === null) throw new BronzeError('INTERNAL', 'a partition is to be sealed, and nothing says as what');
@@ -435,7 +444,8 @@ export class EraSession {
 
   async attestPartition(input: Input<'attestPartition'>, signal: AbortSignal): Output<'attestPartition'> {
     const storagePrefix = await this.#storagePrefix(signal);
-    const answer = await attestPartition(this.#place, { ...input, storagePrefix }, signal);
+    const known = this.#manifest?.start === input.range.start ? this.#manifest.bytes : null;
+    const answer = await attestPartition(this.#place, { ...input, storagePrefix }, signal, known);
     this.#events = Math.max(this.#events ?? 0, answer.sequence + 1);
     const checksum = input.expected?.data.checksum ?? this.#sealed.get(input.range.start);
     if (answer.attested && checksum !== undefined) this.#note(input.range, checksum, answer.sequence);

@@ -23,6 +23,8 @@ export interface ChainPlace {
   readonly store: BronzeStore;
   readonly chain: ChainName;
   readonly table: string;
+  /** The grid that `_bronze.json` fixes for all who write here, where it is known: it spares listings. */
+  readonly grid?: { readonly size: number; readonly origin: number };
 }
 
 /** What does not change about the event of a partition, wherever in the chain it comes. */
@@ -141,12 +143,18 @@ export async function readChain(place: ChainPlace, signal?: AbortSignal): Promis
 
 /**
  * What the event of a partition is made of, from its stored manifest; of one of the old program, also from its stored
- * data. Throws PARTITION_DAMAGED where there is none, MANIFEST_INVALID, STORE_*.
+ * data. `known`: the manifest as it was found to be stored. Throws PARTITION_DAMAGED where there is none,
+ * MANIFEST_INVALID, STORE_*.
  */
-export async function eventSource(place: ChainPlace, range: LedgerRange, signal?: AbortSignal): Promise<EventSource> {
+export async function eventSource(
+  place: ChainPlace,
+  range: LedgerRange,
+  signal?: AbortSignal,
+  known: Uint8Array | null = null,
+): Promise<EventSource> {
   const { store, chain, table } = place;
   const object = manifestKey(chain, table, range);
-  const bytes = await store.get(object, signal);
+  const bytes = known ?? (await store.get(object, signal));
   if (bytes === null) {
     throw new BronzeError('PARTITION_DAMAGED', `the manifest of a sealed partition is not there any more: ${object}`, {
       details: { ...range, object },
@@ -197,7 +205,7 @@ async function assertCopyAgrees(
 /**
  * Attests a sealed partition under `head.nextSequence`, if nothing stands there, and reads back what does.
  * `storagePrefix`: that of the chain, wherever it lies now. `attested: false`: the event of another partition, which a second copier put there; the caller goes on after it.
- * `expected`: an event that was re-derived for a hole and has to come out the same.
+ * `expected`: an event that was re-derived for a hole and has to come out the same. `known`: as for eventSource.
  * Throws AUDIT_FORK (other content for this partition, or a chain that left ours), AUDIT_HOLE, AUDIT_INVALID,
  * EVIDENCE_CONTRADICTS (a copy that says something else, or that knows an event which is not there), MANIFEST_INVALID, PARTITION_DAMAGED, STORE_*, STATE_IO (copies).
  */
@@ -210,13 +218,15 @@ export async function attestPartition(
     readonly expected: AttestedEvent | null;
   },
   signal?: AbortSignal,
+  known: Uint8Array | null = null,
 ): Promise<{ attested: boolean; sequence: number; eventHash: string }> {
   const { range, chain: head, expected } = input;
   const sequence = head.nextSequence;
   const key = eventKey(place.chain, sequence);
   const { storagePrefix } = expected ?? input;
   const { prevEventHash } = head;
-  const ours = buildEvent({ ...(await eventSource(place, range, signal)), storagePrefix, sequence, prevEventHash });
+  const source = await eventSource(place, range, signal, known);
+  const ours = buildEvent({ ...source, storagePrefix, sequence, prevEventHash });
   const ourHash = ours.chain.event_hash;
   if (expected !== null && ourHash !== expected.eventHash) {
     throw new BronzeError(
@@ -233,10 +243,13 @@ export async function attestPartition(
     await assertCopyAgrees({ ...place, backup }, range, { sequence, hash: ourHash }, signal);
   }
   killPoint('commit:before-attest');
-  await place.store.create(key, eventBytes(ours), signal);
+  const bytes = eventBytes(ours);
+  const isOurs = (await place.store.create(key, bytes, signal)) === 'created';
   killPoint('commit:after-attest');
-  // Also after `created`: the answer may belong to a request that a store repeated.
-  const stored = await readEvent(place, sequence, signal);
+  // `created` says that exactly these bytes stand there.
+  const stored = isOurs
+    ? { attested: attestedEvent(parseEvent(bytes, key)), bytes }
+    : await readEvent(place, sequence, signal);
   if (stored === null) {
     throw new BronzeError('STORE_IO', `the event ${key} was written and cannot be read back`, {
       details: { object: key },

@@ -197,12 +197,14 @@ async function tryToPublish(
     if (await isThere(place, key, signal)) return 'exists';
     throw orphan(place, attested, `built again it has ${staged.data.checksum}`);
   }
-  await refuseOverlap(place, staged.range, signal);
-  const sealed = await place.store.get(manifestKey(place.chain, place.table, staged.range), signal);
-  if (sealed !== null && !(await isThere(place, key, signal))) refuseOtherThanSealed(place, staged, sealed);
+  const lookAround = async (): Promise<void> => {
+    if (!(await refuseOverlap(place, staged.range, signal)).isThere) return;
+    const sealed = await place.store.get(manifestKey(place.chain, place.table, staged.range), signal);
+    if (sealed !== null && !(await isThere(place, key, signal))) refuseOtherThanSealed(place, staged, sealed);
+  };
   try {
     killPoint('commit:before-publish');
-    const outcome = await place.store.publish(staged.handle, key, signal);
+    const outcome = await place.store.publish(staged.handle, key, signal, lookAround);
     killPoint('commit:after-publish');
     return outcome;
   } catch (error) {

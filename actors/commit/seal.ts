@@ -1,5 +1,6 @@
 /**
- * Sealing: the manifest is created, if there is none, and read back; the stored one is what counts from then on.
+ * Sealing: the manifest is created, if there is none; the stored one is what counts from then on. A store says `created`
+ * only where exactly these bytes stand there; anything else is read back.
  * It must never replace a manifest, nor answer with facts that are not in the stored one.
  */
 import { createHash } from 'node:crypto';
@@ -32,6 +33,8 @@ import { storedPartition } from './stored-partition.ts';
 export interface Sealer {
   readonly producer: Producer;
   readonly now: () => string;
+  /** Told the bytes of the manifest that stands there. */
+  readonly keep?: (bytes: Uint8Array) => void;
 }
 
 /** The producer that the stored event names: the manifest has to come out as it was, byte for byte. */
@@ -120,12 +123,13 @@ export async function sealPartition(
     (attested && (await asAttested(place, { ...published, producer, createdAt }, attested, signal))) ?? asNow;
   const bytes = manifestBytes(ours);
   const fits = attested === null || sha256Hex(bytes) === attested.manifestSha256;
+  let isOurs = false;
   if (fits) {
     killPoint('commit:before-seal');
-    await store.create(object, bytes, signal);
+    isOurs = (await store.create(object, bytes, signal)) === 'created';
     killPoint('commit:after-seal');
   }
-  const stored = await store.get(object, signal);
+  const stored = isOurs ? bytes : await store.get(object, signal);
   if (stored === null) {
     if (attested !== null && !fits) throw orphan(attested, object, sha256Hex(bytes));
     throw new BronzeError('STORE_IO', `the manifest ${object} was written and cannot be read back`, {
@@ -157,5 +161,6 @@ export async function sealPartition(
   if (attested !== null && facts.manifestSha256 !== attested.manifestSha256) {
     throw orphan(attested, object, facts.manifestSha256);
   }
+  sealer.keep?.(stored);
   return facts;
 }

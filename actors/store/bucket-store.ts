@@ -44,11 +44,12 @@ export abstract class BucketStore implements BronzeStore {
     return objects.sort((a, b) => byteOrder(a.key, b.key));
   }
 
-  async folders(keyPrefix: string, signal?: AbortSignal): Promise<string[]> {
+  async folders(keyPrefix: string, signal?: AbortSignal, beginning = ''): Promise<string[]> {
     const below = folderKey(keyPrefix);
     const wantsStaging = below.split('/').includes(STAGING_FOLDER);
     const names = new Set<string>();
-    for await (const page of this.#pages(below, { delimiter: '/' }, signal)) {
+    if (beginning !== '') keyParts(beginning, false);
+    for await (const page of this.#pages(`${below}${beginning}`, { delimiter: '/' }, signal)) {
       for (const folder of page.folders) {
         const name = this.#ownKey(folder)?.slice(below.length).replace(/\/$/, '') ?? '';
         if (isOrdinary(name, wantsStaging)) names.add(name);
@@ -81,7 +82,12 @@ export abstract class BucketStore implements BronzeStore {
   abstract partsOf(handle: string): readonly StoredPart[] | null;
   abstract create(key: string, bytes: Uint8Array, signal?: AbortSignal): Promise<'created' | 'exists'>;
   abstract stage(handle: string, bytes: number, signal?: AbortSignal): Promise<void>;
-  abstract publish(handle: string, key: string, signal?: AbortSignal): Promise<'published' | 'exists'>;
+  abstract publish(
+    handle: string,
+    key: string,
+    signal?: AbortSignal,
+    first?: () => Promise<void>,
+  ): Promise<'published' | 'exists'>;
   abstract discard(handles: readonly string[], signal?: AbortSignal): Promise<void>;
   abstract stagingSpec(chainPrefix: string, owner: string): StagingSpec;
   abstract sweep(chainPrefix: string, owners: readonly string[], signal?: AbortSignal): Promise<number>;

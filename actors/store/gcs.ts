@@ -93,9 +93,15 @@ export class GcsStore extends BucketStore {
     killPoint('stage:after-fsync');
   }
 
-  async publish(handle: string, key: string, signal?: AbortSignal): Promise<'published' | 'exists'> {
+  async publish(
+    handle: string,
+    key: string,
+    signal?: AbortSignal,
+    first?: () => Promise<void>,
+  ): Promise<'published' | 'exists'> {
     const staged = this.#handle(handle);
     const full = this.fullKey(key);
+    await first?.();
     killPoint('publish:before-link');
     const outcome = await this.#rewrite(staged, full, signal);
     if (outcome === 'done') {

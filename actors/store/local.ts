@@ -135,10 +135,16 @@ export class LocalStore implements BronzeStore {
     killPoint('stage:after-fsync');
   }
 
-  async publish(handle: string, key: string, signal?: AbortSignal): Promise<'published' | 'exists'> {
+  async publish(
+    handle: string,
+    key: string,
+    signal?: AbortSignal,
+    first?: () => Promise<void>,
+  ): Promise<'published' | 'exists'> {
     throwIfCancelled(signal);
     const temp = this.#stagedPath(handle);
     const path = this.#pathOf(key);
+    await first?.();
     try {
       await this.#ensureFolder(dirname(path));
       let outcome = await this.#link(temp, path, 'publish');
@@ -181,12 +187,14 @@ export class LocalStore implements BronzeStore {
     }
   }
 
-  async folders(keyPrefix: string): Promise<string[]> {
+  async folders(keyPrefix: string, _signal?: AbortSignal, beginning = ''): Promise<string[]> {
     const folder = keyPrefix === '' ? this.#base : this.#pathOf(keyPrefix);
     try {
       const names: string[] = [];
       // Thousands of partitions, and every commit asks.
-      for (const { name, kind } of await this.#files.readdir(folder)) if (kind === 'folder') names.push(name);
+      for (const { name, kind } of await this.#files.readdir(folder)) {
+        if (kind === 'folder' && name.startsWith(beginning)) names.push(name);
+      }
       return names;
     } catch (error) {
       const errno = errnoOf(error);

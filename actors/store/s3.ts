@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { BronzeError } from '../../machines/errors.ts';
 import type { StoredPart } from '../../machines/protocol.ts';
-import { throwIfCancelled } from '../bounded.ts';
+import { bothDone, throwIfCancelled } from '../bounded.ts';
 import { ensureFolder, readSmall, replaceFile } from '../durable.ts';
 import type { FileOps } from '../files.ts';
 import { parseJson, prettyJson } from '../json.ts';
@@ -105,18 +105,26 @@ export class S3Store extends BucketStore {
     killPoint('stage:after-fsync');
   }
 
-  async publish(handle: string, key: string, signal?: AbortSignal): Promise<'published' | 'exists'> {
+  async publish(
+    handle: string,
+    key: string,
+    signal?: AbortSignal,
+    first: () => Promise<void> = async () => undefined,
+  ): Promise<'published' | 'exists'> {
     throwIfCancelled(signal);
     const { key: staged, upload, parts } = parseHandle(handle);
     if (staged !== key) throw new BronzeError('INTERNAL', `what is staged for ${staged} cannot be published as ${key}`);
     const full = this.fullKey(key);
     const conditions = await this.#conditions(signal);
+    // Where the store keeps no condition, the fence takes a while, and shows nobody anything.
+    if (conditions.publish) await first();
+    else await bothDone(first(), this.#fence(full, upload, signal));
     killPoint('publish:before-link');
     this.#completing.add(upload);
     await this.#noted(full, { completing: upload });
     let outcome = conditions.publish
       ? await this.#uploads.complete(full, upload, parts, true, signal)
-      : await this.#completeFenced(full, upload, parts, signal);
+      : await this.#completeBehindFence(full, upload, parts, signal);
     // Also where the store aborted it for a condition that it kept only now.
     if (outcome === 'unsupported') outcome = await this.#completeFenced(full, upload, parts, signal);
     if (outcome === 'completed') {
@@ -219,6 +227,12 @@ export class S3Store extends BucketStore {
   }
 
   // ── journals ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Whether anything stands under a key: of what is not there, a listing is believed at once, where a HEAD is not. */
+  async #stands(full: string, signal?: AbortSignal): Promise<boolean> {
+    for await (const { objects } of this.#bucket.list(full, { most: 1 }, signal)) return objects[0]?.key === full;
+    return false;
+  }
 
   #journal(chainPrefix: string, owner: string): string | null {
     const { stateDir } = this.#spec;
@@ -359,8 +373,8 @@ export class S3Store extends BucketStore {
   }
 
   /**
-   * The fence. Order matters: look, abort what could still be completed, look again, then complete. Of two that do this at
-   * once, each aborts the other before it looks, so that at most one of them finds its upload when it completes.
+   * Order matters: abort what could still be completed, look, then complete. Of two that do this at once, each aborts the
+   * other before it looks, so that at most one of them finds its upload when it completes.
    */
   async #completeFenced(
     full: string,
@@ -368,10 +382,16 @@ export class S3Store extends BucketStore {
     parts: Parameters<S3Uploads['complete']>[2],
     signal?: AbortSignal,
   ): Promise<'completed' | 'exists' | 'gone'> {
-    // What stands there may still be in the making, by one of these: they are left alone then.
-    if ((await this.#bucket.look(full, signal)) !== null) return 'exists';
+    await this.#fence(full, upload, signal);
+    return this.#completeBehindFence(full, upload, parts, signal);
+  }
+
+  /** Aborts every other upload to a key, so that none of them can be completed any more. */
+  async #fence(full: string, upload: string, signal?: AbortSignal): Promise<void> {
     const { uploads } = await this.#uploads.list(full, signal);
     const others = uploads.filter(({ key, id }) => key === full && id !== upload);
+    // What stands there may still be in the making, by one of these: they are left alone then.
+    if (others.length === 0 || (await this.#stands(full, signal))) return;
     for (const { id } of others) await this.#uploads.abort(full, id, signal);
     if (others.length > 0) {
       const left = (await this.#uploads.list(full, signal)).uploads;
@@ -382,7 +402,15 @@ export class S3Store extends BucketStore {
         });
       }
     }
-    if ((await this.#bucket.look(full, signal)) !== null) return 'exists';
+  }
+
+  async #completeBehindFence(
+    full: string,
+    upload: string,
+    parts: Parameters<S3Uploads['complete']>[2],
+    signal?: AbortSignal,
+  ): Promise<'completed' | 'exists' | 'gone'> {
+    if (await this.#stands(full, signal)) return 'exists';
     const outcome = await this.#uploads.complete(full, upload, parts, false, signal);
     return outcome === 'unsupported' ? 'gone' : outcome;
   }

@@ -19,6 +19,7 @@ export type Fault =
   | 'restart'
   | 'drain'
   | 'held'
+  | 'lie'
   | 'vanish'
   | 'loseCheckpoint'
   | 'loseLock'
@@ -290,6 +291,39 @@ export const configurations: readonly Configuration[] = [
     eras: era(1, { workers: 1, queueSize: 1 }),
     budget: { restart: 1 },
     late: ['publishPartition', 'sealPartition', 'attestPartition'],
+    instant: CALM,
+  },
+  {
+    name: 'the answer was a lie',
+    about: 'publish, seal or attest is answered with success, and nothing was done; with a restart and a lost answer',
+    ...one,
+    eras: era(2, { workers: 1, queueSize: 1 }),
+    budget: { lie: 2, restart: 1, lost: 1 },
+    faultsAt: COMMIT,
+    late: COMMIT,
+    instant: CALM,
+    again: true,
+  },
+  {
+    name: 'lies of a store without conditions',
+    about: 'the same where uploads are fenced',
+    ...one,
+    conditional: false,
+    eras: era(1, { workers: 1, queueSize: 1 }),
+    budget: { lie: 2, restart: 1 },
+    faultsAt: COMMIT,
+    late: COMMIT,
+    instant: CALM,
+  },
+  {
+    name: 'lies to two copiers',
+    about: 'what one believes to have written is written by the other',
+    ...one,
+    copiers: 2,
+    writers: ['w1', 'w2'],
+    eras: era(1, { workers: 1, queueSize: 1 }),
+    budget: { lie: 2 },
+    faultsAt: COMMIT,
     instant: CALM,
   },
   {
@@ -710,6 +744,7 @@ export function expectedMoves(config: Configuration): string[] {
   when(budget.restart, 'restart');
   when(budget.drain, 'signal', 'start again');
   when(budget.held, 'a reader holds the catalog');
+  when(budget.lie, 'the answer was a lie');
   when(budget.vanish, 'staged data vanishes');
   when(budget.loseCheckpoint, 'lose the checkpoint');
   when(budget.loseLock, 'lose lock and journal');

@@ -3,7 +3,7 @@
  * durable, and what it answers. It follows what runtime/session.ts and actors/ do, object by object.
  *
  * Assumptions about the ports:
- * - What is acknowledged is durable; what is durable may not be acknowledged (the answer is lost, or the process dies).
+ * - What is acknowledged is durable, once it was asked for: an answer by itself may be a lie (`lies`). What is durable may not be acknowledged (the answer is lost, or the process dies).
  * - Published data, manifests, events and `_bronze.json` are created only if absent. Where a store does not enforce
  *   that, its adapter aborts every upload on the final key (`fence`), looks, and only then completes; what a late
  *   completion needs is gone by then. A completion that nothing fences replaces what stands there.
@@ -107,6 +107,8 @@ export interface EffectModel {
   readonly late: ((place: Place, input: Input, phase: number) => Result) | null;
   /** Key of the store that a request in this phase is about to complete without a condition. */
   readonly fencedBy?: (input: Input, phase: number) => string | null;
+  /** Phases whose request may be answered with success by something that did nothing; then comes the phase `ASKS`. */
+  readonly lies?: (conditional: boolean) => number;
   /** What each phase makes durable, in a word, for traces. */
   readonly phases?: readonly string[];
   /** It does the same whoever asked for it, and doing it again changes nothing: of late ones that are equal, one is kept. */
@@ -313,6 +315,9 @@ function readBack({ chain }: Place, { staged, attested }: Publishing): Result {
   };
 }
 
+/** The phase in which an effect asks for what a store said to have done. */
+export const ASKS = 3;
+
 const dataKey = (range: LedgerRange): string => `data ${labelOf(range)}`;
 
 /** Makes the staged object the published one, replacing what stands there: whoever calls this has looked. */
@@ -362,6 +367,9 @@ function publishPartition(place: Place, input: Publishing, phase: number): Resul
     if (stands) return { ...readBack({ ...place, chain: fenced }, input), fences };
     return { chain: fenced, fences, next: { phase: 2 } };
   }
+  // What was said to be done is asked.
+  if (phase === ASKS && !stands) return fail('ANSWER_UNTRUE');
+  if (phase === ASKS) return readBack(place, input);
   // Without conditions what stands there is replaced: that nothing does is what the fence is for.
   if (stands && (conditional || !chain.staged[staged.handle])) return readBack(place, input);
   if (!chain.staged[staged.handle]) return fail('STAGED_GONE');
@@ -377,7 +385,6 @@ function latePublish({ chain, conditional }: Place, { staged }: Publishing, phas
 
 /** The other era's partition right before or after this one, if it is sealed, has to link. */
 function checkNeighbours(place: Place, { range, ledgers }: { range: LedgerRange; ledgers: LedgerEnds }): Result {
-  if (overlaps(place.chain, range)) return fail('PARTITION_OVERLAP');
   for (const other of place.neighbours) {
     for (const [label, manifest] of Object.entries(other.manifests)) {
       const theirs = rangeOf(label);
@@ -452,6 +459,11 @@ function sealPartition(place: Place, asked: SealingAsked, phase: number): Result
   if (input === null) return fail('PARTITION_DAMAGED');
   const label = labelOf(input.published.range);
   const stands = chain.manifests[label] !== undefined;
+  if (phase === ASKS) return stands ? sealedThere(chain, input) : fail('ANSWER_UNTRUE');
+  // Of two copiers that published at the same moment the later one sees the other. The order of this look and
+  // of the manifest is nobody's: the earlier look sees less.
+  if (phase === 0 && overlaps(chain, input.published.range)) return fail('PARTITION_OVERLAP');
+  if (conditional && phase === 0) return { next: { phase: 1 } };
   if (!conditional && phase === 0) {
     const fences = manifestKey(input.published.range);
     return stands ? { ...sealedThere(chain, input), fences } : { fences, next: { phase: 2 } };
@@ -498,6 +510,7 @@ function attestPartition(place: Place, input: Attesting, phase: number): Result 
   if (ours === null) return fail('PARTITION_DAMAGED');
   if (expected !== null && ours.eventHash !== expected.eventHash) return fail('AUDIT_HOLE');
   const stands = place.chain.events[sequence] !== undefined;
+  if (phase === ASKS && !stands) return fail('ANSWER_UNTRUE');
   if (!conditional && phase === 0 && !stands) return { fences: eventKey(sequence), next: { phase: 2 } };
   const writes = !stands || (!conditional && phase === 2);
   const chain = writes ? withEvent(place.chain, ours) : place.chain;
@@ -621,6 +634,7 @@ export const effectModels: EffectModels = {
     late: latePublish,
     phases: ['fixes _bronze.json, or looks where it is fixed', 'looks'],
     fencedBy: (input: Publishing, phase) => (phase === 2 ? dataKey(input.staged.range) : null),
+    lies: () => 2,
     ...store,
   },
   checkNeighbours: { ...read(checkNeighbours), ...store },
@@ -629,6 +643,7 @@ export const effectModels: EffectModels = {
     perform: sealPartition,
     late: lateSeal,
     fencedBy: (input: Sealing, phase) => (phase === 2 ? manifestKey(input.published.range) : null),
+    lies: (conditional) => (conditional ? 1 : 2),
     ...store,
   },
   attestPartition: {
@@ -636,6 +651,7 @@ export const effectModels: EffectModels = {
     perform: attestPartition,
     late: lateAttest,
     fencedBy: (input: Attesting, phase) => (phase === 2 ? eventKey(input.chain.nextSequence) : null),
+    lies: (conditional) => (conditional ? 0 : 2),
     ...store,
   },
   recordPartition: { ...asEver(recordPartition), isAnonymous: true, held: { pending: true }, ...catalog },

@@ -145,6 +145,14 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
           says('is not written, because a reader holds the catalog'),
         );
       }
+      if (left.lie > 0 && model.lies?.(config.conditional) === effect.phase) {
+        make(
+          'the answer was a lie',
+          false,
+          withFault('lie', () => world.lie(copier, id)),
+          says('is answered with success, and nothing was done'),
+        );
+      }
       const canRepeat = model.kind === 'write' || effect.name === 'stagePartition';
       if (canRepeat && (left.lost > 0 || left.twice > 0)) {
         world.load(rows, at);

@@ -13,13 +13,14 @@ import type {
   ChainHead,
   LedgerRange,
   PublishedPartition,
+  StagedPartition,
   WorkerEvent,
 } from '../../machines/protocol.ts';
 import { sequencerMachine } from '../../machines/sequencer.ts';
 import { type Current, takeNext } from '../../machines/sequencing.ts';
 import { type Configuration, configuration } from './configurations.ts';
-import { type Chain, deriveEvent, labelOf, type ManifestObject } from './durable.ts';
-import { type EffectModel, effectModels, manifestOf, type Place, type Result } from './effects.ts';
+import { type Chain, deriveEvent, labelOf, type ManifestObject, manifestHash } from './durable.ts';
+import { ASKS, type EffectModel, effectModels, manifestOf, type Place, type Result } from './effects.ts';
 
 export interface Mutant {
   readonly name: string;
@@ -257,6 +258,38 @@ const unfenced = (name: 'publishPartition' | 'sealPartition' | 'attestPartition'
     },
   }));
 
+/** What a store answers is the fact: nobody asks for what was said to be done. */
+const believed = {
+  ...withEffect('publishPartition', ({ perform }) => ({
+    perform: (place, input: { staged: StagedPartition }, phase) => {
+      if (phase !== ASKS || place.chain.data[labelOf(input.staged.range)]) return perform(place, input, phase);
+      const { range, data, ledgers, writer, checks, source } = input.staged;
+      return { next: { answer: { range, data, ledgers, writer, checks, source, found: false } } };
+    },
+  })),
+};
+
+const believedManifest = withEffect('sealPartition', ({ perform }) => ({
+  perform: (place, input: Sealing, phase) => {
+    const label = labelOf(input.published.range);
+    if (phase !== ASKS || place.chain.manifests[label]) return perform(place, input, phase);
+    const manifest = manifestOf(place.chain, input) as ManifestObject;
+    const { data, ledgers, range } = input.published;
+    const sealed = { range, data, ledgers, manifestSha256: manifestHash(label, manifest), createdAt: manifest.time };
+    return { next: { answer: sealed } };
+  },
+}));
+
+const believedEvent = withEffect('attestPartition', ({ perform }) => ({
+  perform: (place, input: { range: LedgerRange; chain: ChainHead }, phase) => {
+    const { nextSequence, prevEventHash } = input.chain;
+    if (phase !== ASKS || place.chain.events[nextSequence]) return perform(place, input, phase);
+    const label = labelOf(input.range);
+    const event = deriveEvent(label, place.chain.manifests[label] as ManifestObject, nextSequence, prevEventHash);
+    return { next: { answer: { attested: true, sequence: nextSequence, eventHash: event.eventHash } } };
+  },
+}));
+
 const neverSynced = withEffect('stagePartition', () => ({
   perform: (_, { staged }) => ({ next: { answer: staged } }),
 }));
@@ -338,6 +371,13 @@ export const mutants: readonly Mutant[] = [
   }),
   seeded('manifests without a fence', 'a store without conditions', /the manifest of .* changes/, {
     models: unfenced('sealPartition'),
+  }),
+  seeded('the answer is believed', 'the answer was a lie', /the manifest of .* has no data/, { models: believed }),
+  seeded('the answer to a manifest is believed', 'the answer was a lie', /deadlock|no finished world|failed although/, {
+    models: believedManifest,
+  }),
+  seeded('the answer to an event is believed', 'the answer was a lie', /checkpoint says .* not committed/, {
+    models: believedEvent,
   }),
   seeded('published before it is durable', 'pool', /before what was staged is durable/, { models: neverSynced }),
   seeded('links are looked at only before sealing', 'two eras that do not link', /both sides/, {

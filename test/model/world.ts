@@ -25,7 +25,15 @@ import { type RunSummary, supervisorMachine } from '../../machines/supervisor.ts
 import { workerMachine } from '../../machines/worker.ts';
 import type { Configuration, Fault } from './configurations.ts';
 import { type Chain, emptyChain, emptyHost, freshSession, type Host, type Session } from './durable.ts';
-import { type EffectModel, type EffectModels, effectModels, errorOf, type Place, type Result } from './effects.ts';
+import {
+  ASKS,
+  type EffectModel,
+  type EffectModels,
+  effectModels,
+  errorOf,
+  type Place,
+  type Result,
+} from './effects.ts';
 import { Interner, Lists } from './intern.ts';
 import { type MachineEvent, type MachineName, Stepper } from './stepper.ts';
 
@@ -568,6 +576,8 @@ export class World {
     const session = eras[(this.config.eras[era] as Configuration['eras'][number]).spec.eraId] ?? freshSession;
     // A publication that only looks is no request that could land.
     if (name === 'publishPartition' && effect.phase < 2) return;
+    // Nor is a question.
+    if (effect.phase === ASKS) return;
     // Nor is a note in the state folder, which ends with its process.
     if (name === 'deliverPending' && effect.phase === 1) return;
     const { isAnonymous } = this.models[name];
@@ -666,6 +676,12 @@ export class World {
     this.#remove(copier, effectId);
     const outcome = this.#failure(effect, this.model(effect)[error]);
     this.deliver(copier, effect.slot, outcome);
+  }
+
+  /** Something answers that it is done, and has done nothing: what was to stand there is asked for. */
+  lie(copier: number, effectId: number): void {
+    this.#remove(copier, effectId);
+    this.#effectsAdd(copier, this.#variant(effectId, ASKS, -1));
   }
 
   /** The answer of a write arrives. */

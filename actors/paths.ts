@@ -22,6 +22,9 @@ export const chainPrefix = (c: ChainName): string => `${chainKey(c)}/`;
 
 export const bronzeJsonKey = (c: ChainName): string => `${chainPrefix(c)}_bronze.json`;
 
+/** Folders right below a chain that copiers write beside its table; every other name is a table's, or nobody's. */
+export const OWN_FOLDERS: readonly string[] = ['_staging', '_audit', '_losses'];
+
 export const auditPrefix = (c: ChainName): string => `${chainPrefix(c)}_audit/`;
 
 /** Ten digits, so that a listing is in order of sequence. */

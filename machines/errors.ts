@@ -63,6 +63,7 @@ export const CODES = {
   BRONZE_MISMATCH: data('the configuration differs from what _bronze.json has fixed'),
   BRONZE_INVALID: data('_bronze.json cannot be read'),
   BRONZE_NAME: data('a chain has a name that the layout of Bronze uses for itself'),
+  OBJECT_FOREIGN: data('something that no copier writes lies in a chain'),
   ESTATE_FOREIGN: data('the old program wrote partitions of this chain into another table'),
   // the audit chain
   AUDIT_INVALID: data('an event of the audit chain cannot be read or has another hash than it says'),

@@ -6,10 +6,11 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { BronzeError, type Failure, toFailure } from '../../machines/errors.ts';
+import { rangeLabel } from '../../machines/partitions.ts';
 import { mapBounded } from '../bounded.ts';
 import { errnoOf, fileError } from '../files.ts';
 import { decodeUtf8, parseJson } from '../json.ts';
-import { auditPrefix, type ChainName, chainKey } from '../paths.ts';
+import { auditPrefix, backupFile, type ChainName, chainKey } from '../paths.ts';
 import type { BronzeStore } from '../ports.ts';
 import { entriesOf } from '../verify/chains.ts';
 import { cutEvents } from './cut-events.ts';
@@ -48,6 +49,17 @@ interface Named {
 /** An event, if it belongs where it was found. */
 function eventOf(bytes: Uint8Array, { name, object }: Pick<Named, 'name' | 'object'>): ChainEvent {
   const event = parseEvent(bytes, object);
+  // A copy has the name of its partition.
+  const copied = /_(\d+)-(\d+)\.json$/.exec(name);
+  if (copied !== null && name !== backupFile(event.chain, event.range)) {
+    throw new BronzeError(
+      'AUDIT_INVALID',
+      `the copy ${object} does not belong there: it is of ${chainKey(event.chain)}, ledgers ${rangeLabel(event.range)}`,
+      {
+        details: { object, ...event.range },
+      },
+    );
+  }
   const place = /^(\d{10})\.json$/.exec(name)?.[1];
   if (place !== undefined && event.sequence !== null && event.sequence !== Number(place)) {
     throw new BronzeError(

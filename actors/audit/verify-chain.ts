@@ -23,7 +23,7 @@ export const inOrder = (a: ChainEvent, b: ChainEvent): number =>
   a.sequence !== null && b.sequence !== null ? a.sequence - b.sequence : a.range.start - b.range.start;
 
 /** Why `event` cannot come after `before` (null: it is the first); null where it can. */
-function breakAt(event: ChainEvent, before: ChainEvent | null): string | null {
+export function breakAt(event: ChainEvent, before: ChainEvent | null): string | null {
   const place = before === null ? 0 : (before.sequence ?? 0) + 1;
   if (event.sequence !== null && event.sequence !== place) {
     return event.sequence < place

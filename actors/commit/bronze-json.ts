@@ -139,18 +139,26 @@ export async function expectBronze(place: BronzePlace, facts: BronzeFacts, signa
   return true;
 }
 
-/** What a stored `_bronze.json` tells a reader who has no configuration; null where there is none. Throws BRONZE_INVALID. */
+/** What a stored `_bronze.json` tells a reader who has no configuration. */
+export interface BronzeTerms {
+  readonly columns: number;
+  readonly table: string;
+  /** Null: whoever wrote it did not know it. */
+  readonly networkPassphrase: string | null;
+  readonly ledgerStart: number;
+  readonly size: number;
+  readonly origin: number;
+  /** What `storage_path` of its events starts with; null where it does not say. */
+  readonly storagePrefix: string | null;
+  readonly adopted: Fixed['adopted'] | null;
+}
+
+/** Null where there is none. Throws BRONZE_INVALID, STORE_*. */
 export async function readBronze(
   store: BronzeStore,
   chain: ChainName,
   signal?: AbortSignal,
-): Promise<{
-  columns: number;
-  table: string;
-  ledgerStart: number;
-  storagePrefix: string | null;
-  adopted: Fixed['adopted'] | null;
-} | null> {
+): Promise<BronzeTerms | null> {
   const key = bronzeJsonKey(chain);
   const bytes = await store.get(key, signal);
   if (bytes === null) return null;
@@ -163,8 +171,11 @@ export async function readBronze(
   return {
     columns: fixed.columns,
     table: fixed.primary_table,
+    networkPassphrase: fixed.network_passphrase,
     ledgerStart: fixed.ledger_start,
     storagePrefix: fixed.storage_prefix ?? null,
+    size: fixed.partition_size,
+    origin: fixed.partition_origin,
     adopted: fixed.adopted ?? null,
   };
 }
@@ -175,7 +186,7 @@ export async function readBronze(
  * Where `ledger_end` was raised, a clipped partition lies in the middle and the next one goes on in the same cell. That
  * is taken only where another one fills a whole cell: partitions of any smaller size look like that on a larger grid.
  */
-function misfitOn(grid: Omit<Grid, 'ledgerEnd'>, ranges: readonly LedgerRange[]): LedgerRange | null {
+export function misfitOn(grid: Omit<Grid, 'ledgerEnd'>, ranges: readonly LedgerRange[]): LedgerRange | null {
   const each = ranges.filter((range, i) => i === 0 || !sameRange(range, ranges[i - 1] as LedgerRange));
   const endOf = (ledger: number): number => cellEnd({ ...grid, ledgerEnd: null }, ledger);
   const sizeIsProved = each.some(({ start, end }) => end === endOf(start) && end - start + 1 === grid.size);

@@ -6,7 +6,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BronzeError } from '../../machines/errors.ts';
-import { fileError } from '../files.ts';
+import { errnoOf, fileError } from '../files.ts';
 import type { ChainName } from '../paths.ts';
 import type { BronzeStore, StoreSpec } from '../ports.ts';
 import { openStore } from '../store/index.ts';
@@ -42,10 +42,14 @@ export async function entriesOf(folder: string): Promise<{ name: string; isFolde
   }
 }
 
+/** False for what is not there, a link to nothing among it. Throws STORE_* where that cannot be told. */
 const isFolder = (path: string): Promise<boolean> =>
   stat(path).then(
     (found) => found.isDirectory(),
-    () => false,
+    (error: unknown) => {
+      if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) return false;
+      throw fileError('store', 'look at', path, error);
+    },
   );
 
 async function search(folder: string, depth: number, found: string[]): Promise<void> {
@@ -67,10 +71,23 @@ export interface BucketAccess {
   readonly anonymous: boolean;
 }
 
-const nothingBelow = (place: string): BronzeError =>
-  new BronzeError('USAGE', `there is no Bronze below ${place}`, {
-    details: { expected: 'a folder {network}/{era_id}/{version_label} with _bronze.json or ledgers_lcm_raw in it' },
+/** Of a path within a chain: the chain's folder, and how to ask for a part of it. */
+function partOfChain(place: string): string | null {
+  const partition = /^(.*?)\/[^/]+\/range=(\d+)-(\d+)(?:\/.*)?$/.exec(place);
+  if (partition) return `verify ${partition[1]} --from ${partition[2]} --to ${partition[3]}`;
+  const folder = new RegExp(`^(.*?)/(?:${OLD_TABLE}|_audit|_staging)(?:/.*)?$`).exec(place);
+  return folder && `verify ${folder[1]}`;
+}
+
+function nothingBelow(place: string, what = 'there is no Bronze below'): BronzeError {
+  const part = partOfChain(place);
+  return new BronzeError('USAGE', `${what} ${place}`, {
+    details: {
+      expected: 'a folder {network}/{era_id}/{version_label} with _bronze.json or ledgers_lcm_raw in it',
+      ...(part === null ? {} : { hint: `it is a part of a chain: ${part}` }),
+    },
   });
+}
 
 /** The store at `s3://bucket/prefix` or `gs://bucket/prefix`. */
 function storeAt(scheme: string, rest: string, access: BucketAccess): Exclude<StoreSpec, { backend: 'local' }> {
@@ -154,7 +171,7 @@ export async function findChains(
     });
   }
   const root = resolve(scheme === 'file' ? fileURLToPath(pathOrUri) : pathOrUri);
-  if (!(await isFolder(root))) throw new BronzeError('USAGE', `there is no folder ${root} to verify`);
+  if (!(await isFolder(root))) throw nothingBelow(root, 'there is no folder to verify:');
   const folders: string[] = [];
   await search(root, DEPTH, folders);
   if (folders.length === 0) {

@@ -7,9 +7,10 @@ import { chainKey } from '../../actors/paths.ts';
 import { openStore } from '../../actors/store/index.ts';
 import { ThreadPool } from '../../actors/threads/pool.ts';
 import { type FoundChain, findChains, hasLayoutName, layoutNamedChains } from '../../actors/verify/chains.ts';
+import { countOf, type Finding, ledgersText, summedUp } from '../../actors/verify/findings.ts';
 import {
   type ChainReport,
-  type Finding,
+  missingOf,
   type VerifyOptions,
   verifyChain,
   verifyEraLinks,
@@ -17,6 +18,7 @@ import {
 import { BronzeError, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import { chainOf, openContext } from '../context.ts';
+import { printable } from '../human.ts';
 import { onSignals } from '../signals.ts';
 import { type Answer, ledgerOption, switchOption, textOption, usage } from './answer.ts';
 
@@ -38,7 +40,8 @@ function threadsOf(answer: Answer): number {
 }
 
 interface Subject {
-  readonly chains: readonly FoundChain[];
+  /** `era`: what the configuration says has to be there. */
+  readonly chains: readonly (FoundChain & Pick<VerifyOptions, 'era'>)[];
   /** Chains beside them that no configuration can name; those below a path are among `chains`. */
   readonly hidden: readonly string[];
   /** Rows by range label; null where there is no catalog. */
@@ -62,7 +65,11 @@ async function subjectOf(answer: Answer): Promise<Subject> {
   const { eras, store, storeSpec, catalog, config } = openContext(answer);
   return {
     hidden: await layoutNamedChains(store, eras.map(chainOf)),
-    chains: eras.map((era) => ({ chain: chainOf(era), store: storeSpec })),
+    chains: eras.map((era) => ({
+      chain: chainOf(era),
+      store: storeSpec,
+      era: { start: era.ledger_start, end: era.ledger_end },
+    })),
     rowsOf: async (chain, signal) => {
       const rows = await catalog?.rows(
         { domain: config.catalog.namespace, dataset: config.bronze.primary_table, chain },
@@ -80,7 +87,11 @@ const GUARANTEES = [
   'not promised: ledger-entry changes in the meta, which no header authenticates; they are as they were in the source',
 ];
 
-const counted = (findings: number): string => `${findings} finding${findings === 1 ? '' : 's'}`;
+/** Findings that stand for many count as what they stand for. */
+function counted(findings: readonly Finding[]): string {
+  const count = countOf(findings);
+  return `${count} finding${count === 1 ? '' : 's'}`;
+}
 
 /** Said only where partitions of the old program are among them. */
 const definitions = (columns: ChainReport['columns']): string =>
@@ -92,7 +103,8 @@ function text(reports: readonly ChainReport[], findings: readonly Finding[]): st
       `${report.chain}: ${report.partitions} partitions, ledgers ${report.first ?? '-'} to ${report.last ?? '-'}; ` +
       `${report.read} read (${(report.bytes_read / 1e6).toFixed(1)} MB), ${report.not_read} not read` +
       (report.not_looked_at > 0 ? `, ${report.not_looked_at} not looked at; ` : '; ') +
-      `${report.attested} attested, ${report.recorded === null ? 'no catalog asked' : `${report.recorded} in the catalog`}; ${definitions(report.columns)}${report.findings.length === 0 ? 'nothing wrong found' : counted(report.findings.length)}`,
+      (report.staged > 0 ? `${report.staged} objects being written, or left by a dead run; ` : '') +
+      `${report.attested} attested, ${report.recorded === null ? 'no catalog asked' : `${report.recorded} in the catalog`}; ${definitions(report.columns)}${report.findings.length === 0 ? 'nothing wrong found' : counted(report.findings)}`,
   );
   for (const finding of findings) {
     lines.push(`${finding.chain}: ${finding.code}: ${finding.message}`);
@@ -100,13 +112,15 @@ function text(reports: readonly ChainReport[], findings: readonly Finding[]): st
       if (finding[key] !== undefined) lines.push(`  ${key === 'hint' ? 'what to do' : key}: ${finding[key]}`);
     }
   }
+  for (const { chain, not_read, not_read_ledgers } of reports) {
+    if (not_read > 0) lines.push(`${chain}: not read: ledgers ${ledgersText(not_read_ledgers)}`);
+  }
   const unread = reports.reduce((sum, report) => sum + report.not_read + report.not_looked_at, 0);
   const read = reports.reduce((sum, report) => sum + report.read, 0);
-  if (findings.length > 0) lines.push(`NOT OK: ${counted(findings.length)}`);
-  else if (read === 0) lines.push('nothing was read, so nothing is proved');
+  if (findings.length > 0) lines.push(`NOT OK: ${counted(findings)}`);
   else if (unread > 0) lines.push(`OK for the ${read} partitions that were read; ${unread} were not read`);
   else lines.push(`OK: all ${read} partitions were read and checked`);
-  return `${[...lines, ...GUARANTEES.map((line) => `  ${line}`)].join('\n')}\n`;
+  return `${[...lines.map(printable), ...GUARANTEES.map((line) => `  ${line}`)].join('\n')}\n`;
 }
 
 const badName = (chain: string): Finding => ({
@@ -122,6 +136,9 @@ export async function execute(answer: Answer): Promise<number> {
   const threads = threadsOf(answer);
   const range = { from: ledgerOption(answer, 'from'), to: ledgerOption(answer, 'to') };
   const events = textOption(answer, 'events');
+  if (range.from !== null && range.to !== null && range.from > range.to) {
+    throw usage(`--from ${range.from} comes after --to ${range.to}`);
+  }
   const copied = events === undefined ? null : await gatherFolder(resolve(events));
   const { chains, hidden, rowsOf, close } = await subjectOf(answer);
 
@@ -138,22 +155,19 @@ export async function execute(answer: Answer): Promise<number> {
       return null;
     });
   const reports: { report: ChainReport; chain: FoundChain['chain'] }[] = [];
-  const findings: Finding[] = (copied?.failures ?? []).map((failure) => ({ ...failure, chain: 'copies of events' }));
+  const findings: Finding[] = summedUp(copied?.failures ?? []).map((failure) => ({
+    ...failure,
+    chain: 'copies of events',
+  }));
   try {
-    for (const { chain, store: spec } of chains) {
+    for (const { chain, store: spec, era } of chains) {
       const store = openStore(spec);
-      const copies = copied
-        ? new Map(
-            copied.events
-              .filter((event) => event.version === '1.2' && chainKey(event.chain) === chainKey(chain))
-              .map((event) => [rangeLabel(event.range), event]),
-          )
-        : null;
       try {
         const report = await verifyChain(store, spec, chain, {
           sample,
           ...range,
-          copies,
+          ...(era === undefined ? {} : { era }),
+          copies: copied,
           rows: await rows(chain),
           parallel: threads,
           signal: stop.signal,
@@ -178,16 +192,19 @@ export async function execute(answer: Answer): Promise<number> {
   }
   findings.push(...verifyEraLinks(reports), ...hidden.map(badName));
   const only = reports.map(({ report }) => report);
-  if (only.every((report) => report.partitions === 0) && findings.length === 0) {
-    throw new BronzeError('USAGE', 'there are no partitions to verify');
+  for (const network of new Set(chains.map(({ chain }) => chain.network))) {
+    const its = reports.filter(({ chain }) => chain.network === network).map(({ report }) => report);
+    const missing = missingOf(network, range, its);
+    if (missing !== null) findings.push(missing);
   }
+  const ok = findings.length === 0;
+  if (ok && only.every(({ read }) => read === 0))
+    throw new BronzeError('INTERNAL', 'nothing was read, and nothing said so');
   if (switchOption(answer, 'json')) {
-    const chainsJson = only.map(({ ends: _ends, ...report }) => report);
-    process.stdout.write(
-      `${JSON.stringify({ ok: findings.length === 0, chains: chainsJson, findings, guarantees: GUARANTEES }, null, 2)}\n`,
-    );
+    const chainsJson = only.map(({ ends: _ends, accounted: _accounted, ...report }) => report);
+    process.stdout.write(`${JSON.stringify({ ok, chains: chainsJson, findings, guarantees: GUARANTEES }, null, 2)}\n`);
   } else {
     process.stdout.write(text(only, findings));
   }
-  return findings.length > 0 ? 3 : 0;
+  return ok ? 0 : 3;
 }

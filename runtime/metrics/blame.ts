@@ -52,6 +52,7 @@ const BLAME: Readonly<Record<ErrorCode, Blame | 'bucket'>> = {
   BRONZE_MISMATCH: 'storage',
   BRONZE_INVALID: 'storage',
   BRONZE_NAME: 'storage',
+  OBJECT_FOREIGN: 'storage',
   ESTATE_FOREIGN: 'storage',
   AUDIT_INVALID: 'pas',
   AUDIT_HOLE: 'pas',

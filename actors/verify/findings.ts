@@ -1,0 +1,119 @@
+/**
+ * What `verify` found, and how it is told: one finding for one damage, and one sentence for what is wrong in the same way
+ * a thousand times. It must never leave out that something was found.
+ */
+import type { Failure } from '../../machines/errors.ts';
+import type { LedgerRange } from '../../machines/protocol.ts';
+
+/** Something that is not as it should be. */
+export interface Finding extends Failure {
+  /** `pubnet/pre_p23/v1` */
+  readonly chain: string;
+  /** How many of its kind this one stands for, where it is more than one. */
+  readonly count?: number;
+  /** Ledgers that it is about, where it is more than one stretch. At most RANGES_TOLD. */
+  readonly ranges?: readonly LedgerRange[];
+}
+
+/** Findings of one kind that are told one by one; what is more is counted. */
+const TOLD = 10;
+/** Stretches of ledgers in one finding. */
+const RANGES_TOLD = 100;
+/** Stretches of ledgers in one sentence. */
+const RANGES_SAID = 5;
+
+/** Stretches in order, joined where they touch. */
+export function joined(ranges: readonly LedgerRange[]): LedgerRange[] {
+  const all: LedgerRange[] = [];
+  for (const range of [...ranges].sort((a, b) => a.start - b.start)) {
+    const last = all.at(-1);
+    if (last === undefined || range.start > last.end + 1) all.push(range);
+    else if (range.end > last.end) all[all.length - 1] = { start: last.start, end: range.end };
+  }
+  return all;
+}
+
+/** What of `range` none of the stretches covers. */
+export function without(range: LedgerRange, ranges: readonly LedgerRange[]): LedgerRange[] {
+  const left: LedgerRange[] = [];
+  let from = range.start;
+  for (const { start, end } of joined(ranges)) {
+    if (start > range.end) break;
+    if (start > from) left.push({ start: from, end: start - 1 });
+    from = Math.max(from, end + 1);
+  }
+  if (from <= range.end) left.push({ start: from, end: range.end });
+  return left;
+}
+
+/** `2 to 9, 40 to 59 and 3 more stretches` */
+export function ledgersText(ranges: readonly LedgerRange[]): string {
+  const all = joined(ranges);
+  const said = all.slice(0, RANGES_SAID).map(({ start, end }) => (start === end ? `${start}` : `${start} to ${end}`));
+  const more = all.length - said.length;
+  return `${said.join(', ')}${more > 0 ? ` and ${more} more stretches` : ''}`;
+}
+
+/** One finding for many that differ in nothing but their ledgers; null for none. `what` gets their number. */
+export function together(
+  chain: string,
+  ranges: readonly LedgerRange[],
+  finding: Omit<Failure, 'message' | 'retryable' | 'start' | 'end'>,
+  what: (count: number, ledgers: string) => string,
+): Finding | null {
+  const first = ranges[0];
+  if (first === undefined) return null;
+  const all = joined(ranges);
+  const last = all.at(-1) as LedgerRange;
+  return {
+    ...finding,
+    message: what(ranges.length, ledgersText(all)),
+    retryable: false,
+    chain,
+    start: (all[0] as LedgerRange).start,
+    end: last.end,
+    ...(ranges.length > 1 ? { count: ranges.length } : {}),
+    ...(all.length > 1 ? { ranges: all.slice(0, RANGES_TOLD) } : {}),
+  };
+}
+
+const partOf = ({ start, end, ledger }: Failure): LedgerRange[] =>
+  start !== undefined && end !== undefined
+    ? [{ start, end }]
+    : ledger === undefined
+      ? []
+      : [{ start: ledger, end: ledger }];
+
+/** The first findings of each kind, and one that counts the others of it. In the order in which they were found. */
+export function summedUp<T extends Failure>(
+  findings: readonly T[],
+  kindOf = ({ code, check }: T): string => `${code} ${check}`,
+): T[] {
+  const kinds = new Map<string, T[]>();
+  for (const finding of findings) kinds.set(kindOf(finding), [...(kinds.get(kindOf(finding)) ?? []), finding]);
+  return [...kinds.values()].flatMap((all) => {
+    if (all.length <= TOLD + 1) return all;
+    const rest = all.slice(TOLD);
+    const sample = rest[0] as T;
+    const ranges = joined(rest.flatMap(partOf));
+    const where = ranges.length === 0 ? '' : `, ledgers ${ledgersText(ranges)}`;
+    const { code, check, retryable, hint } = sample;
+    const sum = {
+      ...('chain' in sample ? { chain: sample.chain } : {}),
+      code,
+      message: `${rest.length} more like these${where}; the first of them: ${sample.message}`,
+      retryable,
+      ...(check === undefined ? {} : { check }),
+      ...(hint === undefined ? {} : { hint }),
+      count: rest.length,
+      ...(ranges.length === 0
+        ? {}
+        : { ranges: ranges.slice(0, RANGES_TOLD).map(({ start, end }) => ({ start, end })) }),
+    };
+    return [...all.slice(0, TOLD), sum as unknown as T];
+  });
+}
+
+/** How many things were found: one finding may stand for many. */
+export const countOf = (findings: readonly { readonly count?: number }[]): number =>
+  findings.reduce((sum, { count }) => sum + (count ?? 1), 0);

@@ -21,6 +21,7 @@ export const CODES = {
   CONFIG_INVALID: usage('the configuration has errors'),
   CONFIG_UNREADABLE: usage('the configuration file cannot be read'),
   LISTEN_FAILED: usage('an address for metrics or the inspector cannot be listened on'),
+  OUTPUT_FAILED: data('what was asked for could not be written'),
   // buckets
   BUCKET_MISSING: data('a bucket does not exist'),
   BUCKET_REGION: data('a bucket lies in another region than the one configured'),
@@ -80,6 +81,7 @@ export const CODES = {
   DELIVERY_REFUSED: data('the endpoint refuses an event for good'),
   // state
   LOCK_HELD: data('another copier works on this chain'),
+  LOCK_LOST: data('another copier has taken the lock of this one over'),
   STATE_IO: passing('the state folder could not be read or written'),
   CLOCK_INVALID: data('the clock of this machine shows no year from 1970 to 9999'),
   // the machinery

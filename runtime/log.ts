@@ -3,9 +3,10 @@
  * A log line never carries a secret: what is logged is named field by field, never a configuration as a whole.
  */
 import { isatty } from 'node:tty';
-import { destination, type Logger, pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { isColourful } from './display.ts';
 import { logText } from './log-text.ts';
+import { ERR, lines, OUT } from './streams.ts';
 
 export type { Logger };
 
@@ -29,22 +30,36 @@ export function shareTerminal(way: Above | null): void {
 }
 
 export function makeLogger(settings: LogSettings): Logger {
-  const fd = settings.to === 'stdout' ? 1 : 2;
-  const out = destination({ fd, sync: true });
-  let said = false;
-  // A full log disk or a reader that went away must not end the copy.
-  out.on('error', (error: Error) => {
-    if (!said) process.stderr.write(`logs cannot be written any more: ${error.message}\n`);
-    said = true;
-  });
+  const fd = settings.to === 'stdout' ? OUT : ERR;
+  let isLost = false;
+  let missing = 0;
+  // A full log disk, a reader or a terminal that went away must not end the copy.
+  const put = (text: string): void => {
+    const problem = lines[fd].write(text);
+    if (problem === null) {
+      const before = missing;
+      isLost = false;
+      missing = 0;
+      if (before > 0) log.warn({ component: 'log', lines: before }, 'lines of this log could not be written');
+      return;
+    }
+    missing += 1;
+    // Standard output is the answer's where logs go to standard error.
+    if (!isLost && fd === OUT) {
+      lines[ERR].write(
+        `logs cannot be written: ${problem.message}; the work goes on, and lines that are lost are counted\n`,
+      );
+    }
+    isLost = true;
+  };
   const isTerminal = isatty(fd);
   const colour = isTerminal && isColourful();
   const write = (line: string): void => {
     const text = settings.format === 'json' ? line : logText(line, colour);
-    if (isTerminal) above(() => out.write(text));
-    else out.write(text);
+    if (isTerminal) above(() => put(text));
+    else put(text);
   };
-  return pino(
+  const log = pino(
     {
       level: settings.level,
       base: settings.copierId === undefined ? {} : { copier_id: settings.copierId },
@@ -53,4 +68,5 @@ export function makeLogger(settings: LogSettings): Logger {
     },
     { write },
   );
+  return log;
 }

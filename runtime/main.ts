@@ -5,35 +5,46 @@
  */
 import { keepHeapsSmall } from '../actors/threads/heaps.ts';
 import { CODES } from '../machines/errors.ts';
-import { parse } from './cli/parse.ts';
-import { END_PATIENCE_MS, endForSure } from './last-resort.ts';
+import { type Parsed, parse } from './cli/parse.ts';
+import { END_PATIENCE_MS, exitForSure } from './last-resort.ts';
 import { printError } from './print-error.ts';
+import { guardStreams, print, READER_GONE, readerIsGone } from './streams.ts';
 import { PRODUCER } from './version.ts';
 
 async function main(): Promise<number> {
-  const parsed = parse(process.argv.slice(2), PRODUCER.version);
-  if (!parsed) return 0;
+  const { parsed, said } = heard(() => parse(process.argv.slice(2), PRODUCER.version));
+  if (!parsed) {
+    await print(said);
+    return 0;
+  }
   const { execute } = await parsed.command.load();
   return execute(parsed.answer);
 }
 
-// A reader that went away (`| head`) ends neither the work nor changes how it came out.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
+/** Help and version are cac's, which prints them by itself. */
+function heard(parsing: () => Parsed | null): { readonly parsed: Parsed | null; readonly said: string } {
+  const { info } = console;
+  let said = '';
+  console.info = (text: string) => {
+    said += `${text}\n`;
+  };
+  try {
+    const parsed = parsing();
+    return { parsed, said };
+  } finally {
+    console.info = info;
+  }
 }
 
+guardStreams();
 keepHeapsSmall();
 try {
-  process.exitCode = await main();
+  const code = await main();
+  process.exitCode = code === 0 && readerIsGone() ? READER_GONE : code;
 } catch (error) {
   const code = printError(error);
   process.exitCode = CODES[code].exit;
 }
 
 // Everything is said and done: what is still open now is a call that hangs, or a connection that nobody needs.
-setTimeout(() => {
-  endForSure();
-  process.exit();
-}, END_PATIENCE_MS).unref();
+setTimeout(() => exitForSure(), END_PATIENCE_MS).unref();

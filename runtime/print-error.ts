@@ -3,6 +3,7 @@
  */
 import { type ErrorCode, type Failure, toFailure } from '../machines/errors.ts';
 import { printable } from './human.ts';
+import { say } from './streams.ts';
 
 /** Lines for standard error. Values of `details` are data of the user's; nothing of the environment is printed. */
 export function errorText(failure: Failure): string {
@@ -29,7 +30,7 @@ export const unsaidHint = ({ message, hint }: Pick<Failure, 'message' | 'hint'>)
 /** Prints any thrown value and returns its code. */
 export function printError(error: unknown): ErrorCode {
   const failure = toFailure(error);
-  process.stderr.write(errorText(failure));
-  if (process.env.BRONZE_DEBUG && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
+  say(errorText(failure));
+  if (process.env.BRONZE_DEBUG && error instanceof Error) say(`${error.stack ?? ''}\n`);
   return failure.code;
 }

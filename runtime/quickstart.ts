@@ -10,13 +10,14 @@ import { execute as verify } from './cli/verify.ts';
 import { openContext } from './context.ts';
 import { printError } from './print-error.ts';
 import { runEras } from './run-eras.ts';
+import { guardStreams, print, READER_GONE, readerIsGone } from './streams.ts';
 import { reportText } from './summary.ts';
 
 /** From dist/bin/ two folders up; the example's paths are relative to it. */
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const CONFIG = join(ROOT, 'config/examples/quickstart.yaml');
 
-const say = (text: string): void => void process.stdout.write(`${text}\n`);
+const say = (text: string): Promise<void> => print(`${text}\n`);
 
 async function main(): Promise<number> {
   process.chdir(ROOT);
@@ -25,27 +26,31 @@ async function main(): Promise<number> {
   const { config } = context;
   const made = await writeSampleLake(resolve(config.source.local_path));
   const where = (path: string): string => relative(ROOT, path) || '.';
-  say(`1. a lake: ${where(made.path)}, ledgers ${made.ledgerStart} to ${made.ledgerEnd}, made up, valid, hash-chained`);
-  say(`2. copying the eras ${config.active_eras.join(' and ')} at once`);
+  await say(
+    `1. a lake: ${where(made.path)}, ledgers ${made.ledgerStart} to ${made.ledgerEnd}, made up, valid, hash-chained`,
+  );
+  await say(`2. copying the eras ${config.active_eras.join(' and ')} at once`);
   const report = await runEras(context, { stopAfter: null, once: false, progress: 'none' });
-  process.stdout.write(reportText(report));
+  await print(reportText(report));
   if (report.status !== 'done') return report.status === 'failed' ? 1 : 0;
   const bronze = resolve(config.storage.local_dir, config.storage.prefix);
-  say(`3. verifying ${where(bronze)}`);
+  await say(`3. verifying ${where(bronze)}`);
   const verdict = await verify({ args: [bronze], options: { progress: false } });
   if (verdict !== 0) return verdict;
   const glob = `${where(bronze)}/**/*.parquet`;
-  say('4. query it with DuckDB (https://duckdb.org):');
-  say('');
-  say(`   SELECT era_id, count(*) AS ledgers, sum(tx_count) AS transactions, max(close_time) AS last_close`);
-  say(`   FROM read_parquet('${glob}') GROUP BY era_id ORDER BY era_id;`);
-  say('');
-  say(`Configuration: ${where(CONFIG)}. Run it again: nothing is written twice. Then: docs/runbook.md`);
+  await say('4. query it with DuckDB (https://duckdb.org):');
+  await say('');
+  await say(`   SELECT era_id, count(*) AS ledgers, sum(tx_count) AS transactions, max(close_time) AS last_close`);
+  await say(`   FROM read_parquet('${glob}') GROUP BY era_id ORDER BY era_id;`);
+  await say('');
+  await say(`Configuration: ${where(CONFIG)}. Run it again: nothing is written twice. Then: docs/runbook.md`);
   return 0;
 }
 
+guardStreams();
 try {
-  process.exitCode = await main();
+  const code = await main();
+  process.exitCode = code === 0 && readerIsGone() ? READER_GONE : code;
 } catch (error) {
   process.exitCode = CODES[printError(error)].exit;
 }

@@ -4,9 +4,10 @@
 import { readFileSync } from 'node:fs';
 import type { Failure } from '../machines/errors.ts';
 import type { RunSummary } from '../machines/supervisor.ts';
-import { megabytes } from './human.ts';
+import { counted, megabytes } from './human.ts';
 import type { Observer } from './observer.ts';
 import { unsaidHint } from './print-error.ts';
+import { lostLines } from './streams.ts';
 
 export interface EraReport {
   readonly era_id: string;
@@ -42,6 +43,8 @@ export interface RunReport {
   readonly cpu_ms: number;
   /** Largest resident size of the process, bytes. */
   readonly peak_rss_bytes: number;
+  /** Lines of logs and the like that could not be written. */
+  readonly log_lines_lost: number;
   readonly eras: readonly EraReport[];
 }
 
@@ -73,6 +76,7 @@ export function makeReport(
     breaker_trips: run.breakerTrips,
     cpu_ms: Math.round((cpu.user + cpu.system) / 1_000),
     peak_rss_bytes: peakRssBytes(),
+    log_lines_lost: lostLines(),
     eras: run.eras.map((era) => {
       const seen = observer.eras.get(era.eraId);
       const duration = seen ? (seen.endedAt ?? seen.startedAt + durationMs) - seen.startedAt : durationMs;
@@ -129,5 +133,7 @@ export function reportText(report: RunReport): string {
       );
     }
   }
+  if (report.log_lines_lost > 0)
+    lines.push(`  ${counted(report.log_lines_lost, 'line')} of the log could not be written`);
   return `${lines.join('\n')}\n`;
 }

@@ -5,6 +5,7 @@ import type { Config } from '../../config/schema.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { chainOf, configOf, namedEras } from '../context.ts';
 import { chosenEras } from '../era-spec.ts';
+import { print } from '../streams.ts';
 import { type Answer, switchOption, textOption, usage } from './answer.ts';
 
 /** `project.dataset`, or `dataset` of the caller's project: what names of tables begin with. */
@@ -37,12 +38,10 @@ export async function execute(answer: Answer): Promise<number> {
     // The second statement would silently do nothing.
     if (other !== undefined) throw usage(`${other} and ${chainKey(chain)} would both be ${name}`, 'choose with --eras');
     named.set(name, chainKey(chain));
-    process.stdout.write(`-- ${chainKey(chain)}\n${externalTableDdl(name, root, chain, bronze.primary_table)}\n`);
+    await print(`-- ${chainKey(chain)}\n${externalTableDdl(name, root, chain, bronze.primary_table)}\n`);
   }
   if (switchOption(answer, 'load-table')) {
-    process.stdout.write(
-      `-- what catalog.bigquery.load fills\n${loadTableDdl(`${dataset}.${bronze.primary_table}`)}\n`,
-    );
+    await print(`-- what catalog.bigquery.load fills\n${loadTableDdl(`${dataset}.${bronze.primary_table}`)}\n`);
   }
   return 0;
 }

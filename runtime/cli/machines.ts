@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { BronzeError } from '../../machines/errors.ts';
 import { chartJson, chartMermaid, MACHINES } from '../charts.ts';
 import { parseDump } from '../diagnostics.ts';
+import { print } from '../streams.ts';
 import { type Answer, textOption, usage } from './answer.ts';
 
 /** Events of a dump that are printed; the file has more. */
@@ -46,21 +47,21 @@ export async function execute(answer: Answer): Promise<number> {
   const format = textOption(answer, 'format') ?? 'mermaid';
   if (snapshot !== undefined) {
     if (format !== 'mermaid') throw usage('--snapshot prints mermaid only', 'the dump itself is JSON');
-    process.stdout.write(await dumpText(snapshot, name));
+    await print(await dumpText(snapshot, name));
     return 0;
   }
   const chosen = name === undefined ? names : [name];
   if (format === 'json') {
     const one =
       name === undefined ? Object.fromEntries(chosen.map((each) => [each, chartJson(each)])) : chartJson(name);
-    process.stdout.write(`${JSON.stringify(one, null, 2)}\n`);
+    await print(`${JSON.stringify(one, null, 2)}\n`);
     return 0;
   }
   if (format !== 'mermaid') {
     throw new BronzeError('USAGE', `--format is json or mermaid, not ${format}`);
   }
   for (const each of chosen) {
-    process.stdout.write(`${chosen.length > 1 ? `%% ${each}\n` : ''}${chartMermaid(each)}\n`);
+    await print(`${chosen.length > 1 ? `%% ${each}\n` : ''}${chartMermaid(each)}\n`);
   }
   return 0;
 }

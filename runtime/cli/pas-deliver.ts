@@ -15,6 +15,7 @@ import { chainOf, openContext } from '../context.ts';
 import { lookAt } from '../look.ts';
 import { errorText } from '../print-error.ts';
 import { onSignals } from '../signals.ts';
+import { print, say } from '../streams.ts';
 import { type Answer, switchOption } from './answer.ts';
 
 /** Longest pause between two attempts at one event, and longest Retry-After that is waited for, ms. */
@@ -108,7 +109,7 @@ export async function deliver(answer: Answer): Promise<number> {
     for (const era of eras) {
       const chain = chainOf(era);
       const pointer = openDeliveryPointer({ dir, chain, endpoint: endpoint.uri });
-      const onProblem = (problem: string): void => void process.stderr.write(`${problem}\n`);
+      const onProblem = (problem: string): void => void say(`${problem}\n`);
       const place = { store, chain, table: config.bronze.primary_table, endpoint, pointer, onProblem };
       // Whoever receives an event has it for good: not from a chain that is not what it was.
       const assertSound = async (): Promise<void> => {
@@ -123,10 +124,10 @@ export async function deliver(answer: Answer): Promise<number> {
   }
   const ok = chains.every(({ error }) => error === null);
   if (switchOption(answer, 'json')) {
-    process.stdout.write(`${JSON.stringify({ ok, endpoint: endpoint.uri, chains }, null, 2)}\n`);
+    await print(`${JSON.stringify({ ok, endpoint: endpoint.uri, chains }, null, 2)}\n`);
   } else {
-    process.stdout.write(chains.map((chain) => text(chain, endpoint.uri)).join(''));
-    process.stderr.write(chains.map(({ error }) => (error === null ? '' : errorText(error))).join(''));
+    await print(chains.map((chain) => text(chain, endpoint.uri)).join(''));
+    say(chains.map(({ error }) => (error === null ? '' : errorText(error))).join(''));
   }
   return ok ? 0 : 1;
 }

@@ -17,6 +17,7 @@ import { chainKey } from '../../actors/paths.ts';
 import { BronzeError, type Failure } from '../../machines/errors.ts';
 import { chainOf, openContext } from '../context.ts';
 import { errorText } from '../print-error.ts';
+import { print, say } from '../streams.ts';
 import { type Answer, switchOption, usage } from './answer.ts';
 import { deliver } from './pas-deliver.ts';
 
@@ -100,10 +101,10 @@ async function verify(answer: Answer): Promise<number> {
   }
   const ok = failures.length === 0 && findings.every((finding) => finding.ok);
   if (switchOption(answer, 'json')) {
-    process.stdout.write(`${JSON.stringify({ ok, chains: findings, failures }, null, 2)}\n`);
+    await print(`${JSON.stringify({ ok, chains: findings, failures }, null, 2)}\n`);
   } else {
-    process.stdout.write(findings.map(line).join('') + lastLine(findings, failures));
-    process.stderr.write(failures.map(errorText).join(''));
+    await print(findings.map(line).join('') + lastLine(findings, failures));
+    say(failures.map(errorText).join(''));
   }
   return ok ? 0 : 3;
 }

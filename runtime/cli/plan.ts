@@ -13,6 +13,7 @@ import { type Estimate, estimateCopy, estimateMemory, type Lanes, type ThreadNee
 import { counted } from '../human.ts';
 import { adoptionLines, type EraLook, partitionsToMend } from '../look.ts';
 import { catalogRefusal, type Outlook, outlookOf, roomRefusal, writeRefusals } from '../outlook.ts';
+import { print } from '../streams.ts';
 import { type Answer, ledgerOption, switchOption } from './answer.ts';
 
 interface EraPlan {
@@ -198,7 +199,7 @@ export async function execute(answer: Answer): Promise<number> {
   const errors = await besides(context, needed, free).finally(() => context.catalog?.close());
   if (switchOption(answer, 'json')) {
     const whole = { eras, ...memory, free_bytes: free, store_enforces: conditions, errors };
-    process.stdout.write(`${JSON.stringify(whole, null, 2)}\n`);
+    await print(`${JSON.stringify(whole, null, 2)}\n`);
   } else {
     const lines = [...texts];
     lines.push(
@@ -217,7 +218,7 @@ export async function execute(answer: Answer): Promise<number> {
       );
     }
     lines.push(...errors.map(({ code, message }) => `${code}: ${message}`));
-    process.stdout.write(`${lines.join('\n')}\n`);
+    await print(`${lines.join('\n')}\n`);
   }
   return errors.length > 0 || eras.some((era) => era.error !== null) ? 1 : 0;
 }

@@ -17,6 +17,7 @@ import { type Context, chainOf, eraSetup, openContext, openPool } from '../conte
 import { errorText } from '../print-error.ts';
 import type { EraSetup } from '../session.ts';
 import { onSignals } from '../signals.ts';
+import { print } from '../streams.ts';
 import { type Answer, switchOption } from './answer.ts';
 import { locked } from './locked.ts';
 
@@ -218,6 +219,7 @@ export async function execute(answer: Answer): Promise<number> {
   const pool = openPool(context.config);
   const stop = new AbortController();
   const takeHandlersOff = onSignals(() => stop.abort());
+  let results: Results;
   try {
     const choices: Choices = {
       repair: repairs,
@@ -227,12 +229,12 @@ export async function execute(answer: Answer): Promise<number> {
           process.stderr.write(`\r${chain}: ${done} of ${of} data objects read${done === of ? '\r\x1b[K' : ' '}`);
       },
     };
-    const results = await reconcileEras(context, pool, pool.size, choices, stop.signal);
-    process.stdout.write(json ? jsonOf(results) : textOf(results, repairs));
-    return exitCode(results);
+    results = await reconcileEras(context, pool, pool.size, choices, stop.signal);
   } finally {
     await pool.close();
     await context.catalog?.close();
     takeHandlersOff();
   }
+  await print(json ? jsonOf(results) : textOf(results, repairs));
+  return exitCode(results);
 }

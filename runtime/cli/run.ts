@@ -2,10 +2,12 @@
 import { open, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { replaceFile, wrongKind } from '../../actors/durable.ts';
-import { realFiles } from '../../actors/files.ts';
+import { errnoOf, realFiles } from '../../actors/files.ts';
+import type { BronzeError } from '../../machines/errors.ts';
 import { openContext } from '../context.ts';
 import type { InspectOptions } from '../inspect/index.ts';
 import { runEras } from '../run-eras.ts';
+import { outputFailed, print, say } from '../streams.ts';
 import { type RunReport, reportText } from '../summary.ts';
 import { type Answer, ledgerOption, switchOption, textOption, usage } from './answer.ts';
 
@@ -28,9 +30,10 @@ export async function execute(answer: Answer): Promise<number> {
     progress: wanted === false ? 'none' : (terminal ?? 'log'),
     ...(inspect ? { inspect } : {}),
   });
-  if (switchOption(answer, 'json')) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-  else process.stderr.write(reportText(report));
-  if (file !== undefined) await writeSummary(file, report);
+  const unwritten = file === undefined ? null : await writeSummary(file, report);
+  if (switchOption(answer, 'json')) await print(`${JSON.stringify(report, null, 2)}\n`);
+  else say(reportText(report));
+  if (unwritten !== null) throw unwritten;
   return EXIT[report.status];
 }
 
@@ -73,15 +76,27 @@ async function checkWritable(file: string): Promise<void> {
   }
 }
 
-/** An earlier summary stands until the new one is whole, where a file can be replaced: no pipe can, nor what is mounted. */
-async function writeSummary(file: string, report: RunReport): Promise<void> {
+/** What the disk refuses to one file it refuses to another one: the earlier summary is better than half of a new one. */
+const REFUSALS = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS']);
+
+/**
+ * An earlier summary stands until the new one is whole, where a file can be replaced: no pipe can, nor what is mounted.
+ * Answers why it could not be written; null where it was.
+ */
+async function writeSummary(file: string, report: RunReport): Promise<BronzeError | null> {
   const bytes = Buffer.from(`${JSON.stringify(report, null, 2)}\n`);
-  const found = await stat(file).catch(() => null);
   try {
-    if (found && !found.isFile()) throw wrongKind(file);
-    const target = await realpath(file).catch(() => file);
-    await replaceFile(realFiles, dirname(target), basename(target), bytes);
-  } catch {
-    await writeFile(file, bytes);
+    const found = await stat(file).catch(() => null);
+    try {
+      if (found && !found.isFile()) throw wrongKind(file);
+      const target = await realpath(file).catch(() => file);
+      await replaceFile(realFiles, dirname(target), basename(target), bytes);
+    } catch (error) {
+      if (REFUSALS.has(errnoOf(error) ?? '')) throw error;
+      await writeFile(file, bytes);
+    }
+    return null;
+  } catch (error) {
+    return outputFailed(`the summary ${file}`, error);
   }
 }

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { SAMPLE_FIRST, writeSampleLake } from '../../actors/sample/index.ts';
 import { BronzeError } from '../../machines/errors.ts';
+import { print } from '../streams.ts';
 import { type Answer, textOption, usage } from './answer.ts';
 
 export async function execute(answer: Answer): Promise<number> {
@@ -15,6 +16,6 @@ export async function execute(answer: Answer): Promise<number> {
     resolve(out),
     count === undefined ? {} : { last: SAMPLE_FIRST + Number(count) - 1 },
   );
-  process.stdout.write(`${JSON.stringify(made)}\n`);
+  await print(`${JSON.stringify(made)}\n`);
   return 0;
 }

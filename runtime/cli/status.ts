@@ -11,6 +11,7 @@ import { type Context, chainOf, openContext, openDelivery } from '../context.ts'
 import { counted } from '../human.ts';
 import { adoptionLines, type EraLook, partitionsToMend } from '../look.ts';
 import { type Outlook, outlookOf } from '../outlook.ts';
+import { print } from '../streams.ts';
 import { type Answer, switchOption } from './answer.ts';
 
 interface EraStatus {
@@ -206,8 +207,10 @@ export async function execute(answer: Answer): Promise<number> {
   } finally {
     await context.catalog?.close();
   }
-  if (switchOption(answer, 'json'))
-    process.stdout.write(`${JSON.stringify({ eras: all, layout_named: hidden }, null, 2)}\n`);
-  else process.stdout.write(`${texts.join('\n')}\n`);
+  if (switchOption(answer, 'json')) await print(`${JSON.stringify({ eras: all, layout_named: hidden }, null, 2)}
+`);
+  else await print(`${texts.join('
+')}
+`);
   return all.some((status) => status.error !== null) ? 1 : 0;
 }

@@ -4,6 +4,7 @@ import { chainKey } from '../../actors/paths.ts';
 import { removeLock } from '../../actors/state/lock.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { chainOf, configOf } from '../context.ts';
+import { print } from '../streams.ts';
 import { type Answer, switchOption, textOption } from './answer.ts';
 
 export async function execute(answer: Answer): Promise<number> {
@@ -22,9 +23,9 @@ export async function execute(answer: Answer): Promise<number> {
   const chain = chainOf(era);
   const removed = await removeLock(resolve(config.checkpoint.dir), chain);
   if (switchOption(answer, 'json')) {
-    process.stdout.write(`${JSON.stringify({ chain: chainKey(chain), removed })}\n`);
+    await print(`${JSON.stringify({ chain: chainKey(chain), removed })}\n`);
   } else {
-    process.stdout.write(
+    await print(
       removed
         ? `removed the lock on ${chainKey(chain)}: ${removed.path}, held by ${removed.description}\n`
         : `there is no lock on ${chainKey(chain)}\n`,

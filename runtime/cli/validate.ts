@@ -9,6 +9,7 @@ import { BronzeError, type Failure, fromFailure } from '../../machines/errors.ts
 import { type Context, openContext } from '../context.ts';
 import { failureOf, outlookOf } from '../outlook.ts';
 import { errorText } from '../print-error.ts';
+import { print, say } from '../streams.ts';
 import { type Answer, switchOption, textOption } from './answer.ts';
 
 const never = new AbortController().signal;
@@ -74,20 +75,20 @@ export async function execute(answer: Answer): Promise<number> {
   const isOnline = problems.length === 0 && switchOption(answer, 'online');
   const { failures, notices } = isOnline ? await lookOutside(openContext(answer)) : { failures: [], notices: [] };
   if (json)
-    process.stdout.write(
+    await print(
       `${JSON.stringify({ valid: problems.length + failures.length === 0, problems, failures, notices }, null, 2)}\n`,
     );
   if (problems.length > 0) {
-    if (!json) process.stderr.write(`${problems.map(formatProblem).join('\n')}\n`);
+    if (!json) say(`${problems.map(formatProblem).join('\n')}\n`);
     return 2;
   }
-  if (!json) process.stdout.write(notices.map((notice) => `note: ${notice}\n`).join(''));
+  if (!json) await print(notices.map((notice) => `note: ${notice}\n`).join(''));
   if (failures.length > 0) {
-    if (!json) process.stderr.write(failures.map(errorText).join(''));
+    if (!json) say(failures.map(errorText).join(''));
     return 1;
   }
   if (!json)
-    process.stdout.write(
+    await print(
       `the configuration is valid${switchOption(answer, 'online') ? ', and what it names can be used' : ''}\n`,
     );
   return 0;

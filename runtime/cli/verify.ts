@@ -20,6 +20,7 @@ import { rangeLabel } from '../../machines/partitions.ts';
 import { chainOf, openContext } from '../context.ts';
 import { printable } from '../human.ts';
 import { onSignals } from '../signals.ts';
+import { print, say } from '../streams.ts';
 import { type Answer, ledgerOption, switchOption, textOption, usage } from './answer.ts';
 
 /** Another part at every call, so that on a schedule everything is read in time. */
@@ -151,7 +152,7 @@ export async function execute(answer: Answer): Promise<number> {
     rowsOf(chain, stop.signal).catch((error: unknown) => {
       const { code, message } = toFailure(error);
       if (code === 'CANCELLED') throw error;
-      process.stderr.write(`${chainKey(chain)}: not compared with the catalog: ${code}: ${message}\n`);
+      say(`${chainKey(chain)}: not compared with the catalog: ${code}: ${message}\n`);
       return null;
     });
   const reports: { report: ChainReport; chain: FoundChain['chain'] }[] = [];
@@ -202,9 +203,9 @@ export async function execute(answer: Answer): Promise<number> {
     throw new BronzeError('INTERNAL', 'nothing was read, and nothing said so');
   if (switchOption(answer, 'json')) {
     const chainsJson = only.map(({ ends: _ends, accounted: _accounted, ...report }) => report);
-    process.stdout.write(`${JSON.stringify({ ok, chains: chainsJson, findings, guarantees: GUARANTEES }, null, 2)}\n`);
+    await print(`${JSON.stringify({ ok, chains: chainsJson, findings, guarantees: GUARANTEES }, null, 2)}\n`);
   } else {
-    process.stdout.write(text(only, findings));
+    await print(text(only, findings));
   }
   return ok ? 0 : 3;
 }

@@ -72,6 +72,7 @@ export const METRICS = [
     'circuit_breaker_trips_total',
     'Times that an era stood still for stall_timeout_ms and was restarted or given up',
   ),
+  counter('log_lines_lost_total', 'Lines of logs and the like that could not be written', []),
   gauge('last_ledger_sequence', 'Last committed ledger'),
   gauge('lake_head_ledger', 'Highest ledger seen in the lake; only eras that follow their lake look for it'),
   gauge(

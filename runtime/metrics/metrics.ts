@@ -26,6 +26,7 @@ import type {
   WorkerEvent,
 } from '../../machines/protocol.ts';
 import type { EraSession } from '../session.ts';
+import { lostLines } from '../streams.ts';
 import type { Watcher } from '../watcher.ts';
 import { blameFor, EFFECTS, isEffect, SOURCE_REQUEST } from './blame.ts';
 import type { MetricName } from './definitions.ts';
@@ -90,6 +91,8 @@ export class Metrics implements Watcher {
     object,
     { readonly type: string; readonly effect: EffectName; readonly failure: Failure }
   >();
+  /** Lines that are counted already. */
+  #lost = 0;
   #hasProblem = false;
 
   constructor(
@@ -112,6 +115,9 @@ export class Metrics implements Watcher {
 
   /** Everything in the text form of Prometheus. Takes a second where a disk does not answer. */
   text(): Promise<string> {
+    const lost = lostLines();
+    this.#registered.counters.log_lines_lost_total.inc(lost - this.#lost);
+    this.#lost = lost;
     return this.#registered.registry.metrics();
   }
 

@@ -27,7 +27,7 @@ async function isSound(scene: Scene, chain: string, labels: readonly string[]): 
   expect(sealedIn(chain)).toEqual(labels);
 }
 
-describe('S19: SIGTERM and SIGINT', () => {
+describe('S19: SIGTERM, SIGINT and SIGHUP', () => {
   const labels = grid(2, 127, 6);
 
   it.each([
@@ -52,21 +52,40 @@ describe('S19: SIGTERM and SIGINT', () => {
     await isSound(scene, chain, labels);
   });
 
-  it('a second signal ends at once with 130, and the next run finishes what was half done', async () => {
+  it('SIGHUP, twice in a row as one hang-up is: drained, exit 0', async () => {
     const scene = await sampleScene(sampleEra({ partition_size: 6 }), SIDE_BY_SIDE);
     const running = scene.start('run', { settings: DEBUG });
     await running.untilLogged((line) => line.msg === 'sealing' && one(18)(line), 'sealing');
-    running.kill('SIGINT');
-    running.kill('SIGTERM');
+    running.kill('SIGHUP');
+    running.kill('SIGHUP');
     const outcome = await running.done;
-    expect(outcome.code, outcome.stderr).toBe(130);
-    expect(outcome.summary).toBeNull();
-    const after = await scene.run();
-    expect(after.code, after.stderr).toBe(0);
-    expect(attestedIn(chainOf(scene))).toEqual(labels);
-    expect(namesIn(scene.data).filter((name) => name.includes('_staging'))).toEqual([]);
-    await expectVerified(scene);
+    expect(outcome.code, outcome.stderr).toBe(0);
+    expect(outcome.logs.some((line) => line.msg.startsWith('SIGHUP: finishing'))).toBe(true);
+    await isSound(scene, chainOf(scene), labels);
   });
+
+  it.each([
+    ['SIGINT', 'SIGTERM'],
+    ['SIGHUP', 'SIGTERM'],
+    ['SIGTERM', 'SIGHUP'],
+  ] as const)(
+    '%s and then %s end at once with 130, and the next run finishes what was half done',
+    async (first, second) => {
+      const scene = await sampleScene(sampleEra({ partition_size: 6 }), SIDE_BY_SIDE);
+      const running = scene.start('run', { settings: DEBUG });
+      await running.untilLogged((line) => line.msg === 'sealing' && one(18)(line), 'sealing');
+      running.kill(first);
+      running.kill(second);
+      const outcome = await running.done;
+      expect(outcome.code, outcome.stderr).toBe(130);
+      expect(outcome.summary).toBeNull();
+      const after = await scene.run();
+      expect(after.code, after.stderr).toBe(0);
+      expect(attestedIn(chainOf(scene))).toEqual(labels);
+      expect(namesIn(scene.data).filter((name) => name.includes('_staging'))).toEqual([]);
+      await expectVerified(scene);
+    },
+  );
 
   it('a real error is not hidden by the signal', async () => {
     const eras = [

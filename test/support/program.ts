@@ -160,6 +160,11 @@ export class Running {
     return [...this.#stdout.lines, ...this.#stderr.lines];
   }
 
+  /** What it has said on standard error so far. */
+  get stderr(): string {
+    return this.#stderr.text;
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }

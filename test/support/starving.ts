@@ -15,7 +15,7 @@ import type { Running, Scene } from './program.ts';
 const works = (file: string, ...args: readonly string[]): boolean => spawnSync(file, args).status === 0;
 
 /** An `it` for tests that want something of the machine; they run side by side, for they wait more than they work. */
-function itWhere(holds: boolean, what: string) {
+export function itWhere(holds: boolean, what: string) {
   return (name: string, body: () => Promise<void>): void => {
     const absent = (): never => {
       throw new Error(`this machine has not got ${what}`);

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, it } from 'vitest';
 import { BINARY } from './program.ts';
 
-const PYTHON = '/usr/bin/python3';
+export const PYTHON = '/usr/bin/python3';
 const PATIENCE_MS = 50_000;
 
 /** `describe` for suites that need a terminal; without Python, which makes one, `body` is not even run. */

@@ -61,6 +61,8 @@ export const OPEN = {
   overwrite: constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
   /** Keeps what is there: for temporary files whose name says what every writer of them writes. */
   fill: constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW,
+  /** What is there, to be read and written. */
+  update: constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK,
   folder: constants.O_RDONLY | constants.O_DIRECTORY,
 } as const;
 

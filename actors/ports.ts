@@ -197,6 +197,8 @@ export interface ChainLock {
   readonly orphaned: readonly string[];
   /** Says that the staging objects of former holders are gone. */
   swept(): Promise<void>;
+  /** Throws LOCK_LOST once somebody else holds the lock. */
+  assertHeld(): void;
   release(): Promise<void>;
 }
 

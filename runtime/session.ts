@@ -32,7 +32,7 @@ import { resealPartition } from '../actors/commit/reseal.ts';
 import { sealPartition } from '../actors/commit/seal.ts';
 import { surveyChain } from '../actors/commit/survey.ts';
 import { verifySealed } from '../actors/commit/verify-sealed.ts';
-import type { FileOps } from '../actors/files.ts';
+import { type FileOps, fileError } from '../actors/files.ts';
 import { type ChainName, chainPrefix, dataKey } from '../actors/paths.ts';
 import type {
   AuditEndpoint,
@@ -49,7 +49,7 @@ import type {
   StoreSpec,
 } from '../actors/ports.ts';
 import { openLakeFor } from '../actors/source/open-lake.ts';
-import { acquireLock } from '../actors/state/lock.ts';
+import { acquireLock, type LockOptions } from '../actors/state/lock.ts';
 import type { ThreadPool } from '../actors/threads/pool.ts';
 import { BronzeError, type Failure, toFailure } from '../machines/errors.ts';
 import type {
@@ -146,6 +146,8 @@ export class EraSession {
   /** What ends the present build of each worker. */
   readonly #builds = new Map<string, AbortController>();
   #lock: ChainLock | null = null;
+  /** Ends what would be waited for in vain once the chain is closed. */
+  #closing = new AbortController();
   #staging: StagingSpec | null = null;
   #layout: LakeLayout | null = null;
   #termsAreFixed = false;
@@ -192,7 +194,14 @@ export class EraSession {
   async #open(signal: AbortSignal): Output<'openChain'> {
     const { stateDir, chain, copierId, store, files } = this.#setup;
     // Asked for once, also where the era is started afresh while the first call hangs: it would meet its own lock.
-    this.#locking ??= acquireLock({ dir: stateDir, chain, copierId, ...(files ? { files } : {}) });
+    this.#locking ??= acquireLock({
+      dir: stateDir,
+      chain,
+      copierId,
+      ...(files ? { files } : {}),
+      signal: this.#closing.signal,
+      ...this.#lockWords(),
+    });
     const lock = await this.#locking.catch((error: unknown) => {
       this.#locking = null;
       throw error;
@@ -229,6 +238,27 @@ export class EraSession {
       );
     }
     await this.#openCatalog(signal);
+  }
+
+  #lockWords(): Pick<LockOptions, 'onWatch' | 'onMark'> {
+    const component = 'lock';
+    return {
+      onWatch: (holder, upToMs) =>
+        this.#log.warn(
+          { component, found: holder, wait_seconds: Math.ceil(upToMs / 1_000) },
+          'the chain is locked by a process that cannot be looked up from here: its lock is watched for signs of life',
+        ),
+      onMark: {
+        onProblem: (failures, error) => {
+          if (failures === 0) this.#log.info({ component }, 'the lock is renewed again');
+          else {
+            const { message } = toFailure(fileError('state', 'renew the lock in', this.#setup.stateDir, error));
+            this.#log.warn({ component, error: message }, 'the lock cannot be renewed; the work goes on');
+          }
+        },
+        onRestored: () => this.#log.warn({ component }, 'somebody removed the lock of this run: it is written again'),
+      },
+    };
   }
 
   /** Strict, it has to answer now; lenient, rows wait for it. What no retry helps against ends the era in both modes. */
@@ -315,6 +345,7 @@ export class EraSession {
   }
 
   async findHead({ from }: Input<'findHead'>, signal: AbortSignal): Output<'findHead'> {
+    this.#lock?.assertHeld();
     return this.#setup.source.head(this.#openedLayout(), from, signal, this.#setup.ledgersAhead);
   }
 
@@ -330,6 +361,7 @@ export class EraSession {
     listener: BuildListener,
     signal: AbortSignal,
   ): Output<'buildPartition'> {
+    this.#lock?.assertHeld();
     const { chain, table, sourceSpec, source, compression, checks, pool } = this.#setup;
     const task: BuildTask = {
       kind: 'build',
@@ -388,6 +420,7 @@ export class EraSession {
     signal: AbortSignal,
     report: ReadBackReport,
   ): Output<'publishPartition'> {
+    this.#lock?.assertHeld();
     // What is published has to be sealed, and could not be.
     if (input.attested === null) sealingTime(input.staged.range);
     // Not before something is published: a first try with a wrong configuration must not fix anything.
@@ -443,6 +476,7 @@ export class EraSession {
   }
 
   async attestPartition(input: Input<'attestPartition'>, signal: AbortSignal): Output<'attestPartition'> {
+    this.#lock?.assertHeld();
     const storagePrefix = await this.#storagePrefix(signal);
     const known = this.#manifest?.start === input.range.start ? this.#manifest.bytes : null;
     const answer = await attestPartition(this.#place, { ...input, storagePrefix }, signal, known);
@@ -525,6 +559,7 @@ export class EraSession {
   }
 
   async writeCheckpoint({ range, checksum }: Input<'writeCheckpoint'>): Output<'writeCheckpoint'> {
+    this.#lock?.assertHeld();
     await this.#setup.checkpoint?.write(range, checksum);
     return null;
   }
@@ -538,6 +573,8 @@ export class EraSession {
   async closeChain(signal?: AbortSignal): Output<'closeChain'> {
     for (const build of this.#builds.values()) build.abort();
     this.#builds.clear();
+    this.#closing.abort();
+    this.#closing = new AbortController();
     // What hangs must not keep the process from ending: the next run takes over from a dead holder.
     const patience = new AbortController();
     const ended = Promise.allSettled(this.#underWay).finally(() => patience.abort());

@@ -3,6 +3,10 @@
  * It saves work and nothing else: safety rests on conditional creation in the store. It must never remove the lock of
  * a holder that may be alive, and of two copiers that find a dead holder exactly one takes its place.
  *
+ * Who is dead. Where numbers of processes tell, they do (host.ts). A holder in another container of this machine, or on a
+ * machine of the same name, is judged by the mark that it renews (mark.ts): a stopped one that goes on later finds that
+ * its lock is lost. A holder on a machine of another name is never taken for dead.
+ *
  * Taking over. A lock is replaced only by whoever created the *claim* on it, a file named after the dead holder's
  * nonce, and only after looking again that this holder still stands there. A claimer that dies is treated the same
  * way: the next one claims the claim. Nonces are never used twice, so a claim can never hit another lock.
@@ -14,7 +18,7 @@ import { errnoOf, type FileOps, fileError, realFiles } from '../files.ts';
 import { killPoint } from '../kill-points.ts';
 import { type ChainName, chainKey } from '../paths.ts';
 import type { ChainLock } from '../ports.ts';
-import { type HostView, hostView, type Liveness, liveness } from './host.ts';
+import { type HostView, hostView, isSameKernel, type Liveness, liveness, wasRebooted } from './host.ts';
 import {
   claimPath,
   createHolder,
@@ -26,6 +30,7 @@ import {
   removeLeftovers,
   writeJournal,
 } from './lock-file.ts';
+import { type MarkListener, RENEWS_MS, type Renewing, renewing, watchMark } from './mark.ts';
 
 export interface LockOptions {
   /** State folder; made where it is missing. */
@@ -36,7 +41,16 @@ export interface LockOptions {
   readonly view?: HostView;
   /** RFC 3339, for people only. */
   readonly now?: () => string;
+  /** Ends the watching of another holder's mark: CANCELLED. */
+  readonly signal?: AbortSignal;
+  /** Told before the mark of another holder is watched, which can take `upToMs`. */
+  readonly onWatch?: (holder: string, upToMs: number) => void;
+  readonly onMark?: MarkListener;
+  /** How often the mark is renewed, ms. */
+  readonly renewsMs?: number;
 }
+
+type Marked = LockHolder & { readonly renews_ms: number };
 
 /** Somebody else came and went between two looks; more often than this is a bug or a fight. */
 const ATTEMPTS = 20;
@@ -57,24 +71,27 @@ export async function acquireLock(options: LockOptions): Promise<ChainLock> {
   const files = options.files ?? realFiles;
   const view = options.view ?? hostView();
   const nonce = newNonce();
-  const holder: LockHolder = {
+  const holder: Marked = {
     host: view.self.host,
     boot_id: view.self.bootId,
+    pid_namespace: view.self.pidNamespace,
     pid: view.self.pid,
     process_start: view.self.processStart,
     nonce,
     acquired_at: options.now?.() ?? new Date().toISOString(),
     copier_id: options.copierId,
+    renews_ms: options.renewsMs ?? RENEWS_MS,
   };
   const path = lockPath(dir, chain);
   try {
     await ensureFolder(files, dir);
-    const formers = await take({ files, view, dir, chain, path, holder });
+    const { signal, onWatch } = options;
+    const formers = await take({ files, view, dir, chain, path, holder, signal, onWatch });
     try {
       const owners = [...new Set([...(await readJournal(files, dir, chain)), ...formers])];
       await writeJournal(files, dir, chain, [...owners, nonce]);
       await removeLeftovers(files, dir, chain);
-      return heldLock(files, dir, chain, nonce, owners);
+      return heldLock(files, dir, chain, owners, holder, renewing(files, path, holder, options.onMark ?? UNHEARD));
     } catch (error) {
       await unlinkIfThere(files, path).catch(() => false);
       throw error;
@@ -93,7 +110,11 @@ interface Taking {
   readonly chain: ChainName;
   readonly path: string;
   readonly holder: LockHolder;
+  readonly signal?: AbortSignal | undefined;
+  readonly onWatch?: LockOptions['onWatch'] | undefined;
 }
+
+const UNHEARD: MarkListener = { onProblem: () => undefined, onRestored: () => undefined };
 
 /** A new holder clears away everybody's temporary files: whoever's it was tries again. */
 function unlessVanished(error: unknown): null {
@@ -125,11 +146,12 @@ async function take(taking: Taking): Promise<string[]> {
       }
       const former = await readHolder(files, path);
       if (former === null) continue;
-      assertDead(taking, former);
-      if (await withClaim(taking, former, () => files.rename(temp, path))) {
+      const dead = await deadOrThrow(taking, former);
+      if (dead === null) continue;
+      if (await withClaim(taking, dead, () => files.rename(temp, path))) {
         killPoint('lock:after-takeover');
         await fsyncOrRemove(taking);
-        return [former.nonce];
+        return [dead.nonce];
       }
     }
   } finally {
@@ -179,8 +201,9 @@ async function withClaim(
     }
     const claimer = await readHolder(files, claim);
     if (claimer === null) return false;
-    assertDead(taking, claimer, claim, mayPass);
-    dead = claimer;
+    const passed = await deadOrThrow(taking, claimer, claim, mayPass);
+    if (passed === null) return false;
+    dead = passed;
   }
   throw new BronzeError('LOCK_HELD', `too many copiers died while they took over the lock ${path}`, {
     details: { object: path, hint: 'remove it with `bronze-copier unlock`' },
@@ -188,16 +211,32 @@ async function withClaim(
 }
 
 const describe = (holder: LockHolder): string =>
-  `${holder.copier_id} (host ${holder.host}, process ${holder.pid} started at ${holder.process_start ?? 'unknown'}, boot ${holder.boot_id ?? 'unknown'}, nonce ${holder.nonce}, since ${holder.acquired_at})`;
+  `${holder.copier_id} (host ${holder.host}, process ${holder.pid} started at ${holder.process_start ?? 'unknown'}, boot ${holder.boot_id ?? 'unknown'}, namespace ${holder.pid_namespace ?? 'unknown'}, nonce ${holder.nonce}, since ${holder.acquired_at})`;
 
 const isDead = (state: Liveness): boolean => state === 'dead';
 
-function assertDead(
+const isMarked = (holder: LockHolder): holder is Marked => holder.renews_ms !== null;
+
+/** Of a machine of another name the mark may stand still because the way to the state folder is cut. */
+const markDecides = (view: HostView, holder: LockHolder): boolean =>
+  isSameKernel(view, processOf(holder)) || holder.host === view.self.host;
+
+/** What can be told at once. */
+function judged(view: HostView, holder: LockHolder): Liveness {
+  const state = liveness(view, processOf(holder));
+  return state === 'unknown' && !isMarked(holder) && wasRebooted(view, processOf(holder)) ? 'dead' : state;
+}
+
+/**
+ * The holder that may be passed; LOCK_HELD where it may not. Null where its lock is not there any more: everything has to
+ * be looked at again.
+ */
+async function deadOrThrow(
   taking: Taking,
   found: LockHolder | 'corrupt',
   path = taking.path,
   mayPass: (state: Liveness) => boolean = isDead,
-): asserts found is LockHolder {
+): Promise<LockHolder | null> {
   const chain = chainKey(taking.chain);
   const unlock = 'if it certainly does not run any more, remove the lock with `bronze-copier unlock`';
   if (found === 'corrupt') {
@@ -205,9 +244,16 @@ function assertDead(
       details: { object: path, hint: unlock },
     });
   }
-  if (abandoned.has(found.nonce)) return;
-  const state = liveness(taking.view, processOf(found));
-  if (mayPass(state)) return;
+  if (abandoned.has(found.nonce)) return found;
+  let state = judged(taking.view, found);
+  if (mayPass(state)) return found;
+  if (state === 'unknown' && isMarked(found) && markDecides(taking.view, found)) {
+    taking.onWatch?.(describe(found), 10 * found.renews_ms);
+    const seen = await watchMark(taking.files, path, found, `${taking.path}.${newNonce()}.tmp`, taking.signal);
+    if (seen === 'gone') return null;
+    state = seen === 'moved' ? 'alive' : 'dead';
+    if (mayPass(state)) return found;
+  }
   const hint =
     state === 'alive' ? 'wait for it or stop it' : `whether it still runs cannot be checked from here: ${unlock}`;
   throw new BronzeError('LOCK_HELD', `${chain} is being copied by ${describe(found)}; ${hint}`, {
@@ -219,8 +265,9 @@ function heldLock(
   files: FileOps,
   dir: string,
   chain: ChainName,
-  nonce: string,
   orphaned: readonly string[],
+  { nonce }: LockHolder,
+  mark: Renewing,
 ): ChainLock {
   const path = lockPath(dir, chain);
   return {
@@ -233,8 +280,17 @@ function heldLock(
         throw fileError('state', 'note in the journal beside', path, error);
       }
     },
+    assertHeld() {
+      if (mark.lostTo === null) return;
+      const found = describe(mark.lostTo);
+      const hint = 'this process stood still for long, or somebody used `unlock`: stop one of the two';
+      throw new BronzeError('LOCK_LOST', `the lock of ${chainKey(chain)} is held by ${found} now; ${hint}`, {
+        details: { object: path, found, hint },
+      });
+    },
     async release() {
       killPoint('lock:before-release');
+      await mark.stop();
       try {
         // After a forced unlock it may be somebody else's.
         const now = await readHolder(files, path);
@@ -257,7 +313,10 @@ export interface LockSight {
   readonly description: string;
 }
 
-/** Looks at a chain's lock and changes nothing; null where there is none. Throws STATE_IO. */
+/**
+ * Looks at a chain's lock and changes nothing; null where there is none. A holder that no number tells on is watched for
+ * as long as it takes to renew its mark a few times. Throws STATE_IO.
+ */
 export async function inspectLock(
   dir: string,
   chain: ChainName,
@@ -275,7 +334,16 @@ export async function inspectLock(
   if (found === 'corrupt') {
     return { path, holder: null, liveness: 'unknown', description: `a file that is no lock of a copier: ${path}` };
   }
-  return { path, holder: found, liveness: liveness(view, processOf(found)), description: describe(found) };
+  const description = describe(found);
+  const state = judged(view, found);
+  if (state !== 'unknown' || !isMarked(found)) return { path, holder: found, liveness: state, description };
+  try {
+    const seen = await watchMark(files, path, found, null);
+    if (seen === 'gone') return inspectLock(dir, chain, files, view);
+    return { path, holder: found, liveness: seen === 'moved' ? 'alive' : 'unknown', description };
+  } catch (error) {
+    throw fileError('state', 'read the lock', path, error);
+  }
 }
 
 /**
@@ -305,7 +373,8 @@ export async function removeLock(
       removed = (await readHolder(files, path)) === 'corrupt' && (await unlink());
     } else {
       const asked = { ...holder, host: view.self.host, boot_id: view.self.bootId, copier_id: 'unlock' };
-      const self = { ...asked, pid: view.self.pid, process_start: view.self.processStart };
+      const { pidNamespace, pid, processStart } = view.self;
+      const self = { ...asked, pid_namespace: pidNamespace, pid, process_start: processStart };
       const mayPass = (state: Liveness): boolean => state !== 'alive' || options.force === true;
       removed = await withClaim({ files, view, dir, chain, path, holder: self }, holder, unlink, mayPass);
     }

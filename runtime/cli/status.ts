@@ -207,10 +207,7 @@ export async function execute(answer: Answer): Promise<number> {
   } finally {
     await context.catalog?.close();
   }
-  if (switchOption(answer, 'json')) await print(`${JSON.stringify({ eras: all, layout_named: hidden }, null, 2)}
-`);
-  else await print(`${texts.join('
-')}
-`);
+  if (switchOption(answer, 'json')) await print(`${JSON.stringify({ eras: all, layout_named: hidden }, null, 2)}\n`);
+  else await print(`${texts.join('\n')}\n`);
   return all.some((status) => status.error !== null) ? 1 : 0;
 }

@@ -5,7 +5,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { END_PATIENCE_MS } from '../../runtime/last-resort.ts';
 import { said } from '../support/copier.ts';
@@ -146,16 +145,18 @@ describe('an answer that cannot be written', () => {
 
   it('the reader is slow: all of it comes', async () => {
     const eras = Array.from({ length: 120 }, (_, i) =>
-      sampleEra({ era_id: `an_era_with_number_${i}`, ledger_start: 2 + i, ledger_end: 2 + i, partition_size: 1 }),
+      sampleEra({
+        era_id: `an_era_with_a_name_that_is_rather_long_and_number_${i}`,
+        ledger_start: 2 + i,
+        ledger_end: 2 + i,
+        partition_size: 1,
+      }),
     );
     const scene = await sampleScene(eras);
-    const args = ['status', '--json', '--config', scene.config()];
-    const child = spawn(process.execPath, [BINARY, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-    await new Promise((ready) => child.stdout.once('readable', ready));
     // Longer than the program would wait for anything else that is open at its end.
-    await sleep(END_PATIENCE_MS + 1_500);
-    let text = '';
-    for await (const chunk of child.stdout.setEncoding('utf8')) text += chunk;
+    const late = `"$@" | { sleep ${Math.ceil(END_PATIENCE_MS / 1_000) + 2}; cat; }`;
+    const run = await scene.start('status', { args: ['--json'], under: ['sh', '-c', late, 'sh'] }).done;
+    const text = run.stdout;
     expect(text.length).toBeGreaterThan(65_536);
     expect(JSON.parse(text).eras).toHaveLength(120);
   });

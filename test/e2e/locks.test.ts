@@ -46,8 +46,9 @@ describe('a holder that is a zombie', () => {
 
 describe('a holder in another namespace of process numbers', () => {
   const begin = async (scene: Scene, under: readonly string[]): Promise<Running> => {
+    const before = hasLock(scene) ? nonceIn(scene) : null;
     const running = scene.start('run', { under });
-    await running.untilLogged(({ msg }) => msg === 'era started', 'it has its lock');
+    await running.until(() => hasLock(scene) && nonceIn(scene) !== before, 'it has its lock');
     return running;
   };
 

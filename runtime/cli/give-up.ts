@@ -12,6 +12,7 @@ import { rangeLabel } from '../../machines/partitions.ts';
 import { contradictionsIn } from '../../machines/recovery.ts';
 import { type Context, eraSetup, memoriesOf, openContext } from '../context.ts';
 import { type EraLook, lookAt } from '../look.ts';
+import { print } from '../streams.ts';
 import { type Answer, switchOption, textOption, usage } from './answer.ts';
 import { locked } from './locked.ts';
 
@@ -168,8 +169,8 @@ export async function execute(answer: Answer): Promise<number> {
       const { contradictions, ...rest } = done;
       const told = contradictions.map(({ memory, why }) => ({ ...memory, why }));
       const whole = { ...rest, ledgers: ledgersOf(contradictions), way_out: WAY_OUT, contradictions: told };
-      process.stdout.write(`${JSON.stringify(whole, null, 2)}\n`);
-    } else process.stdout.write(text(done, era.era_id));
+      await print(`${JSON.stringify(whole, null, 2)}\n`);
+    } else await print(text(done, era.era_id));
     return done.record === null ? 1 : 0;
   } finally {
     await context.catalog?.close();

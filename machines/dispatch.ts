@@ -43,6 +43,10 @@ export interface EraContext {
   /** Last ledger known to be in the lake without a gap; MAX_LEDGER for bounded eras, which find out by reading. */
   readonly available: number;
   readonly holeAt: number | null;
+  /** The lake was found to end before what is committed. `head`: its last ledger; null = it is empty. */
+  readonly behind: { readonly head: number | null } | null;
+  /** Whether the lake was held against Bronze since it was last found shorter, or to have grown again. */
+  readonly compared: boolean;
   /** The hole has been there for so long that somebody should know. */
   readonly holeOverdue: boolean;
   readonly outstanding: readonly Outstanding[];
@@ -94,6 +98,8 @@ export const initialContext = (spec: EraSpec): EraContext => ({
   target: lastLedger(spec.grid, spec.stopAfter),
   available: spec.grid.ledgerEnd === null ? 0 : MAX_LEDGER,
   holeAt: null,
+  behind: null,
+  compared: true,
   holeOverdue: false,
   outstanding: [],
   workers: {},
@@ -133,6 +139,34 @@ export function takeOver(context: EraContext, recovered: Recovered): Partial<Era
   };
 }
 
+/** Whether a lake with this head ends before what is committed. */
+export function behindBy({ frontier, spec }: EraContext, head: number | null): EraContext['behind'] {
+  if (frontier <= spec.grid.ledgerStart) return null;
+  return head === null || head < frontier - 1 ? { head } : null;
+}
+
+/** A lake that became shorter may be another one, and so may one that grew again from there. */
+function takeBehind(context: EraContext, { head }: LakeHead): Pick<EraContext, 'behind' | 'compared'> {
+  const behind = behindBy(context, head);
+  const isSame = behind === null ? context.behind === null : context.behind?.head === behind.head;
+  return { behind, compared: context.compared && isSame };
+}
+
+/** For people: that a lake with this head ends before the first ledger that is not committed. */
+export const behindText = (frontier: number, head: number | null): string =>
+  `${head === null ? 'the lake is empty' : `the lake ends at ledger ${head}`}, and ledgers up to ${frontier - 1} are committed`;
+
+/** There is something to copy, and the lake ends before it. */
+export const lakeBehind = (frontier: number, head: number | null): Failure => ({
+  code: 'LAKE_BEHIND',
+  message: `${behindText(frontier, head)}: there is nothing to copy from ledger ${frontier} on`,
+  retryable: false,
+  ledger: frontier,
+  expected: `ledger ${frontier}`,
+  found: head === null ? 'no ledger' : `ledger ${head}, the last one`,
+  hint: 'docs/runbook.md, "The lake was reset or is behind"',
+});
+
 /** What a look at the head of the lake changes. An era that runs once fixes its target at the first look. */
 export function takeHead(context: EraContext, head: LakeHead): Partial<EraContext> {
   const { spec } = context;
@@ -141,7 +175,7 @@ export function takeHead(context: EraContext, head: LakeHead): Partial<EraContex
   const available = once && head.holeAt !== null ? Math.max(head.head ?? 0, head.contiguousTo) : head.contiguousTo;
   const holeOverdue = head.holeAt === null ? false : context.holeOverdue && head.holeAt === context.holeAt;
   if (!once || context.target !== lastLedger(spec.grid, spec.stopAfter)) {
-    return { available, holeAt: head.holeAt, holeOverdue, failures: 0 };
+    return { available, holeAt: head.holeAt, holeOverdue, failures: 0, ...takeBehind(context, head) };
   }
   let target = context.cursor - 1;
   for (let next = partitionAt(spec.grid, target + 1); next && next.end <= available; ) {
@@ -153,6 +187,7 @@ export function takeHead(context: EraContext, head: LakeHead): Partial<EraContex
     holeAt: head.holeAt,
     holeOverdue,
     failures: 0,
+    ...takeBehind(context, head),
     target: Math.min(target, lastLedger(spec.grid, spec.stopAfter)),
   };
 }

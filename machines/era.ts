@@ -11,11 +11,14 @@
 import { and, assign, cancel, enqueueActions, not, sendTo, setup, stopChild } from 'xstate';
 import { courierMachine } from './courier.ts';
 import {
+  behindBy,
+  behindText,
   type EraContext,
   initialContext,
   isFinished,
   isSettled,
   isWaiting,
+  lakeBehind,
   nextOfGrid,
   plan,
   pointlessWorkers,
@@ -39,6 +42,7 @@ import type {
   EraOutcome,
   EraSpec,
   EraSummary,
+  LakeCompared,
   LakeHead,
   LedgerRange,
   Pending,
@@ -99,6 +103,7 @@ export const eraMachine = setup({
     openChain: effect('openChain'),
     surveyChain: effect('surveyChain'),
     openLake: effect('openLake'),
+    compareLake: effect('compareLake'),
     findHead: effect('findHead'),
     closeChain: effect('closeChain'),
   },
@@ -112,6 +117,15 @@ export const eraMachine = setup({
   guards: {
     nothingToCopy: ({ context }) =>
       context.frontier > context.target && context.outstanding.every((entry) => entry.phase === 'agenda'),
+    hasCommitted: ({ context }) => context.frontier > context.spec.grid.ledgerStart,
+    isBehind: ({ context }) => context.behind !== null,
+    mustCompare: ({ context }) => !context.compared,
+    /** An era with an end does not wait for its lake. */
+    endsEarly: ({ context }, { behind }: LakeCompared) =>
+      behind !== null && context.spec.grid.ledgerEnd !== null && context.frontier <= context.target,
+    /** A run that ends with the lake does not wait for it either. */
+    cannotWaitForLake: ({ context }, params: { head: number | null }) =>
+      context.spec.once && context.frontier <= context.target && behindBy(context, params.head) !== null,
     isUnbounded: ({ context }) => context.spec.grid.ledgerEnd === null,
     isUsable: ({ context }, params: { facts: EraFacts }) => 'recovered' in judge(params.facts, context.spec),
     mustEndEarly: ({ context }) => context.failure !== null || context.draining,
@@ -171,9 +185,11 @@ export const eraMachine = setup({
       waits: ({ context }) => ({
         ...context.waits,
         era:
-          context.holeAt === null
-            ? 'waiting for ledgers'
-            : `waiting for ledger ${context.holeAt}, which is missing although later ones are there`,
+          context.behind !== null
+            ? `waiting for the lake: ${behindText(context.frontier, context.behind.head)}`
+            : context.holeAt === null
+              ? 'waiting for ledgers'
+              : `waiting for ledger ${context.holeAt}, which is missing although later ones are there`,
       }),
     }),
     fail: assign(({ context }, params: { failure: Failure }) => ({
@@ -193,6 +209,11 @@ export const eraMachine = setup({
       if (params.head.holeAt === context.holeAt) return;
       enqueue.cancel('hole');
       if (params.head.holeAt !== null) enqueue.raise({ type: 'hole.overdue' }, { delay: 'holePatience', id: 'hole' });
+    }),
+    noteComparison: assign({ compared: true }),
+    failBehind: assign(({ context }, params: { head: number | null }) => {
+      const failure = lakeBehind(context.frontier, params.head);
+      return { ...stopAt(context, context.frontier, failure), behind: { head: params.head } };
     }),
     forgetFailures: assign({ failures: 0 }),
     spawnPool: enqueueActions(({ context, enqueue }) => {
@@ -508,6 +529,24 @@ export const eraMachine = setup({
             src: 'openLake',
             input: ({ context }) => ({ eraId: context.spec.eraId }),
             onDone: [
+              { guard: 'hasCommitted', target: 'comparingLake', actions: 'forgetFailures' },
+              { guard: 'isUnbounded', target: 'findingHead', actions: 'forgetFailures' },
+              { target: '#era.copying', actions: ['forgetFailures', 'spawnPool'] },
+            ],
+            onError: retryOrFail,
+          },
+        },
+        comparingLake: {
+          description: 'Is it the lake that the committed partitions came from? Reads a ledger or two of it.',
+          invoke: {
+            src: 'compareLake',
+            input: ({ context }) => ({ eraId: context.spec.eraId }),
+            onDone: [
+              {
+                guard: { type: 'endsEarly', params: ({ event }) => event.output },
+                target: '#era.draining',
+                actions: { type: 'failBehind', params: ({ event }) => ({ head: event.output.behind?.head ?? null }) },
+              },
               { guard: 'isUnbounded', target: 'findingHead', actions: 'forgetFailures' },
               { target: '#era.copying', actions: ['forgetFailures', 'spawnPool'] },
             ],
@@ -519,14 +558,21 @@ export const eraMachine = setup({
           invoke: {
             src: 'findHead',
             input: ({ context }) => ({ eraId: context.spec.eraId, from: context.cursor }),
-            onDone: {
-              target: '#era.copying',
-              actions: [
-                { type: 'watchHole', params: ({ event }) => ({ head: event.output }) },
-                { type: 'takeHead', params: ({ event }) => ({ head: event.output }) },
-                'spawnPool',
-              ],
-            },
+            onDone: [
+              {
+                guard: { type: 'cannotWaitForLake', params: ({ event }) => ({ head: event.output.head }) },
+                target: '#era.draining',
+                actions: { type: 'failBehind', params: ({ event }) => ({ head: event.output.head }) },
+              },
+              {
+                target: '#era.copying',
+                actions: [
+                  { type: 'watchHole', params: ({ event }) => ({ head: event.output }) },
+                  { type: 'takeHead', params: ({ event }) => ({ head: event.output }) },
+                  'spawnPool',
+                ],
+              },
+            ],
             onError: retryOrFail,
           },
         },
@@ -550,7 +596,7 @@ export const eraMachine = setup({
       description: 'No end, and all that is in the lake is committed: a declared wait for more.',
       entry: ['declareLedgerWait', 'progress'],
       exit: ['endOwnWait', 'progress'],
-      initial: 'sleeping',
+      initial: 'judging',
       always: { guard: 'mustEnd', target: 'draining' },
       states: {
         polling: {
@@ -574,9 +620,28 @@ export const eraMachine = setup({
         judging: {
           description: 'Is there a whole partition more?',
           always: [
+            { guard: 'mustCompare', target: 'comparing' },
             { guard: 'hasLedgers', target: '#era.copying' },
+            { guard: 'isBehind', target: 'lakeBehind', actions: 'declareLedgerWait' },
             { target: 'sleeping', actions: 'declareLedgerWait' },
           ],
+        },
+        comparing: {
+          description: 'The lake became shorter than what is committed, or grew again: is it still the same one?',
+          invoke: {
+            src: 'compareLake',
+            input: ({ context }) => ({ eraId: context.spec.eraId }),
+            onDone: { target: 'judging', actions: 'noteComparison' },
+            onError: [
+              { guard: { type: 'isPassing', params: failureOf }, target: 'sleeping' },
+              { target: '#era.draining', actions: { type: 'fail', params: failureOf } },
+            ],
+          },
+        },
+        lakeBehind: {
+          description: 'The lake ends before what is committed: a declared wait, and somebody should know.',
+          entry: 'progress',
+          after: { pollInterval: 'polling' },
         },
         sleeping: { description: 'Until the next look.', after: { pollInterval: 'polling' } },
       },

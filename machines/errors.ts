@@ -32,6 +32,8 @@ export const CODES = {
   LAKE_NOT_FOUND: data('the lake does not exist or is not a Galexie lake'),
   LAKE_CONFIG_INVALID: data("the lake's .config.json cannot be used"),
   LAKE_WRONG_NETWORK: data("the lake's network passphrase is not the era's"),
+  LAKE_CONTRADICTS: data('the lake has another ledger than Bronze under the same sequence'),
+  LAKE_BEHIND: data('the lake ends before what is committed'),
   LEDGER_MISSING: data('the lake has no object for a ledger that was asked for'),
   SOURCE_DENIED: data('the source refused access'),
   SOURCE_READ: passing('an object of the lake could not be read'),

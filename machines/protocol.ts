@@ -396,12 +396,20 @@ export interface LakeHead {
   readonly holeAt: number | null;
 }
 
+/** What a comparison of a lake with Bronze found; that it is another one is an error. */
+export interface LakeCompared {
+  /** The lake ends before what is committed. `head`: its last ledger; null = it is empty. */
+  readonly behind: { readonly head: number | null } | null;
+}
+
 /** Inputs and outputs of all effects, by name. Implementations come by `provide()`. */
 export interface Effects {
   // era
   readonly openChain: { input: { eraId: string }; output: { created: boolean } };
   readonly surveyChain: { input: { eraId: string }; output: EraFacts };
   readonly openLake: { input: { eraId: string }; output: { source: string } };
+  /** Whether the lake is the one that is committed. Throws LAKE_CONTRADICTS where it is not. */
+  readonly compareLake: { input: { eraId: string }; output: LakeCompared };
   readonly findHead: { input: { eraId: string; from: number }; output: LakeHead };
   /** Answers what is still pending; null where that cannot be said. */
   readonly closeChain: { input: { eraId: string }; output: Pending | null };

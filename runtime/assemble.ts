@@ -134,6 +134,7 @@ export function assemble(
         session.surveyChain(signal, () => tell(SUPERVISOR_ID, { type: 'era.progressed', eraId, waiting: false })),
       ),
       openLake: perform('openLake', (session, _, { signal }) => session.openLake(signal)),
+      compareLake: perform('compareLake', (session, input, { signal }) => session.compareLake(input, signal)),
       findHead: perform('findHead', (session, input, { signal }) => session.findHead(input, signal)),
       closeChain: perform('closeChain', (session, _, { signal }) => session.closeChain(signal)),
     },

@@ -8,7 +8,7 @@
  */
 import type { InspectionEvent } from 'xstate';
 import { redactSecrets } from '../config/secrets.ts';
-import { type EraContext, isWaiting, THREAD_WAIT } from '../machines/dispatch.ts';
+import { behindText, type EraContext, isWaiting, THREAD_WAIT } from '../machines/dispatch.ts';
 import type { Failure } from '../machines/errors.ts';
 import { eraActorId, SUPERVISOR_ID } from '../machines/peers.ts';
 import type { EraEvent, EraSpec, EraSummary, SupervisorEvent } from '../machines/protocol.ts';
@@ -26,6 +26,8 @@ interface EraHealth {
   isWaiting: boolean;
   waitsFor: readonly string[];
   holeAt: number | null;
+  /** The lake ends before what is committed: why, for people. */
+  behind: string | null;
   stalled: string | null;
   failure: Failure | null;
   outcome: EraSummary['outcome'] | null;
@@ -78,6 +80,7 @@ export class Health implements Watcher {
         isWaiting: false,
         waitsFor: [],
         holeAt: null,
+        behind: null,
         stalled: null,
         failure: null,
         outcome: null,
@@ -137,6 +140,7 @@ export class Health implements Watcher {
     era.failure = context.failure;
     era.isWaiting = isWaiting(context);
     era.waitsFor = [...new Set(Object.values(context.waits))];
+    era.behind = context.behind === null ? null : behindText(context.frontier, context.behind.head);
     era.holeAt = context.holeOverdue ? context.holeAt : null;
     if (era.state.startsWith('awaitingLedgers')) era.stalled = null;
   }
@@ -207,6 +211,10 @@ function verdict(eraId: string, era: EraHealth): Pick<HealthReport, 'status' | '
   // What it does before it ends with a failure may take long, and somebody should know now.
   if (era.failure) return { status: 'failed', reason: `${eraId} is failing: ${failureText(era.failure)}` };
   if (era.stalled) return { status: 'stalled', reason: `${eraId} stalled: ${era.stalled}` };
+  // A restart does not help.
+  if (era.behind !== null && era.outcome === null) {
+    return { status: 'degraded', reason: `${eraId}: lake behind: ${era.behind}` };
+  }
   if (era.holeAt !== null) {
     return {
       status: 'degraded',

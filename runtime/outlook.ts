@@ -10,10 +10,12 @@ import { checkNeighbours } from '../actors/commit/neighbours.ts';
 import { fileError } from '../actors/files.ts';
 import { chainKey } from '../actors/paths.ts';
 import type { LakeLayout } from '../actors/ports.ts';
+import { committedEnds, compareLake } from '../actors/source/compare-lake.ts';
 import { openLakeFor } from '../actors/source/open-lake.ts';
 import { networkPassphrase } from '../config/networks.ts';
 import type { EraConfig } from '../config/schema.ts';
-import { BronzeError, type Failure, toFailure } from '../machines/errors.ts';
+import { behindText, lakeBehind } from '../machines/dispatch.ts';
+import { BronzeError, type Failure, fromFailure, toFailure } from '../machines/errors.ts';
 import { lastLedger, MAX_LEDGER } from '../machines/partitions.ts';
 import { type Context, neighboursOf } from './context.ts';
 import { buildUnwritten } from './estimate.ts';
@@ -27,6 +29,8 @@ export interface Outlook {
   readonly lake: LakeLayout | null;
   /** Highest ledger in the lake; null where that is not known, or it is empty. */
   readonly head: number | null;
+  /** Committed ledgers that the lake does not reach to: it was reset, cut, or is another one; null = not known. */
+  readonly beyond: number | null;
   /** Why a run would refuse to begin; in `lookAt`'s `failure` as well where it is about Bronze. */
   readonly refusals: readonly Failure[];
   /** A copier that is, or may be, at work: a second one is refused as long as it is. */
@@ -34,6 +38,8 @@ export interface Outlook {
   /** Names that are new beside older ones of nearly the same name; sentences. */
   readonly notices: readonly string[];
 }
+
+const BEHIND_PAGE = 'docs/runbook.md, "The lake was reset or is behind"';
 
 const never = new AbortController().signal;
 
@@ -126,6 +132,23 @@ async function lookAtFirst(
   await checkNeighbours({ store: context.store, chain, others: before }, { range, ledgers });
 }
 
+/**
+ * Holds the lake against what is committed, as a run does. A finished era opens no lake, so that nothing is read for it.
+ * Throws LAKE_CONTRADICTS, SOURCE_*.
+ */
+async function ledgersBeyond(
+  { source, log }: Context,
+  { facts, recovered, grid }: EraLook,
+  layout: LakeLayout,
+): Promise<number | null> {
+  if (facts === null || recovered === null) return null;
+  if (recovered.frontier > lastLedger(grid, null)) return 0;
+  const onUnreadable = ({ code, message }: Failure): void =>
+    log.warn({ component: 'source', code, error: message }, 'a ledger of the lake could not be compared');
+  const { behind } = await compareLake({ source, layout, onUnreadable }, committedEnds(facts), never);
+  return behind === null ? 0 : recovered.frontier - 1 - (behind.head ?? grid.ledgerStart - 1);
+}
+
 function busyWith({ lock, chain }: EraLook): Failure | null {
   if (lock === null || lock.liveness === 'dead') return null;
   const message = `${chainKey(chain)} is being copied by ${lock.description}`;
@@ -139,16 +162,23 @@ export async function outlookOf(context: Context, era: EraConfig): Promise<Outlo
   const refusals: Failure[] = look.failure === null ? [] : [look.failure];
   let lake: LakeLayout | null = null;
   let head: number | null = null;
+  let beyond: number | null = null;
+  const notes: string[] = [];
   const failure = await failureOf(async () => {
     const layout = await openLakeFor(context.source, networkPassphrase(context.config, era.network), never);
     lake = layout;
     head = (await context.source.head(layout, look.recovered?.frontier ?? era.ledger_start, never, 0)).head;
-    await lookAtFirst(context, look, layout, head);
+    beyond = await ledgersBeyond(context, look, layout);
+    if (beyond === 0) await lookAtFirst(context, look, layout, head);
+    else if (beyond !== null && look.recovered !== null) {
+      if (era.ledger_end !== null) throw fromFailure(lakeBehind(look.recovered.frontier, head));
+      notes.push(`${era.era_id}: lake behind: ${behindText(look.recovered.frontier, head)} (${BEHIND_PAGE})`);
+    }
   });
   if (failure !== null) refusals.push(failure);
   const notices =
     look.begun || look.failure !== null
       ? []
       : await newNames({ ...context, table: context.config.bronze.primary_table }, look.chain);
-  return { look, lake, head, refusals, busy: busyWith(look), notices };
+  return { look, lake, head, beyond, refusals, busy: busyWith(look), notices: [...notices, ...notes] };
 }

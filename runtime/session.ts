@@ -48,6 +48,7 @@ import type {
   StagingSpec,
   StoreSpec,
 } from '../actors/ports.ts';
+import { type Committed, committedEnds, compareLake } from '../actors/source/compare-lake.ts';
 import { openLakeFor } from '../actors/source/open-lake.ts';
 import { acquireLock, type LockOptions } from '../actors/state/lock.ts';
 import type { ThreadPool } from '../actors/threads/pool.ts';
@@ -55,6 +56,7 @@ import { BronzeError, type Failure, toFailure } from '../machines/errors.ts';
 import type {
   Effects,
   EraFacts,
+  LakeCompared,
   LedgerRange,
   Mode,
   Pending,
@@ -163,6 +165,10 @@ export class EraSession {
   #manifest: { readonly start: number; readonly bytes: Uint8Array } | null = null;
   /** Checksums of sealed partitions by their first ledger, until their event is known. */
   readonly #sealed = new Map<number, string>();
+  /** Whether the lake was last found to end before what is committed. */
+  #isBehind = false;
+  /** Sealed partitions by their first ledger. */
+  readonly #ends = new Map<number, Committed>();
   /** Events in the chain, by the sequence of the last one; null before they were looked at. */
   #events: number | null = null;
   /** How many of them were acknowledged; null before the first delivery has looked. */
@@ -292,6 +298,8 @@ export class EraSession {
     if (!this.#termsAreFixed) await this.#restoreTerms(facts, adoption, signal);
     await this.#restoreCopies(facts, signal, onProgress);
     this.#noteCommitted(facts, judged.recovered);
+    this.#ends.clear();
+    for (const one of committedEnds(facts)) this.#ends.set(one.range.start, one);
     return facts;
   }
 
@@ -342,6 +350,38 @@ export class EraSession {
     }
     this.#layout = layout;
     return { source: source.uri };
+  }
+
+  /** What Bronze says of the edges of its partitions, held against the lake. */
+  async compareLake(_: Input<'compareLake'>, signal: AbortSignal): Output<'compareLake'> {
+    const { source } = this.#setup;
+    const onUnreadable = ({ code, message }: Failure): void =>
+      this.#log.warn({ component: 'source', code, error: message }, 'a ledger of the lake could not be compared');
+    const committed = [...this.#ends.values()].sort((a, b) => a.range.start - b.range.start);
+    const lake = { source, layout: this.#openedLayout(), onUnreadable };
+    const compared = await compareLake(lake, committed, signal);
+    this.#tellBehind(compared);
+    return compared;
+  }
+
+  /** Once when it begins and once when it is over: the lake is compared whenever that changes. */
+  #tellBehind({ behind }: LakeCompared): void {
+    const isBehind = behind !== null;
+    if (isBehind === this.#isBehind) return;
+    this.#isBehind = isBehind;
+    const { uri } = this.#setup.source;
+    if (isBehind) {
+      this.#log.warn(
+        { component: 'source', source: uri, lake_head: behind.head, committed_to: this.#committedTo() },
+        'the lake ends before what is committed: it was reset or cut, or is another one that is behind; nothing is copied until it has grown',
+      );
+    } else this.#log.info({ component: 'source', source: uri }, 'the lake reaches as far as what is committed again');
+  }
+
+  #committedTo(): number {
+    let last = 0;
+    for (const { range } of this.#ends.values()) last = Math.max(last, range.end);
+    return last;
   }
 
   async findHead({ from }: Input<'findHead'>, signal: AbortSignal): Output<'findHead'> {
@@ -447,7 +487,8 @@ export class EraSession {
     if (about === undefined) throw new BronzeError('INTERNAL', 'a partition is to be sealed, and nothing says as what');
     const [sealed] = await bothDone(this.#seal(input, signal, report), refuseOverlap(this.#place, about, signal));
     this.#sealed.set(sealed.range.start, sealed.data.checksum);
-    const { range, data } = sealed;
+    const { range, data, ledgers } = sealed;
+    this.#ends.set(range.start, { range, ledgers });
     // Restored: it has its event already.
     if (input.attested) this.#note(range, data.checksum, input.attested.sequence);
     return sealed;

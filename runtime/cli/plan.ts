@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import type { AdoptedRecord } from '../../actors/commit/adoption.ts';
 import { chainKey } from '../../actors/paths.ts';
 import { fileCount } from '../../actors/source/keys.ts';
+import { lakeBehind } from '../../machines/dispatch.ts';
 import { type Failure, toFailure } from '../../machines/errors.ts';
 import { countPartitions, lastLedger, MAX_LEDGER } from '../../machines/partitions.ts';
 import { type Context, openContext } from '../context.ts';
@@ -91,6 +92,11 @@ async function planEra(
   if (layout === null) return planned({ from_ledger: from });
   try {
     const follows = last === MAX_LEDGER;
+    if (outlook.beyond) {
+      // Of an era with an end it is said already, and one that follows its lake waits.
+      if (once && era.ledger_end === null) errors.push(lakeBehind(from, outlook.head));
+      return planned({ ...nothing, from_ledger: from });
+    }
     if (follows) {
       const head = await context.source.head(layout, from, never);
       last = Math.max(from - 1, head.contiguousTo);

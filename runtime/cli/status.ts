@@ -35,6 +35,8 @@ interface EraStatus {
   readonly complete: boolean | null;
   /** Null: the lake is empty, or it is not known; then `error` says why. */
   readonly lake_head: number | null;
+  /** Committed ledgers that the lake does not reach to: it was reset, cut, or is another one; null = not known. */
+  readonly lake_behind_ledgers: number | null;
   readonly last_event: { readonly sequence: number; readonly event_hash: string } | null;
   readonly not_attested: number | null;
   /** Null: events go nowhere, or it is not known. */
@@ -105,7 +107,7 @@ async function undelivered({ store, config, log }: Context, { chain }: EraLook):
   }
 }
 
-async function statusOf(context: Context, { look, head, refusals, notices }: Outlook): Promise<EraStatus> {
+async function statusOf(context: Context, { look, head, beyond, refusals, notices }: Outlook): Promise<EraStatus> {
   const { era, chain, grid, facts, recovered, lock } = look;
   const sealed = facts?.partitions.filter((found) => found.hasManifest && found.dataBytes !== null) ?? null;
   const last = facts?.events.at(-1);
@@ -133,6 +135,7 @@ async function statusOf(context: Context, { look, head, refusals, notices }: Out
     overlaps: coverage?.overlaps ?? null,
     complete: frontier === null ? null : eraEnd(grid) !== MAX_LEDGER && frontier > eraEnd(grid),
     lake_head: head,
+    lake_behind_ledgers: beyond,
     last_event: last ? { sequence: last.sequence, event_hash: last.eventHash } : null,
     not_attested:
       sealed && (context.config.pas.enabled ? sealed.filter(({ range }) => !attested.has(range.start)).length : 0),

@@ -23,6 +23,8 @@ const BLAME: Readonly<Record<ErrorCode, Blame | 'bucket'>> = {
   LAKE_NOT_FOUND: 'source',
   LAKE_CONFIG_INVALID: 'source',
   LAKE_WRONG_NETWORK: 'source',
+  LAKE_CONTRADICTS: 'source',
+  LAKE_BEHIND: 'source',
   LEDGER_MISSING: 'source',
   SOURCE_DENIED: 'source',
   SOURCE_READ: 'source',
@@ -82,6 +84,7 @@ const BUCKET_OF: Readonly<Record<EffectName, 'source' | 'storage'>> = {
   openChain: 'storage',
   surveyChain: 'storage',
   openLake: 'source',
+  compareLake: 'source',
   findHead: 'source',
   closeChain: 'storage',
   // It stages as well, but not before the store was opened with the same bucket and credentials.

@@ -79,6 +79,10 @@ export const METRICS = [
     'ledgers_behind',
     'Ledgers between the last committed one and the end: of the era where it has one, else of the lake',
   ),
+  gauge(
+    'lake_behind_ledgers',
+    'Ledgers that are committed and beyond the end of the lake; above 0 the lake was reset, cut, or is another one',
+  ),
   gauge('worker_queue_depth', 'Builds that wait for a thread'),
   gauge('sequencer_pending', 'Partitions that are staged and not committed'),
   gauge('in_flight_partitions', 'Partitions that are being built, or staged and not committed'),

@@ -146,6 +146,7 @@ export class EraWatch {
       last_ledger_sequence: last,
       lake_head_ledger: this.head,
       ledgers_behind: isKnown && goal !== null ? Math.max(goal - (last ?? spec.grid.ledgerStart - 1), 0) : null,
+      lake_behind_ledgers: context?.recovered == null ? null : beyondLake(context),
       worker_queue_depth: jobs.filter(([id]) => active?.waits[id] === THREAD_WAIT).length,
       sequencer_pending: staged,
       in_flight_partitions: staged + phases.filter((phase) => phase === 'building').length,
@@ -157,4 +158,9 @@ export class EraWatch {
       last_commit_timestamp_seconds: this.committedAt,
     };
   }
+}
+
+/** Committed ledgers that the lake does not reach to. */
+function beyondLake({ behind, frontier, spec }: EraContext): number {
+  return behind === null ? 0 : frontier - 1 - (behind.head ?? spec.grid.ledgerStart - 1);
 }

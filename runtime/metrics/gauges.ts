@@ -31,6 +31,7 @@ const ERA_GAUGES = [
   'last_ledger_sequence',
   'lake_head_ledger',
   'ledgers_behind',
+  'lake_behind_ledgers',
   'worker_queue_depth',
   'sequencer_pending',
   'in_flight_partitions',

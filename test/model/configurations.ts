@@ -107,7 +107,7 @@ const era = (partitions: number, changes: Partial<EraSpec> = {}): readonly EraSe
 ];
 
 /** Nothing in the configurations that name them can change what these answer, or be changed by it. */
-const CALM: readonly EffectName[] = ['openLake', 'checkNeighbours'];
+const CALM: readonly EffectName[] = ['openLake', 'compareLake', 'checkNeighbours'];
 const COMMIT: readonly EffectName[] = ['publishPartition', 'sealPartition', 'attestPartition', 'writeCheckpoint'];
 const WORK: readonly EffectName[] = ['buildPartition', 'stagePartition'];
 const OUTLIVING: readonly EffectName[] = [...WORK, ...COMMIT];
@@ -236,7 +236,7 @@ export const configurations: readonly Configuration[] = [
     eras: era(2, { workers: 1, queueSize: 1 }),
     budget: { restart: 2 },
     late: OUTLIVING,
-    instant: ['openLake', 'checkNeighbours'],
+    instant: ['openLake', 'compareLake', 'checkNeighbours'],
     again: true,
   },
   {
@@ -334,7 +334,7 @@ export const configurations: readonly Configuration[] = [
     ends: [19, 15],
     eras: era(1, { workers: 1, queueSize: 1 }),
     budget: {},
-    instant: ['openLake'],
+    instant: ['openLake', 'compareLake'],
     mending: true,
     mayFail: true,
     staysFailed: true,
@@ -345,7 +345,7 @@ export const configurations: readonly Configuration[] = [
     ...one,
     eras: twoEras(['L', 'L']),
     budget: { fail: 1, crash: 1 },
-    instant: ['openLake'],
+    instant: ['openLake', 'compareLake'],
     faultsAt: ['checkNeighbours', 'sealPartition', 'buildPartition'],
   },
   {
@@ -354,7 +354,7 @@ export const configurations: readonly Configuration[] = [
     ...one,
     eras: twoEras(['L', 'M']),
     budget: { restart: 1 },
-    instant: ['openLake'],
+    instant: ['openLake', 'compareLake'],
     mayFail: true,
     staysFailed: true,
     rule: neverBoth,

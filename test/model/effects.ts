@@ -232,6 +232,15 @@ function surveyChain({ chain, host, session }: Place): Result {
   return { chain: { ...chain, bronze: true }, session: { ...session, terms: true }, ...answer(facts) };
 }
 
+/** Against every partition that is sealed or attested: of which the edges are read plays no part here. */
+function compareLake({ chain, lake }: Place): Result {
+  const roots = [
+    ...Object.values(chain.manifests).map(({ root }) => root),
+    ...Object.values(chain.events).map(({ ledgers }) => ledgers.contentRoot),
+  ];
+  return roots.every((root) => lakeOf(root) === lake) ? answer({ behind: null }) : fail('LAKE_CONTRADICTS');
+}
+
 function findHead({ head }: Place, { from }: { from: number }): Result {
   const holeAt = head.holeAt !== null && head.holeAt >= from ? head.holeAt : null;
   const contiguousTo = holeAt === null ? (head.head ?? from - 1) : holeAt - 1;
@@ -623,6 +632,7 @@ export const effectModels: EffectModels = {
     passing: 'SOURCE_READ',
     lasting: 'LAKE_NOT_FOUND',
   },
+  compareLake: { ...read(compareLake), passing: 'SOURCE_READ', lasting: 'LAKE_CONTRADICTS' },
   findHead: { ...read(findHead), ...lake },
   closeChain: { kind: 'write', perform: closeChain, late: null, phases: ['sweeps', 'gives the lock back'], ...store },
   buildPartition: { kind: 'read', perform: buildPartition, late: buildPartition, ...lake },

@@ -57,6 +57,7 @@ function started(facts: unknown = noFacts, queueSize = 1): PureSystem {
   system.resolve(one(system, 'openChain'), { created: true });
   system.resolve(one(system, 'surveyChain'), facts);
   system.resolve(one(system, 'openLake'), { source: 'file:///lake' });
+  for (const compares of system.pending('compareLake')) system.resolve(compares, { behind: null });
   return system;
 }
 

@@ -140,6 +140,8 @@ export class World {
         return facts(chain);
       case 'openLake':
         return { source: 'file:///lake' };
+      case 'compareLake':
+        return { behind: null };
       case 'findHead':
         return this.#head(chain, input);
       case 'buildPartition':

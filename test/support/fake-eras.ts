@@ -173,6 +173,7 @@ export class FakeWorld {
         oldChain: null,
       }),
       openLake: async () => ({ source: 'file:///lake' }),
+      compareLake: async () => ({ behind: null }),
       findHead: async () => ({ head: 9, contiguousTo: 9, holeAt: null }),
       buildPartition: async ({ job, retries }, _listener, signal) => {
         era.builds += 1;

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { BronzeError, type ErrorCode } from '../../machines/errors.ts';
 import { eraActorId, sequencerActorId, workerActorId } from '../../machines/peers.ts';
-import type { EraSummary, LedgerRange, StagedPartition } from '../../machines/protocol.ts';
+import type { EraSpec, EraSummary, LedgerRange, StagedPartition } from '../../machines/protocol.ts';
 import { eraSpec, type PendingEffect, type PureSystem, startEra } from '../support/pure.ts';
 import { attestedEvent, lastHashOf, noFacts, sealedPartition, stagedPartition } from '../support/pure-values.ts';
 
@@ -23,6 +23,9 @@ function succeed(system: PureSystem, effect: PendingEffect, commits: LedgerRange
       return;
     case 'openLake':
       system.resolve(effect, { source: 'file:///lake' });
+      return;
+    case 'compareLake':
+      system.resolve(effect, { behind: null });
       return;
     case 'buildPartition':
       system.resolve(effect, stagedPartition(input.job, input.retries));
@@ -310,6 +313,133 @@ describe('an era by pure transitions', () => {
     system.reject(system.pending('buildPartition')[0]!, bronze('OBJECT_CORRUPT'));
     goOn(system, commits);
     expect(summaryOf(system).failure?.code).toBe('OBJECT_CORRUPT');
+  });
+});
+
+describe('S40: a lake that ends before what is committed, or is another one', () => {
+  const FIRST = { start: 10, end: 19 };
+  const openEra = (changes: Partial<EraSpec> = {}) => {
+    const system = startEra(eraSpec({ grid: { size: 10, origin: 0, ledgerStart: 10, ledgerEnd: null }, ...changes }));
+    succeed(system, system.pending('openChain')[0]!);
+    system.resolve(system.pending('surveyChain')[0]!, {
+      ...noFacts,
+      events: [attestedEvent(0, FIRST, null)],
+      partitions: [{ range: FIRST, dataBytes: 1, hasManifest: true, manifest: null }],
+      checkpoint: { range: FIRST, checksum: attestedEvent(0, FIRST, null).data.checksum },
+    });
+    succeed(system, system.pending('openLake')[0]!);
+    return system;
+  };
+  const seen = (system: PureSystem, name: 'compareLake' | 'findHead', output: unknown): void =>
+    system.resolve(system.pending(name)[0]!, output);
+  const lake = (head: number | null) => ({ head, contiguousTo: head ?? 19, holeAt: null });
+  const poll = (system: PureSystem, state: string): void =>
+    system.fire(system.timers.find((timer) => timer.actor === ERA && timer.id.includes(state))!);
+  /** Of an era that follows its lake, at the end of it. */
+  const following = () => {
+    const system = openEra();
+    seen(system, 'compareLake', { behind: null });
+    seen(system, 'findHead', lake(19));
+    expect(system.value(ERA)).toEqual({ awaitingLedgers: 'sleeping' });
+    return system;
+  };
+
+  it('is compared before anything is built, and contradicting ends the era', () => {
+    const system = openEra();
+    expect(system.value(ERA)).toEqual({ planning: 'comparingLake' });
+    system.reject(system.pending('compareLake')[0]!, bronze('LAKE_CONTRADICTS'));
+    const names: string[] = [];
+    goOn(system, [], (effect) => {
+      names.push(effect.name);
+      return false;
+    });
+    expect(names).toEqual(['closeChain']);
+    expect(summaryOf(system)).toMatchObject({
+      outcome: 'failed',
+      failure: { code: 'LAKE_CONTRADICTS' },
+      nextLedger: 20,
+    });
+  });
+
+  it('is tried again after an error that may pass', () => {
+    const system = openEra();
+    system.reject(system.pending('compareLake')[0]!, bronze('SOURCE_READ'));
+    expect(system.value(ERA)).toEqual({ planning: 'backingOff' });
+  });
+
+  it('is waited for by an era that follows it, compared once, and again when it has grown', () => {
+    const system = openEra();
+    seen(system, 'compareLake', { behind: { head: 15 } });
+    seen(system, 'findHead', lake(15));
+    seen(system, 'compareLake', { behind: { head: 15 } });
+    expect(system.value(ERA)).toEqual({ awaitingLedgers: 'lakeBehind' });
+    poll(system, 'lakeBehind');
+    seen(system, 'findHead', lake(15));
+    expect(system.value(ERA)).toEqual({ awaitingLedgers: 'lakeBehind' });
+    poll(system, 'lakeBehind');
+    seen(system, 'findHead', lake(29));
+    expect(system.pending('buildPartition')).toEqual([]);
+    expect(system.value(ERA)).toEqual({ awaitingLedgers: 'comparing' });
+    seen(system, 'compareLake', { behind: null });
+    expect(system.value(ERA)).toBe('copying');
+    const commits: LedgerRange[] = [];
+    goOn(system, commits);
+    expect(ranges(commits)).toEqual(['20-29']);
+  });
+
+  it.each([
+    { name: 'shorter', head: 12 },
+    { name: 'empty', head: null },
+  ])('that becomes $name while it is followed is compared, and nothing is built', ({ head }) => {
+    const system = following();
+    poll(system, 'sleeping');
+    seen(system, 'findHead', lake(head));
+    expect(system.value(ERA)).toEqual({ awaitingLedgers: 'comparing' });
+    system.reject(system.pending('compareLake')[0]!, bronze('SOURCE_READ'));
+    // It was not compared, and is at the next look.
+    poll(system, 'sleeping');
+    seen(system, 'findHead', lake(head));
+    expect(system.value(ERA)).toEqual({ awaitingLedgers: 'comparing' });
+    system.reject(system.pending('compareLake')[0]!, bronze('LAKE_CONTRADICTS'));
+    goOn(system, []);
+    expect(summaryOf(system)).toMatchObject({
+      outcome: 'failed',
+      failure: { code: 'LAKE_CONTRADICTS' },
+      partitions: 0,
+    });
+  });
+
+  it('that was cut anew and grew beyond what is committed between two looks at it is compared before more is built', () => {
+    const system = following();
+    poll(system, 'sleeping');
+    seen(system, 'findHead', lake(12));
+    seen(system, 'compareLake', { behind: { head: 12 } });
+    poll(system, 'lakeBehind');
+    seen(system, 'findHead', lake(39));
+    expect(system.pending('buildPartition')).toEqual([]);
+    system.reject(system.pending('compareLake')[0]!, bronze('LAKE_CONTRADICTS'));
+    goOn(system, []);
+    expect(summaryOf(system).failure?.code).toBe('LAKE_CONTRADICTS');
+  });
+
+  it('ends a run that goes only to the present head, and an era with an end, with LAKE_BEHIND', () => {
+    const once = openEra({ once: true });
+    seen(once, 'compareLake', { behind: { head: 15 } });
+    seen(once, 'findHead', lake(15));
+    goOn(once, []);
+    expect(summaryOf(once)).toMatchObject({ outcome: 'failed', failure: { code: 'LAKE_BEHIND' }, nextLedger: 20 });
+    const bounded = openEra({ grid: { size: 10, origin: 0, ledgerStart: 10, ledgerEnd: 39 } });
+    seen(bounded, 'compareLake', { behind: { head: null } });
+    goOn(bounded, []);
+    expect(summaryOf(bounded)).toMatchObject({ outcome: 'failed', failure: { code: 'LAKE_BEHIND' }, partitions: 0 });
+  });
+
+  it('is no matter where all that is committed ends with the lake', () => {
+    const once = openEra({ once: true });
+    seen(once, 'compareLake', { behind: null });
+    seen(once, 'findHead', lake(19));
+    goOn(once, []);
+    expect(summaryOf(once)).toMatchObject({ outcome: 'done', failure: null });
   });
 });
 

@@ -133,6 +133,28 @@ describe('health', () => {
     expect(health.report().body.reason).toMatch(/hole at ledger 15/);
   });
 
+  it('S40: is degraded while the lake ends before what is committed', async () => {
+    const open = specOf('open', { grid: { size: 10, origin: 0, ledgerStart: 10, ledgerEnd: null } });
+    let head = 39;
+    const { health, world } = watched([open], {
+      open: () => ({ findHead: async () => ({ head, contiguousTo: Math.max(head, 39), holeAt: null }) }),
+    });
+    await world.pass(2 * MINUTE);
+    expect(health.report().body).toMatchObject({ status: 'ok', last_committed_ledger: { open: 39 } });
+    head = 15;
+    await world.pass(2 * MINUTE);
+    expect(health.report()).toMatchObject({
+      ok: true,
+      body: { status: 'degraded', eras: { open: { state: 'awaitingLedgers.lakeBehind' } } },
+    });
+    expect(health.report().body.reason).toMatch(
+      /lake behind: the lake ends at ledger 15, and ledgers up to 39 are committed/,
+    );
+    head = 39;
+    await world.pass(2 * MINUTE);
+    expect(health.report().body.status).toBe('ok');
+  });
+
   it('is not ready while it drains', async () => {
     const open = specOf('open', { grid: { size: 10, origin: 0, ledgerStart: 10, ledgerEnd: null } });
     const { health, world } = watched([open]);

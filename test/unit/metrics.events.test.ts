@@ -179,6 +179,14 @@ describe('an era that follows its lake', () => {
     expect(after.value('ledgers_behind', ERA)).toBe(4);
     expect(after.value('era_waiting', ERA)).toBe(1);
     expect(after.states('era')).toEqual({ 'awaitingLedgers.sleeping': 1 });
+    expect(after.value('lake_behind_ledgers', ERA)).toBe(0);
+    head = 15;
+    await world.pass(10 * SECOND, SECOND);
+    const reset = await scrape();
+    expect(reset.value('lake_behind_ledgers', ERA)).toBe(14);
+    expect(reset.value('lake_head_ledger', ERA)).toBe(15);
+    expect(reset.value('era_waiting', ERA)).toBe(1);
+    expect(reset.states('era')).toEqual({ 'awaitingLedgers.lakeBehind': 1 });
   });
 
   it('asks for the head again after it could not be found', async () => {

@@ -50,7 +50,12 @@ interface Scenario {
   /** How often one partition may vanish after it was staged. */
   readonly restages: number;
   /** What a look at the head may find, by what lies beyond the first ledger asked for. */
-  readonly heads?: readonly { readonly name: string; readonly ledgers: number; readonly hole: boolean }[];
+  readonly heads?: readonly {
+    readonly name: string;
+    readonly ledgers: number;
+    readonly hole: boolean;
+    readonly isShort?: true;
+  }[];
   /** Whether the waits and signs of life of its children are part of it. */
   readonly chatter?: boolean;
 }
@@ -63,12 +68,19 @@ function outcomesOf(scenario: Scenario, { name, input }: Asked): readonly Outcom
       return [...scenario.facts.map((found) => ({ name: found, output: FACTS[found] })), PASSING, LASTING];
     case 'openLake':
       return [{ name: '', output: { source: 'file:///lake' } }, PASSING, LASTING];
+    case 'compareLake':
+      return [
+        { name: '', output: { behind: null } },
+        { name: 'it is behind', output: { behind: { head: 9 } } },
+        PASSING,
+        LASTING,
+      ];
     case 'findHead':
       return [
         ...(scenario.heads ?? []).map((head) => ({
           name: head.name,
           output: {
-            head: input.from + 20,
+            head: head.isShort ? FIRST.end - 1 : input.from + 20,
             contiguousTo: input.from - 1 + head.ledgers,
             holeAt: head.hole ? input.from + head.ledgers : null,
           },
@@ -210,6 +222,7 @@ const model = (scenario: Scenario): Model => ({
 
 const grid = (ledgerEnd: number | null) => ({ size: 10, origin: 0, ledgerStart: 10, ledgerEnd });
 const small = { workers: 1, queueSize: 2, retryAttempts: 2, respawnLimit: 1 };
+const SHORT = { name: 'it ends before what is committed', ledgers: 0, hole: false, isShort: true } as const;
 const HEADS = [
   { name: 'nothing new', ledgers: 0, hole: false },
   { name: 'a partition', ledgers: 10, hole: false },
@@ -255,5 +268,19 @@ export const eraModels: readonly Model[] = [
     facts: ['nothing'],
     restages: 0,
     heads: HEADS,
+  }),
+  model({
+    scenario: 'unbounded, of a lake that gets shorter and grows again',
+    spec: eraSpec({ ...small, respawnLimit: 0, grid: grid(null), stopAfter: 29 }),
+    facts: ['the first is attested'],
+    restages: 0,
+    heads: [...HEADS.filter(({ hole }) => !hole), SHORT],
+  }),
+  model({
+    scenario: 'unbounded, once, of a lake that is too short',
+    spec: eraSpec({ ...small, respawnLimit: 0, grid: grid(null), once: true }),
+    facts: ['the first is attested'],
+    restages: 0,
+    heads: [SHORT],
   }),
 ];

@@ -199,7 +199,8 @@ export interface ChainLock {
   swept(): Promise<void>;
   /** Throws LOCK_LOST once somebody else holds the lock. */
   assertHeld(): void;
-  release(): Promise<void>;
+  /** `isUnused`: nothing was ever staged under this nonce, so no later holder has to look for it. */
+  release(isUnused?: boolean): Promise<void>;
 }
 
 // ── catalog: what is there, from where, checked how ──────────────────────────────────────────────────────────────

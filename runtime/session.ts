@@ -159,6 +159,8 @@ export class EraSession {
   /** When rows were last written beside the copying, by the monotonic clock. */
   #behindSince = Number.NEGATIVE_INFINITY;
   readonly #recorder: CatalogRecorder | null;
+  /** Whether anything may have been written that carries the lock's nonce. */
+  #isPrepared = false;
   /** Whether it is known what was committed before. */
   #isSurveyed = false;
   /** The manifest that was sealed last, as it stands in the store: its event is derived from it. */
@@ -227,6 +229,7 @@ export class EraSession {
    */
   async #prepare(signal: AbortSignal): Promise<void> {
     const { chain, store } = this.#setup;
+    this.#isPrepared = true;
     const lock = this.#lock;
     await store.prepare();
     // Also where nobody is known to have died here: what is older than a day may be of a machine that is gone.
@@ -634,7 +637,7 @@ export class EraSession {
       return null;
     }
     const pending = await this.#pending();
-    await lock.release();
+    await lock.release(!this.#isPrepared);
     this.#lock = null;
     this.#locking = null;
     return pending;

@@ -288,13 +288,15 @@ function heldLock(
         details: { object: path, found, hint },
       });
     },
-    async release() {
+    async release(isUnused = false) {
       killPoint('lock:before-release');
       await mark.stop();
       try {
         // After a forced unlock it may be somebody else's.
         const now = await readHolder(files, path);
         if (now === null || now === 'corrupt' || now.nonce !== nonce) return;
+        // A copier that is refused may be started again every few seconds, for days: the journal would grow.
+        if (isUnused) await writeJournal(files, dir, chain, orphaned);
         await unlinkIfThere(files, path);
         await fsyncFolder(files, dir);
       } catch (error) {

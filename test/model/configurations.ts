@@ -4,6 +4,7 @@ import type { EffectName } from '../../machines/effects.ts';
 import type { EraSpec, LakeHead } from '../../machines/protocol.ts';
 import { type Chain, deriveEvent, emptyChain, emptyHost, type Host, rangeOf, without } from './durable.ts';
 import type { EffectModels } from './effects.ts';
+import { ROLLED_BACK } from './evidence.ts';
 import { outcomeOf } from './moves.ts';
 import type { MachineName } from './stepper.ts';
 import type { World } from './world.ts';
@@ -23,6 +24,8 @@ export type Fault =
   | 'vanish'
   | 'loseCheckpoint'
   | 'loseLock'
+  | 'loseCopies'
+  | 'rollback'
   | 'timer';
 
 export interface EraSetup {
@@ -45,6 +48,8 @@ export interface Configuration {
   readonly writers: readonly string[];
   /** The store creates only if absent. */
   readonly conditional: boolean;
+  /** Copies of events are written. */
+  readonly copies?: boolean;
   readonly budget: Partial<Record<Fault, number>>;
   /** Effects that fail; all where it is left out. */
   readonly faultsAt?: readonly EffectName[];
@@ -127,6 +132,7 @@ function estate(
   return () => {
     let chain: Chain = { ...emptyChain, bronze: true };
     let prev: string | null = null;
+    let host: Host = emptyHost;
     for (const [sequence, label] of labels.slice(0, sealed).entries()) {
       const root = `L:${label}`;
       const data = { checksum: `${root}/w1`, root, writer: 'w1' };
@@ -139,11 +145,13 @@ function estate(
       if (sequence >= attested) continue;
       const event = deriveEvent(label, manifest, sequence, prev);
       prev = event.eventHash;
+      const copy = { sequence, eventHash: event.eventHash };
+      host = { ...host, copies: { ...host.copies, [label]: copy }, head: event.eventHash };
       chain = { ...chain, events: { ...chain.events, [sequence]: event } };
     }
     const last = labels[attested - 1];
     const checkpoint = last ? { range: rangeOf(last), checksum: `L:${last}/w1` } : null;
-    return { chains: [change(chain)], hosts: [{ ...emptyHost, checkpoint }] };
+    return { chains: [change(chain)], hosts: [{ ...host, checkpoint }] };
   };
 }
 
@@ -261,6 +269,61 @@ export const configurations: readonly Configuration[] = [
     late: ['publishPartition'],
     instant: CALM,
     again: true,
+  },
+  {
+    name: 'copies of events',
+    about: 'written after each event; restarted twice, the backup folder is lost, answers are lost',
+    ...one,
+    copies: true,
+    writers: ['w1', 'w2'],
+    eras: era(2, { workers: 1, queueSize: 1 }),
+    budget: { restart: 2, loseCopies: 1, lost: 1 },
+    faultsAt: COMMIT,
+    instant: EARLIER,
+    again: true,
+  },
+  {
+    name: 'evidence: rolled back',
+    about: 'Bronze is rolled back while the copier is down; nothing is written until it is given up',
+    ...one,
+    copies: true,
+    eras: era(2, { workers: 1, queueSize: 1 }),
+    budget: { rollback: 1, restart: 1 },
+    instant: EARLIER,
+    mending: true,
+    again: true,
+  },
+  {
+    name: 'evidence: some of it is lost',
+    about: 'the same where the backup folder, checkpoint and lock are lost as well',
+    ...one,
+    copies: true,
+    eras: era(2, { workers: 1, queueSize: 1 }),
+    budget: { rollback: 1, loseCopies: 1, loseCheckpoint: 1, loseLock: 1, restart: 1 },
+    instant: EARLIER,
+    mending: true,
+    again: true,
+  },
+  {
+    name: 'evidence: the catalog remembers',
+    about: 'rows are all that is left of what Bronze held; they are forgotten when it is given up',
+    ...one,
+    eras: era(2, { workers: 1, queueSize: 1, catalog: 'strict' }),
+    budget: { rollback: 1, loseCheckpoint: 1, restart: 1 },
+    instant: EARLIER,
+    mending: true,
+    again: true,
+  },
+  {
+    name: 'evidence: without the audit stream',
+    about: 'copies of an audit stream that was switched off, and the checkpoint',
+    ...one,
+    eras: era(2, { workers: 1, queueSize: 1, attests: false }),
+    budget: { rollback: 1, loseCheckpoint: 1, restart: 1 },
+    instant: EARLIER,
+    mending: true,
+    again: true,
+    estate: estate(1, 1),
   },
   {
     name: 'staging vanishes',
@@ -748,6 +811,8 @@ export function expectedMoves(config: Configuration): string[] {
   when(budget.vanish, 'staged data vanishes');
   when(budget.loseCheckpoint, 'lose the checkpoint');
   when(budget.loseLock, 'lose lock and journal');
+  when(budget.loseCopies, 'lose the copies');
+  when(budget.rollback, 'give up', ...ROLLED_BACK.map((what) => `rolled back: ${what}`));
   when(config.again, 'run again');
   when(
     config.eras.some(({ heads }) => heads),

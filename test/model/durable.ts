@@ -45,6 +45,8 @@ export interface Chain {
   readonly endpoint: readonly string[];
   /** Catalog rows, by range. */
   readonly rows: Readonly<Record<string, CatalogRow>>;
+  /** How often Bronze was rolled back: what is made afterwards is made at other times. */
+  readonly cut: number;
 }
 
 /** The state folder of one copier, as far as it is about one era. */
@@ -56,12 +58,18 @@ export interface Host {
   readonly journal: readonly string[];
   /** Events that the endpoint has acknowledged. */
   readonly delivered: number;
+  /** The backup folder: copies of events, by range. */
+  readonly copies: Readonly<Record<string, { readonly sequence: number; readonly eventHash: string }>>;
+  /** The chain's entry in its heads file: hash of the last event. */
+  readonly head: string | null;
 }
 
 /** What a process keeps about one era outside of its machines. */
 export interface EraSession {
   readonly locked: boolean;
   readonly terms: boolean;
+  /** Anything may have been written under its nonce. */
+  readonly prepared: boolean;
   /** How often its era actor was started: names of staged objects are never used twice. */
   readonly starts: number;
   /** Only a seeded bug remembers anything here. */
@@ -83,11 +91,12 @@ export const emptyChain: Chain = {
   staged: {},
   endpoint: [],
   rows: {},
+  cut: 0,
 };
 
-export const emptyHost: Host = { checkpoint: null, lock: null, journal: [], delivered: 0 };
+export const emptyHost: Host = { checkpoint: null, lock: null, journal: [], delivered: 0, copies: {}, head: null };
 
-export const freshSession: EraSession = { locked: false, terms: false, starts: 0, memory: {} };
+export const freshSession: EraSession = { locked: false, terms: false, prepared: false, starts: 0, memory: {} };
 
 export const labelOf = (range: LedgerRange): string => `${range.start}-${range.end}`;
 

@@ -12,6 +12,8 @@
  * - Staged objects carry the nonce of the process that wrote them; a sweep removes those of the nonces it is given.
  * - Two builds of one range from one lake by one writer have the same bytes; by another writer the same content root.
  * - A request of a process that died, or of an actor that was stopped, may still land (`late`), or not.
+ * - What is remembered outside of Bronze (evidence.ts) is read with the chain and held against it by the machines' own
+ *   judgement. Before that only the lock and its journal are written.
  *
  * Assumptions about a catalog (`recordPartition`, `recordPending`) and an endpoint (`deliverPending`), in words that
  * their conformance suites can take over; docs/failure-model.md has them for readers:
@@ -47,6 +49,7 @@ import type {
   SealedPartition,
   StagedPartition,
 } from '../../machines/protocol.ts';
+import { assess } from '../../machines/recovery.ts';
 import {
   byStart,
   type Chain,
@@ -67,6 +70,7 @@ import {
   type StagedObject,
   without,
 } from './durable.ts';
+import { memoriesOf, missingCopies, withCopy, withHead } from './evidence.ts';
 
 /** Everything an effect may see. */
 export interface Place {
@@ -79,6 +83,10 @@ export interface Place {
   /** Last ledger that the lake has. */
   readonly lakeEnd: number;
   readonly conditional: boolean;
+  /** Whether copies of events are written. */
+  readonly copies: boolean;
+  /** What an earlier phase of the effect has read. */
+  readonly kept: unknown;
   /** Other eras' chains. */
   readonly neighbours: readonly Chain[];
   readonly chain: Chain;
@@ -93,14 +101,17 @@ export interface Result {
   /** Key of the store under which every other upload is aborted. */
   readonly fences?: string;
   /** What comes next: another phase of the effect, or its end. */
-  readonly next: { readonly phase: number } | { readonly answer: unknown } | { readonly error: ErrorCode };
+  readonly next:
+    | { readonly phase: number; readonly kept?: unknown }
+    | { readonly answer: unknown }
+    | { readonly error: ErrorCode };
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: inputs differ by effect; each function below names its own
 type Input = any;
 
 export interface EffectModel {
-  /** `write`: durable first, answered in another move. `read`: one move, which changes nothing that others see. */
+  /** `write`: durable first, answered in another move. `read`: what it does last is answered in the same move. */
   readonly kind: 'write' | 'read';
   readonly perform: (place: Place, input: Input, phase: number) => Result;
   /** What a request that nobody waits for any more still does when it lands; null where none can be under way. */
@@ -141,24 +152,14 @@ const sweep = (chain: Chain, owners: readonly string[]): Chain => ({
   staged: Object.fromEntries(Object.entries(chain.staged).filter(([, { owner }]) => !owners.includes(owner))),
 });
 
-/** Lock and journal; then the sweep of former holders; then `_bronze.json` is compared, never written. */
-function openChain(place: Place, _: Input, phase: number): Result {
-  const { host, nonce, chain, session } = place;
+/** Lock and journal; `_bronze.json` is compared, never written. */
+function openChain({ host, nonce, chain, session }: Place): Result {
   const opened = { ...session, locked: true, terms: chain.bronze };
-  if (phase === 0) {
-    if (session.locked) return { session: opened, ...answer({ created: chain.bronze }) };
-    const formers = host.lock === null ? [] : [host.lock];
-    const owners = [...new Set([...host.journal, ...formers])].filter((owner) => owner !== nonce);
-    const journal = [...owners, nonce].sort();
-    return { host: { ...host, lock: nonce, journal }, session: { ...session, locked: true }, next: { phase: 1 } };
-  }
-  const orphaned = host.journal.filter((owner) => owner !== nonce);
-  return {
-    chain: sweep(chain, orphaned),
-    host: { ...host, journal: [nonce] },
-    session: opened,
-    ...answer({ created: chain.bronze }),
-  };
+  if (session.locked) return { session: opened, ...answer({ created: chain.bronze }) };
+  const formers = host.lock === null ? [] : [host.lock];
+  const owners = [...new Set([...host.journal, ...formers])].filter((owner) => owner !== nonce);
+  const journal = [...owners, nonce].sort();
+  return { host: { ...host, lock: nonce, journal }, session: opened, ...answer({ created: chain.bronze }) };
 }
 
 const sealedFacts = (label: string, manifest: ManifestObject): SealedPartition => ({
@@ -198,17 +199,16 @@ function rederive(chain: Chain, events: readonly AttestedEvent[]): AttestedEvent
   return found;
 }
 
-function surveyChain({ chain, host, session }: Place): Result {
+/** What is there and what is remembered of it; or why it cannot be used. */
+export function factsOf(chain: Chain, host: Host): EraFacts | ErrorCode {
   const events = eventsInOrder(chain);
   for (const [i, event] of events.entries()) {
     const before = events[i - 1];
-    if (before?.sequence === event.sequence - 1 && before.eventHash !== event.prevEventHash)
-      return fail('AUDIT_INVALID');
-    if (events.some((other) => other !== event && labelOf(other.range) === labelOf(event.range)))
-      return fail('AUDIT_FORK');
+    if (before?.sequence === event.sequence - 1 && before.eventHash !== event.prevEventHash) return 'AUDIT_INVALID';
+    if (events.some((other) => other !== event && labelOf(other.range) === labelOf(event.range))) return 'AUDIT_FORK';
   }
   const rederived = rederive(chain, events);
-  if (rederived === null) return fail('AUDIT_HOLE');
+  if (rederived === null) return 'AUDIT_HOLE';
   const attested = new Map(events.map((event) => [labelOf(event.range), event]));
   const last = events.at(-1);
   const labels = [...new Set([...Object.keys(chain.data), ...Object.keys(chain.manifests)])].sort(byStart);
@@ -217,7 +217,7 @@ function surveyChain({ chain, host, session }: Place): Result {
     const stored = chain.manifests[label];
     const event = attested.get(label);
     const wanted = event === undefined || event === last || rederived.length > 0;
-    if (stored && wanted && event && event.manifestSha256 !== manifestHash(label, stored)) return fail('AUDIT_INVALID');
+    if (stored && wanted && event && event.manifestSha256 !== manifestHash(label, stored)) return 'AUDIT_INVALID';
     partitions.push({
       range: rangeOf(label),
       dataBytes: chain.data[label] ? 1 : null,
@@ -225,11 +225,44 @@ function surveyChain({ chain, host, session }: Place): Result {
       manifest: stored && wanted ? sealedFacts(label, stored) : null,
     });
   }
-  const facts: EraFacts = { partitions, events, checkpoint: host.checkpoint, rederived, memories: [], oldChain: null };
-  const hasBronze = events.length > 0 || partitions.some((found) => found.hasManifest && found.dataBytes !== null);
-  if (session.terms || !hasBronze) return answer(facts);
-  // `_bronze.json` was lost: what is there says that the configuration is the one it was written with.
-  return { chain: { ...chain, bronze: true }, session: { ...session, terms: true }, ...answer(facts) };
+  const memories = memoriesOf(chain, host);
+  return { partitions, events, checkpoint: host.checkpoint, rederived, memories, oldChain: null };
+}
+
+/** Reads and judges; where nothing is refused, sweeps what the dead staged and completes what is beside the chain. */
+function surveyChain(place: Place, _: Input, phase: number): Result {
+  const { chain, host, session, nonce, spec, copies } = place;
+  if (phase === 0) {
+    const facts = factsOf(chain, host);
+    if (typeof facts === 'string') return fail(facts);
+    // Where the era ends plays no part in what is committed.
+    const judged = assess(facts, { ...spec.grid, ledgerEnd: null }, spec.attests);
+    return 'failure' in judged ? answer(facts) : { next: { phase: 1, kept: facts } };
+  }
+  const facts = place.kept as EraFacts;
+  const missing = copies ? missingCopies(facts, host) : [];
+  if (phase === 1) {
+    const orphaned = host.journal.filter((owner) => owner !== nonce);
+    const { events, partitions } = facts;
+    // `_bronze.json` was lost: what is there says that the configuration is the one it was written with.
+    const terms =
+      session.terms ||
+      events.length > 0 ||
+      partitions.some(({ hasManifest, dataBytes }) => hasManifest && dataBytes !== null);
+    return {
+      chain: { ...sweep(chain, orphaned), bronze: chain.bronze || terms },
+      host: { ...host, journal: [nonce] },
+      session: { ...session, terms, prepared: true },
+      ...(missing.length > 0 ? { next: { phase: 2, kept: facts } } : answer(facts)),
+    };
+  }
+  const [event] = missing;
+  if (event === undefined) return answer(facts);
+  const isThere = host.copies[labelOf(event.range)] !== undefined;
+  const changed = isThere ? withHead(chain, host, event) : withCopy(host, event);
+  if (changed === null) return fail('EVIDENCE_CONTRADICTS');
+  const isLeft = missingCopies(facts, changed).length > 0 && changed !== host;
+  return { host: changed, ...(isLeft ? { next: { phase: 2, kept: facts } } : answer(facts)) };
 }
 
 /** Against every partition that is sealed or attested: of which the edges are read plays no part here. */
@@ -326,6 +359,8 @@ function readBack({ chain }: Place, { staged, attested }: Publishing): Result {
 
 /** The phase in which an effect asks for what a store said to have done. */
 export const ASKS = 3;
+/** The first phase in which an event is copied. */
+export const COPIES = 4;
 
 const dataKey = (range: LedgerRange): string => `data ${labelOf(range)}`;
 
@@ -416,7 +451,8 @@ type SealingAsked = Effects['sealPartition']['input'];
 function freshTime(chain: Chain, label: string): string {
   const taken = new Set([chain.manifests[label]?.time]);
   for (const event of Object.values(chain.events)) if (labelOf(event.range) === label) taken.add(event.timestamp);
-  for (let n = 0; ; n++) if (!taken.has(`t${n}`)) return `t${n}`;
+  const clock = 'tuv'[chain.cut];
+  for (let n = 0; ; n++) if (!taken.has(`${clock}${n}`)) return `${clock}${n}`;
 }
 
 /** The manifest that this attempt would write; null where an event promises another one. */
@@ -511,8 +547,23 @@ function eventOf(chain: Chain, { range, chain: head }: Attesting): AttestedEvent
   return manifest ? deriveEvent(labelOf(range), manifest, head.nextSequence, head.prevEventHash) : null;
 }
 
+/** The copy of an event that is stored, and then the head; not that of one that was put back into a hole. */
+function copyEvent(
+  { chain, host }: Place,
+  { range, chain: { nextSequence }, expected }: Attesting,
+  phase: number,
+): Result {
+  const event = chain.events[nextSequence] as AttestedEvent;
+  const changed = phase === COPIES ? withCopy(host, event) : withHead(chain, host, event);
+  if (changed === null) return fail('EVIDENCE_CONTRADICTS');
+  if (phase === COPIES && expected === null) return { host: changed, next: { phase: COPIES + 1 } };
+  const { sequence, eventHash } = event;
+  return { host: changed, ...answer({ attested: labelOf(event.range) === labelOf(range), sequence, eventHash }) };
+}
+
 function attestPartition(place: Place, input: Attesting, phase: number): Result {
-  const { conditional } = place;
+  const { conditional, copies } = place;
+  if (phase >= COPIES) return copyEvent(place, input, phase);
   const { range, chain: head, expected } = input;
   const sequence = head.nextSequence;
   const ours = eventOf(place.chain, input);
@@ -520,10 +571,15 @@ function attestPartition(place: Place, input: Attesting, phase: number): Result 
   if (expected !== null && ours.eventHash !== expected.eventHash) return fail('AUDIT_HOLE');
   const stands = place.chain.events[sequence] !== undefined;
   if (phase === ASKS && !stands) return fail('ANSWER_UNTRUE');
+  const copy = copies && expected === null ? place.host.copies[labelOf(range)] : undefined;
+  // A second copier may have been first, with the event as with its copy.
+  if (copy !== undefined && place.chain.events[sequence]?.eventHash !== copy.eventHash)
+    return fail('EVIDENCE_CONTRADICTS');
   if (!conditional && phase === 0 && !stands) return { fences: eventKey(sequence), next: { phase: 2 } };
   const writes = !stands || (!conditional && phase === 2);
   const chain = writes ? withEvent(place.chain, ours) : place.chain;
   const stored = chain.events[sequence] as AttestedEvent;
+  if (stored.eventHash === ours.eventHash && copies) return { chain, next: { phase: COPIES } };
   if (stored.eventHash === ours.eventHash)
     return { chain, ...answer({ attested: true, sequence, eventHash: stored.eventHash }) };
   const isBefore = stored.range.end + 1 === range.start && stored.prevEventHash === head.prevEventHash;
@@ -580,10 +636,11 @@ function discardStaged({ chain }: Place, { handles }: { handles: readonly string
 function closeChain({ chain, host, nonce, session, spec }: Place, _: Input, phase: number): Result {
   if (phase === 0) return { chain: sweep(chain, [nonce]), next: { phase: 1 } };
   const lock = host.lock === nonce ? null : host.lock;
+  const journal = session.prepared || lock !== null ? host.journal : host.journal.filter((owner) => owner !== nonce);
   // The place reached is what is known of the endpoint: it may have received one more.
   const events = spec.delivery === 'none' ? 0 : Math.max(Object.keys(chain.events).length - host.delivered, 0);
   const pending = { rows: missingRows(chain, spec).length, events };
-  return { host: { ...host, lock }, session: { ...session, locked: false }, ...answer(pending) };
+  return { host: { ...host, lock, journal }, session: { ...session, locked: false }, ...answer(pending) };
 }
 
 // ── delivery ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -622,11 +679,15 @@ export const effectModels: EffectModels = {
     kind: 'write',
     perform: openChain,
     late: null,
-    phases: ['takes the lock', 'sweeps what the dead staged'],
+    phases: ['takes the lock'],
     passing: 'STATE_IO',
     lasting: 'LOCK_HELD',
   },
-  surveyChain: { ...read(surveyChain), ...store },
+  surveyChain: {
+    ...read(surveyChain),
+    phases: ['reads and judges', 'sweeps what the dead staged', 'writes a copy or the head that is missing'],
+    ...store,
+  },
   openLake: {
     ...read(({ lake: name }) => answer({ source: name })),
     passing: 'SOURCE_READ',
@@ -660,6 +721,7 @@ export const effectModels: EffectModels = {
     kind: 'write',
     perform: attestPartition,
     late: lateAttest,
+    phases: ['writes the event', '', 'writes the event', 'asks for the event', 'writes its copy', 'makes it the head'],
     fencedBy: (input: Attesting, phase) => (phase === 2 ? eventKey(input.chain.nextSequence) : null),
     lies: (conditional) => (conditional ? 0 : 2),
     ...store,

@@ -177,7 +177,7 @@ export function explore(config: Configuration, options: { limit?: number; collec
       levelEnd = table.count;
     }
     world.load(table.rows.data, at);
-    const chains = config.eras.map((_, era) => world.chainId(era));
+    const durable = invariants.durable();
     const goal = isGoal(world);
     if (goal) {
       goals.push(at);
@@ -191,7 +191,7 @@ export function explore(config: Configuration, options: { limit?: number; collec
       if (failed) return;
       edgeCount++;
       moves.set(move.kind, (moves.get(move.kind) ?? 0) + 1);
-      const rule = world.problem ?? invariants.change(chains, move.mover, move.kind);
+      const rule = world.problem ?? invariants.change(durable, move.mover, move.kind);
       if (rule) {
         failed = broken(rule, at, { row: world.row.slice(), kind: move.kind });
         return;

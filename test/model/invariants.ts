@@ -20,6 +20,9 @@ import {
   rowOf,
   undelivered,
 } from './durable.ts';
+import { factsOf } from './effects.ts';
+import { contradictions } from './evidence.ts';
+import { canonical } from './intern.ts';
 import { isOver, outcomeOf } from './moves.ts';
 import type { World } from './world.ts';
 
@@ -84,7 +87,8 @@ function judgeChain(chain: Chain, spec: EraSpec, config: Configuration): string 
       if (spec.attests && !seen.has(before)) return `${label} is published before ${before} is attested`;
     }
   }
-  for (const [label, row] of Object.entries(chain.rows)) {
+  // After Bronze was rolled back, rows are evidence of what it held.
+  for (const [label, row] of chain.cut > 0 ? [] : Object.entries(chain.rows)) {
     const due = rowOf(chain, spec, label);
     if (!chain.manifests[label]) return `the row of ${label} is there before its manifest`;
     if (!due) return `the row of ${label} is there before its event`;
@@ -128,6 +132,7 @@ function judgeChange(
   live: readonly string[],
   mover: string,
   vanished: boolean,
+  kind: string,
 ): string | null {
   for (const [label, data] of Object.entries(before.data)) {
     const now = after.data[label];
@@ -141,7 +146,7 @@ function judgeChange(
   for (const [sequence, event] of Object.entries(before.events)) {
     if (after.events[sequence]?.eventHash !== event.eventHash) return `event ${sequence} changes`;
   }
-  for (const [label, row] of Object.entries(before.rows)) {
+  for (const [label, row] of kind === 'give up' ? [] : Object.entries(before.rows)) {
     const now = after.rows[label];
     if (now?.checksum !== row.checksum || now.event !== row.event) return `the row of ${label} changes`;
   }
@@ -161,6 +166,26 @@ function judgeChange(
   }
   return null;
 }
+
+const same = (a: unknown, b: unknown): boolean => canonical(a) === canonical(b);
+
+/** What may never happen to evidence by one move that is not somebody's wish. */
+function judgeEvidence(before: Host, after: Host, chain: Chain): string | null {
+  for (const [label, { eventHash }] of Object.entries(before.copies)) {
+    const now = after.copies[label]?.eventHash;
+    if (now !== eventHash) return `the copy of ${label} is replaced: ${eventHash} by ${now ?? 'nothing'}`;
+  }
+  if (before.head === null || before.head === after.head) return null;
+  const place = (hash: string | null): number =>
+    Object.values(chain.events).find(({ eventHash }) => eventHash === hash)?.sequence ?? -1;
+  return place(before.head) >= 0 && place(before.head) < place(after.head)
+    ? null
+    : `the head is replaced: ${before.head} by ${after.head ?? 'nothing'}`;
+}
+
+/** Moves by which somebody changes evidence, or Bronze behind the program's back, knowing what he does or not. */
+const isSomebodys = (kind: string): boolean =>
+  kind === 'give up' || kind.startsWith('lose the') || kind.startsWith('rolled back');
 
 /** Rules about what machines hold. */
 function judgeActor(machine: string, context: unknown, spec: EraSpec): string | null {
@@ -185,6 +210,7 @@ export class Invariants {
   readonly #hosts = new Map<string, string | null>();
   readonly #changes = new Map<string, string | null>();
   readonly #actors = new Map<number, string | null>();
+  readonly #contradicts = new Map<string, string | null>();
 
   readonly world: World;
 
@@ -204,8 +230,14 @@ export class Invariants {
       if (broken) return broken;
       for (let copier = 0; copier < config.copiers; copier++) {
         const key = `${world.hostId(copier, era)}/${chainId}/${era}/${held}`;
+        const stands = this.#contradiction(chainId, world.hostId(copier, era), era);
+        if (stands && world.chain(era).cut === 0) return `nobody rolled Bronze back, and ${stands}`;
         // What a checkpoint is a hint to may be gone; it has to be right again when the run is done.
-        if (config.mending && !(isOver(world, copier) && outcomeOf(world, copier) === 'done')) continue;
+        if (
+          (config.mending || world.chain(era).cut > 0) &&
+          !(isOver(world, copier) && outcomeOf(world, copier) === 'done')
+        )
+          continue;
         const ahead = memo(this.#hosts, key, () => judgeHost(world.host(copier, era), world.chain(era), spec, held));
         if (ahead) return ahead;
       }
@@ -228,9 +260,63 @@ export class Invariants {
     return config.rule?.(world) ?? null;
   }
 
-  /** A rule that the move from `before` (chain ids by era) to the present state breaks. */
-  change(before: readonly number[], mover: string, kind: string): string | null {
+  /** What contradicts Bronze; null where nothing does, or where the chain itself cannot be used. */
+  #contradiction(chainId: number, hostId: number, era: number): string | null {
     const { world } = this;
+    return memo(this.#contradicts, `${chainId}/${hostId}/${era}`, () => {
+      const facts = factsOf(world.chains.value(chainId), world.hosts.value(hostId));
+      const { spec } = world.config.eras[era] as Configuration['eras'][number];
+      return typeof facts === 'string' ? null : (contradictions(facts, spec)[0]?.why ?? null);
+    });
+  }
+
+  /** Ids of chains by era, and of hosts by copier and era. */
+  durable(): { readonly chains: readonly number[]; readonly hosts: readonly number[] } {
+    const { world } = this;
+    const chains = world.config.eras.map((_, era) => world.chainId(era));
+    const hosts = chains.flatMap((_, era) =>
+      Array.from({ length: world.config.copiers }, (__, copier) => world.hostId(copier, era)),
+    );
+    return { chains, hosts };
+  }
+
+  /** What became of evidence, and of Bronze while evidence contradicts it. */
+  #evidence(before: ReturnType<Invariants['durable']>, kind: string): string | null {
+    const { world } = this;
+    const { eras, copiers } = world.config;
+    if (isSomebodys(kind)) return null;
+    for (let era = 0; era < eras.length; era++) {
+      for (let copier = 0; copier < copiers; copier++) {
+        const [was, is] = [before.hosts[era * copiers + copier] as number, world.hostId(copier, era)];
+        const [from, to] = [before.chains[era] as number, world.chainId(era)];
+        if (was === is && from === to) continue;
+        const key = `evidence ${was}/${is}/${from}/${to}/${era}`;
+        const broken = memo(this.#changes, key, () => {
+          const [host, now] = [world.hosts.value(was), world.hosts.value(is)];
+          const replaced = judgeEvidence(host, now, world.chains.value(to));
+          if (replaced) return replaced;
+          const stands = this.#contradiction(from, was, era);
+          if (stands === null) return null;
+          const { lock: _, journal: __, ...evidence } = host;
+          const { lock: ___, journal: ____, ...after } = now;
+          if (from !== to) return `Bronze changes while ${stands}`;
+          return same(evidence, after) ? null : `evidence changes while ${stands}`;
+        });
+        if (broken) return broken;
+      }
+    }
+    return null;
+  }
+
+  /** A rule that the move from `before` to the present state breaks. */
+  change(
+    { chains: before, ...durable }: ReturnType<Invariants['durable']>,
+    mover: string,
+    kind: string,
+  ): string | null {
+    const { world } = this;
+    const evidence = this.#evidence({ chains: before, ...durable }, kind);
+    if (evidence || kind.startsWith('rolled back')) return evidence;
     for (let era = 0; era < world.config.eras.length; era++) {
       const from = before[era] as number;
       const to = world.chainId(era);
@@ -240,13 +326,13 @@ export class Invariants {
         if (!isOver(world, copier)) live.push(world.session(copier).nonce);
       }
       const vanished = kind === 'staged data vanishes' || !world.config.conditional;
-      const key = `${from}/${to}/${live.join()}/${mover}/${vanished}/${world.again}`;
+      const key = `${from}/${to}/${live.join()}/${mover}/${vanished}/${kind === 'give up'}/${world.again}`;
       const broken = memo(this.#changes, key, () => {
         const [was, is] = [world.chains.value(from), world.chains.value(to)];
-        const changed = judgeChange(was, is, live, mover, vanished);
+        const changed = judgeChange(was, is, live, mover, vanished, kind);
         if (changed || world.again === 0) return changed;
-        const same = ['data', 'manifests', 'events', 'bronze', 'rows', 'endpoint'] as const;
-        return same.every((part) => JSON.stringify(was[part]) === JSON.stringify(is[part]))
+        const parts = ['data', 'manifests', 'events', 'bronze', 'rows', 'endpoint'] as const;
+        return parts.every((part) => same(was[part], is[part]))
           ? null
           : 'recovering a second time writes to Bronze, the catalog or the endpoint';
       });
@@ -278,6 +364,8 @@ export class Invariants {
     const spent = (fault: Parameters<World['spent']>[0]): boolean => world.spent(fault) > 0;
     // A drain does not hide what it found in trouble.
     const inTrouble = spent('drain') && (spent('fail') || spent('lost') || spent('vanish'));
+    const refused = eras.find(({ failure }) => failure !== null)?.failure?.code === 'EVIDENCE_CONTRADICTS';
+    if (refused && spent('rollback')) return null;
     if (outcome === 'failed' && !config.mayFail && !spent('fatal') && !inTrouble) {
       return `a run failed although everything that failed may be tried again: ${eras.find((era) => era.failure)?.failure?.code}`;
     }

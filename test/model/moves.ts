@@ -6,6 +6,8 @@
 import type { EffectName } from '../../machines/effects.ts';
 import type { Fault } from './configurations.ts';
 import { missingRows, undelivered, without } from './durable.ts';
+import { factsOf } from './effects.ts';
+import { contradictions, giveUp, rollBacks } from './evidence.ts';
 import type { Slot, World } from './world.ts';
 
 /** Who does what to whom, for a trace. */
@@ -119,7 +121,7 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
         partName,
         true,
         () => world.perform(copier, id, 'ok'),
-        says(model.kind === 'write' ? (model.phases?.[effect.phase] ?? 'is durable') : 'done'),
+        says(model.phases?.[effect.phase] ?? (model.kind === 'write' ? 'is durable' : 'done')),
       );
       if (!mayFail(config.faultsAt, effect.name)) continue;
       if (left.fail > 0)
@@ -258,6 +260,14 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
           }),
         );
       }
+      if (left.loseCopies > 0 && Object.keys(host.copies).length > 0) {
+        make(
+          'lose the copies',
+          false,
+          withFault('loseCopies', () => world.setHost(copier, era, { ...host, copies: {}, head: null })),
+          () => ({ from: 'the operator', to: process(copier), text: `the backup folder of ${spec.eraId} is lost` }),
+        );
+      }
       if (left.loseLock > 0 && (host.lock !== null || host.journal.length > 0)) {
         make(
           'lose lock and journal',
@@ -272,7 +282,44 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
       }
     });
 
-    // 8. a run that is over and left something is started again; one that is done may be
+    // 8. Bronze is not what it was, found by the next run; and what the operator does about it
+    config.eras.forEach(({ spec }, era) => {
+      world.load(rows, at);
+      const chain = world.chain(era);
+      const host = world.host(copier, era);
+      const text = `of ${spec.eraId}`;
+      if (left.rollback > 0) {
+        for (const { what, chain: other } of rollBacks(chain)) {
+          make(
+            `rolled back: ${what}`,
+            false,
+            withFault('rollback', () => {
+              world.setChain(era, other);
+              // What was finished is not any more.
+              world.again = 0;
+              restart(world, copier);
+            }),
+            () => ({ from: 'somebody', to: 'the outside', text: `Bronze ${text}: ${what}; the copier is started` }),
+          );
+        }
+      }
+      if (!over || chain.cut === 0) return;
+      const facts = factsOf(chain, host);
+      const [first] = typeof facts === 'string' ? [] : contradictions(facts, spec);
+      if (first === undefined) return;
+      make(
+        'give up',
+        true,
+        () => {
+          const after = giveUp(chain, host, first.memory);
+          world.setChain(era, after.chain);
+          world.setHost(copier, era, after.host);
+        },
+        () => ({ from: 'the operator', to: process(copier), text: `gives ${first.memory.object} up: ${first.why}` }),
+      );
+    });
+
+    // 9. a run that is over and left something is started again; one that is done may be
     world.load(rows, at);
     if (over && config.copiers === 1) {
       const done = outcomeOf(world, copier) === 'done' && !isAnythingPending(world);
@@ -301,7 +348,7 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
     }
   }
 
-  // 9. the outside
+  // 10. the outside
   mover = '';
   world.load(rows, at);
   if (world.left('vanish') > 0) {

@@ -11,6 +11,7 @@ import { peer } from '../../machines/peers.ts';
 import type {
   AttestedEvent,
   ChainHead,
+  EraFacts,
   LedgerRange,
   PublishedPartition,
   StagedPartition,
@@ -161,6 +162,8 @@ const withEffect = <K extends EffectName>(name: K, changes: (model: EffectModel)
   [name]: { ...effectModels[name], ...changes(effectModels[name]) },
 });
 
+const NO_EVIDENCE = { copies: {}, head: null };
+
 interface Sealing {
   readonly published: PublishedPartition;
   readonly attested: AttestedEvent | null;
@@ -236,11 +239,31 @@ const conflictWhereSomethingStands = withEffect('publishPartition', ({ perform }
   },
 }));
 
-const sweepsEverybody = withEffect('openChain', ({ perform }) => ({
+const sweepsEverybody = withEffect('surveyChain', ({ perform }) => ({
   perform: (place, input, phase) =>
     phase === 1
       ? perform({ ...place, chain: { ...place.chain, staged: {} } }, input, phase)
       : perform(place, input, phase),
+}));
+
+/** What is remembered is not read. */
+const evidenceIsNotLookedAt = withEffect('surveyChain', ({ perform }) => ({
+  perform: (place, input, phase) =>
+    phase === 0
+      ? perform({ ...place, host: { ...place.host, ...NO_EVIDENCE, checkpoint: null } }, input, phase)
+      : perform(place, input, phase),
+}));
+
+/** Nor what stands there when it is written. */
+const copiesAreOverwritten = withEffect('surveyChain', ({ perform }) => ({
+  perform: (place, input, phase) => {
+    if (phase === 0) return evidenceIsNotLookedAt.surveyChain?.perform(place, input, phase) as Result;
+    const { host = place.host, ...result } = perform({ ...place, copies: false }, input, phase);
+    const { events } = place.kept as EraFacts;
+    const copies = events.map(({ range, sequence, eventHash }) => [labelOf(range), { sequence, eventHash }]);
+    const head = events.at(-1)?.eventHash ?? null;
+    return { ...result, host: { ...host, copies: { ...host.copies, ...Object.fromEntries(copies) }, head } };
+  },
 }));
 
 const forgetsFormers = withEffect('openChain', ({ perform }) => ({
@@ -345,7 +368,9 @@ export const mutants: readonly Mutant[] = [
     budget: { crash: 1 },
   }),
   seeded('what arrives first is committed', 'pool', /is published before/, { logic: { sequencer: firstComeFirst } }),
-  seeded('checkpoint before seal', 'every step', /checkpoint says .* not committed/, { models: checkpointFirst }),
+  seeded('checkpoint before seal', 'every step', /checkpoint says .* is committed, and Bronze does not hold it/, {
+    models: checkpointFirst,
+  }),
   seeded('event before manifest', 'every step', /is there before the manifest/, { models: eventFirst }),
   seeded('a lost answer is a failure', 'another release', /a run failed although/, {
     logic: { sequencer: neverRetrying },
@@ -407,6 +432,14 @@ export const mutants: readonly Mutant[] = [
   seeded('a row before its event', 'catalog, strict', /the row of .* is there before its event/, { models: rowFirst }),
   seeded('what is left is not counted', 'delivery, lenient', /leaves more to the next one than it says/, {
     models: countsNothing,
+  }),
+  seeded('evidence is not looked at', 'evidence: rolled back', /Bronze changes while/, {
+    models: evidenceIsNotLookedAt,
+    budget: { rollback: 1 },
+  }),
+  seeded('copies are overwritten', 'evidence: rolled back', /is replaced/, {
+    models: copiesAreOverwritten,
+    budget: { rollback: 1 },
   }),
   seeded('the latest event is delivered first', 'delivery, lenient', /delivery/, { models: latestFirst }),
 ];

@@ -27,6 +27,7 @@ import type { Configuration, Fault } from './configurations.ts';
 import { type Chain, emptyChain, emptyHost, freshSession, type Host, type Session } from './durable.ts';
 import {
   ASKS,
+  COPIES,
   type EffectModel,
   type EffectModels,
   effectModels,
@@ -44,6 +45,8 @@ export interface PendingEffect {
   readonly name: EffectName;
   readonly input: unknown;
   readonly phase: number;
+  /** What an earlier phase has read. */
+  readonly kept?: unknown;
   /** Message that will answer it: what it does is durable. -1 = not done. */
   readonly outcome: number;
 }
@@ -546,13 +549,20 @@ export class World {
 
   /** The same effect in another phase (`outcome` -1), or with its outcome. */
   #variant(effectId: number, phase: number, outcome: number): number {
-    const key = (effectId * 4 + phase) * 0x100_0000 + outcome + 1;
+    const key = (effectId * 8 + phase) * 0x100_0000 + outcome + 1;
     let id = this.#variants.get(key);
     if (id === undefined) {
       id = this.effects.id({ ...this.effects.value(effectId), phase, outcome });
       this.#variants.set(key, id);
     }
     return id;
+  }
+
+  /** The same effect in its next phase. */
+  #next(effectId: number, then: Extract<Result['next'], { phase: number }>): number {
+    const { phase, kept } = then;
+    if (kept === undefined) return this.#variant(effectId, phase, -1);
+    return this.#once(then, () => this.effects.id({ ...this.effects.value(effectId), phase, kept }));
   }
 
   #effectsRemove(copier: number, match: (effect: PendingEffect) => boolean, crashed: boolean): void {
@@ -578,8 +588,9 @@ export class World {
     if (name === 'publishPartition' && effect.phase < 2) return;
     // Nor is a question.
     if (effect.phase === ASKS) return;
-    // Nor is a note in the state folder, which ends with its process.
+    // Nor is a note in the state folder or a copy of an event, which end with their process.
     if (name === 'deliverPending' && effect.phase === 1) return;
+    if (name === 'attestPartition' && effect.phase >= COPIES) return;
     const { isAnonymous } = this.models[name];
     const sender = isAnonymous ? { nonce: '', starts: 0, writer: '' } : { nonce, starts: session.starts, writer };
     const request = this.late.id({ copier, era, ...sender, name, input, phase: effect.phase });
@@ -625,7 +636,7 @@ export class World {
     if (how === 'twice') then = this.#advance(copier, effectId);
     this.#remove(copier, effectId);
     if ('phase' in then) {
-      this.#effectsAdd(copier, this.#variant(effectId, then.phase, -1));
+      this.#effectsAdd(copier, this.#next(effectId, then));
       return;
     }
     const outcome = how === 'lost' ? this.#failure(effect, model.passing) : this.#answer(effectId, then);
@@ -697,7 +708,7 @@ export class World {
     this.dropLate(lateId);
     const { copier, era, nonce, starts, writer, name, input, phase } = request;
     const session = { ...freshSession, terms: true, starts };
-    const place = this.#place(copier, era, { nonce, writer, session });
+    const place = this.#place(copier, era, { nonce, writer, session, kept: undefined });
     const result = this.models[name].late?.(place, input, phase);
     if (result?.chain) this.setChain(era, result.chain);
     if (result?.host) this.setHost(copier, era, result.host);
@@ -708,7 +719,7 @@ export class World {
     this.row[at] = this.lists.remove(this.row[at] as number, effectId);
   }
 
-  #place(copier: number, era: number, of: { nonce: string; writer: string; session: Place['session'] }): Place {
+  #place(copier: number, era: number, of: Pick<Place, 'nonce' | 'writer' | 'session' | 'kept'>): Place {
     const { spec, lake, lakeEnd, heads } = this.config.eras[era] as Configuration['eras'][number];
     return {
       ...of,
@@ -717,6 +728,7 @@ export class World {
       lakeEnd: lakeEnd ?? Number.MAX_SAFE_INTEGER,
       head: heads?.[Math.min(this.head, heads.length - 1)] ?? { head: null, contiguousTo: 0, holeAt: null },
       conditional: this.config.conditional,
+      copies: this.config.copies === true,
       neighbours: this.config.eras.flatMap((_, other) => (other === era ? [] : [this.chain(other)])),
       chain: this.chain(era),
       host: this.host(copier, era),
@@ -724,7 +736,7 @@ export class World {
   }
 
   #advance(copier: number, effectId: number): Result['next'] {
-    const { name, input, slot, phase } = this.effects.value(effectId);
+    const { name, input, slot, phase, kept } = this.effects.value(effectId);
     const { era } = this.slots[slot] as Slot;
     const { spec } = this.config.eras[era] as Configuration['eras'][number];
     const all = this.session(copier);
@@ -733,7 +745,7 @@ export class World {
     const key = `${effectId}/${this.chainId(era)}/${this.hostId(copier, era)}/${this.row[copier * this.#perCopier]}/${this.head}/${others}`;
     let known = this.#memo.get(key);
     if (!known) {
-      const place = this.#place(copier, era, { nonce: all.nonce, writer: all.writer, session });
+      const place = this.#place(copier, era, { nonce: all.nonce, writer: all.writer, session, kept });
       const result = this.models[name].perform(place, input, phase);
       known = {
         result,

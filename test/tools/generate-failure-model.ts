@@ -6,6 +6,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { KILL_POINTS } from '../../actors/kill-points.ts';
+import { mutants } from '../model/mutants.ts';
 import { type KillResult, type ModelResult, readResults } from '../support/results.ts';
 
 interface Deaths {
@@ -66,6 +67,12 @@ are those of sealed and attested partitions, one each, and never change. Where a
 nor the end of a run is ahead of the row (but for what a reader holds) or of the delivery; where it is lenient, a run
 never leaves more than it says, and a finished world is one in which nothing is left to any later run.
 
+What is remembered outside of Bronze (copies of events, their head, the checkpoint, the delivery pointer, rows) never
+contradicts it unless somebody rolled Bronze back behind the program's back: the last partition gone, \`_audit/\` gone,
+everything gone, another consistent history in its place. While a contradiction stands, nothing in Bronze, no copy and no
+checkpoint changes, whoever is started; a copy is never replaced by other content, a head only moves forward; and once
+it was given up, one memory after another, a finished world can be reached.
+
 ### How often each kind of move was taken
 
 ${row('move', 'times')}
@@ -76,7 +83,7 @@ A kind that a configuration allows and that is never taken fails the run.
 
 ### Seeded bugs
 
-The explorer has to find twenty-six bugs that are seeded on purpose; the shortest trace of each stands in
+The explorer has to find ${mutants.length} bugs that are seeded on purpose; the shortest trace of each stands in
 \`test/model/traces/\`, as text and as a sequence diagram, and is what its test expects.
 
 ## Every kill point

@@ -341,6 +341,18 @@ describe('unlock', () => {
     expect((await acquire(dir, here)).orphaned).toEqual([lock.nonce]);
   });
 
+  it('a holder under whose nonce nothing was staged leaves it to nobody, and those of others stay', async () => {
+    const dir = tempFolder();
+    const dead = await acquire(dir, machine({ 10: 't10' }, 10));
+    const here = machine({ 11: 't11' }, 11);
+    for (let i = 0; i < 3; i++) {
+      const lock = await acquire(dir, here);
+      expect(lock.orphaned).toEqual([dead.nonce]);
+      await lock.release(true);
+    }
+    expect((await acquire(dir, here)).orphaned).toEqual([dead.nonce]);
+  });
+
   it('removes a file that is no lock', async () => {
     const dir = tempFolder();
     writeFileSync(join(dir, FILE), 'garbage');

@@ -1,6 +1,6 @@
 // What recovery decides from what is durable: a table of estates and what has to be mended in each.
 import { describe, expect, it } from 'vitest';
-import type { AttestedEvent, EraFacts, FoundPartition, Grid, LedgerRange } from '../../machines/protocol.ts';
+import type { AttestedEvent, EraFacts, FoundPartition, Grid, LedgerRange, Memory } from '../../machines/protocol.ts';
 import type { Assessment } from '../../machines/recovery.ts';
 import { assess } from '../../machines/recovery.ts';
 import { attestedEvent, noFacts, sealedPartition } from '../support/pure-values.ts';
@@ -156,5 +156,136 @@ describe('recovery', () => {
     expect(kinds(checkpointAt(r(30)))).toEqual([]);
     expect(kinds(checkpointAt(r(10)))).toEqual([20, 30]);
     expect(kinds(null)).toEqual([30]);
+  });
+});
+
+const NOTHING = { range: null, sequence: null, eventHash: null, checksum: null, problem: null, sha256: null };
+const memory = (kind: Memory['kind'], says: Partial<Memory>): Memory => ({
+  ...NOTHING,
+  kind,
+  object: `the ${kind}`,
+  ...says,
+});
+const copyOf = (sequence: number, range: LedgerRange, eventHash = `event-${sequence}`): Memory =>
+  memory('copy', { sequence, range, eventHash });
+const dataAs = (kind: 'checkpoint' | 'row' | 'old_event', range: LedgerRange, checksum?: string): Memory =>
+  memory(kind, { range, checksum: checksum ?? sealedPartition(range).data.checksum });
+const headAt = (eventHash: string): Memory => memory('head', { eventHash });
+const oldHead = { head: 'old-1', events: 2 };
+const oldEvent = (range: LedgerRange, eventHash: string): Memory => ({ ...dataAs('old_event', range), eventHash });
+
+/** Ledgers 10 to 29 attested, 30 to 39 sealed, 40 to 49 published. */
+const held = {
+  partitions: [sealed(r(10)), sealed(r(20)), sealed(r(30)), published(r(40))],
+  events: events(r(10), r(20)),
+};
+
+describe('S36: what is remembered outside of Bronze', () => {
+  it.each<[string, readonly Memory[], Partial<EraFacts>?]>([
+    ['nothing', []],
+    ['the copies and the head', [copyOf(0, r(10)), copyOf(1, r(20)), headAt('event-1')]],
+    ['some of the copies, and a head that is behind', [copyOf(1, r(20)), headAt('event-0')]],
+    ['a checkpoint of what is attested, or only sealed', [dataAs('checkpoint', r(20)), dataAs('checkpoint', r(30))]],
+    ['the delivery of an event', [memory('delivery', { sequence: 1, eventHash: 'event-1' })]],
+    ['rows of what is attested and of what is sealed', [dataAs('row', r(10)), dataAs('row', r(30))]],
+    ['a row that somebody changed, outvoted by the copy', [copyOf(0, r(10)), dataAs('row', r(10), 'sha256:other')]],
+    ['the old program, which was as far', [memory('old_checkpoint', { range: r(40) })]],
+    ['events of the old program', [oldEvent(r(10), 'old-0'), oldEvent(r(20), 'old-1')], { oldChain: oldHead }],
+    ['one of them is lost', [oldEvent(r(10), 'old-0')], { oldChain: oldHead }],
+    ['the head of the old program', [headAt('old-1')], { oldChain: oldHead }],
+    ['a hole that is filled', [copyOf(0, r(10))], { events: events(r(10), r(20)).slice(1), rederived: events(r(10)) }],
+    ['lost data', [dataAs('row', r(10))], { partitions: [sealed(r(20))] }],
+  ])('contradicts nothing: %s', (_, memories, changes = {}) => {
+    expect(assess(facts({ ...held, memories, ...changes }), grid, true)).toHaveProperty('recovered');
+  });
+
+  it.each<[string, Memory, RegExp, Partial<EraFacts>?]>([
+    [
+      'an event that exists only as a copy',
+      copyOf(2, r(30)),
+      /event 2 \(ledgers 30-39\), which the audit chain does not/,
+    ],
+    ['a copy of another event', copyOf(1, r(20), 'other'), /hash other, and event 1 of the audit chain has event-1/],
+    ['a copy of a clipped partition', copyOf(1, r(20, 24)), /ledgers 20-24\), which the audit chain does not hold/],
+    ['a copy that cannot be read', memory('copy', { range: r(20), problem: 'is no event' }), /the copy is no event/],
+    ['a head that the chain never had', headAt('other'), /names other as the last event/],
+    ['heads that cannot be read', memory('head', { problem: 'cannot be read' }), /the head cannot be read/],
+    ['a checkpoint ahead', dataAs('checkpoint', r(40)), /partition 40-49 is committed, and Bronze does not hold it/],
+    ['a checkpoint of other bytes', dataAs('checkpoint', r(10), 'sha256:x'), /as sha256:x, and Bronze holds/],
+    ['of other bytes, sealed only', dataAs('checkpoint', r(30), 'sha256:x'), /as sha256:x, and Bronze holds/],
+    [
+      'a delivered event',
+      memory('delivery', { sequence: 2, eventHash: 'event-2' }),
+      /event 2 was delivered, which the/,
+    ],
+    ['another one was delivered', memory('delivery', { sequence: 1, eventHash: 'other' }), /hash other, and event 1/],
+    ['a row', dataAs('row', r(40)), /has partition 40-49, and Bronze does not hold it/],
+    ['a row of other bytes', dataAs('row', r(20), 'sha256:x'), /as sha256:x, and Bronze holds/],
+    ['an old checkpoint ahead', memory('old_checkpoint', { range: r(50) }), /ledgers up to 59 are committed/],
+    ['an event of the old program', oldEvent(r(40), 'old-2'), /partition 40-49 is copied, and Bronze does not hold it/],
+    [
+      'the last old event is another',
+      oldEvent(r(20), 'o'),
+      /_bronze\.json records old-1/,
+      { oldChain: { ...oldHead, events: 1 } },
+    ],
+  ])('contradicts: %s', (_, what, why, changes = {}) => {
+    const found = assess(facts({ ...held, memories: [copyOf(0, r(10)), what], ...changes }), grid, true);
+    if (!('failure' in found)) throw new Error('not refused');
+    expect(found.failure).toMatchObject({ code: 'EVIDENCE_CONTRADICTS', retryable: false, object: what.object });
+    expect(found.failure.message).toMatch(why);
+  });
+
+  it('nothing at all is there, and everything is remembered: the first three are told, the others counted', () => {
+    const memories = [10, 20, 30, 40].flatMap((start, i) => [copyOf(i, r(start)), dataAs('row', r(start))]);
+    const found = assess(facts({ memories }), grid, true);
+    expect(found).toMatchObject({ failure: { code: 'EVIDENCE_CONTRADICTS', start: 10, end: 49 } });
+    expect('failure' in found && found.failure.message).toContain('and 5 more contradict Bronze');
+  });
+
+  it('the audit stream that is switched off makes no difference, nor does a chain that cannot be used', () => {
+    const memories = [copyOf(2, r(30))];
+    expect(refused(assess(facts({ ...held, memories }), grid, false))).toBe('EVIDENCE_CONTRADICTS');
+    const hole = facts({ ...held, events: held.events.slice(1), memories });
+    expect(refused(assess(hole, grid, true))).toBe('AUDIT_HOLE');
+  });
+});
+
+describe('S9: partitions that share ledgers', () => {
+  const attested = { partitions: [sealed(r(10)), sealed(r(20)), sealed(r(30))], events: events(r(10), r(20)) };
+  const foreign = (range: LedgerRange): FoundPartition => {
+    return { range, dataBytes: null, hasManifest: false, manifest: null, isForeign: true };
+  };
+
+  it.each<[string, LedgerRange]>([
+    ['inside an attested one', r(22, 25)],
+    ['the first ledger of one', r(20, 20)],
+    ['its start', r(10, 14)],
+    ['its end', r(25, 29)],
+    ['wider than one', r(15, 34)],
+    ['around all of them', r(10, 49)],
+    ['across two', r(19, 20)],
+    ['beside, inside a sealed one', r(31, 32)],
+    ['a duplicate of the last one, clipped', r(30, 34)],
+    ['from the last one into what comes next', r(35, 44)],
+    ['before the era', r(0)],
+    ['from before the era into it', r(5, 14)],
+  ])('%s', (_, range) => {
+    for (const other of [sealed(range), published(range), { ...sealed(range), dataBytes: null }, foreign(range)]) {
+      const partitions = [...attested.partitions, other];
+      const found = assess(facts({ ...attested, partitions }), grid, true);
+      expect(refused(found)).toBe('PARTITION_OVERLAP');
+      expect('failure' in found && found.failure.message).toContain(`${range.start}-${range.end}`);
+      expect(refused(assess(facts({ ...attested, partitions: partitions.reverse() }), grid, true))).toBe(
+        'PARTITION_OVERLAP',
+      );
+    }
+  });
+
+  it('none is one whose event is there and whose data is lost, nor what lies behind a gap', () => {
+    const partitions = [sealed(r(20)), sealed(r(30)), published(r(40))];
+    expect(recovered(assess(facts({ ...attested, partitions }), grid, true)).frontier).toBe(40);
+    const clipped = { partitions: [sealed(r(10)), sealed(r(20, 24)), published(r(25, 29))] };
+    expect(recovered(assess(facts({ ...clipped, events: events(r(10), r(20, 24)) }), grid, true)).frontier).toBe(25);
   });
 });

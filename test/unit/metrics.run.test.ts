@@ -129,8 +129,8 @@ describe('the metrics of a run', () => {
     expect(still).toEqual([
       'metadata_errors_total',
       'circuit_breaker_trips_total',
-      'lake_behind_ledgers',
       'log_lines_lost_total',
+      'lake_behind_ledgers',
     ]);
   });
 

@@ -9,16 +9,19 @@ import {
   type Environment,
   FILE_VARIABLE,
   type FlagSetting,
+  PORT_VARIABLE,
   readFlags,
   readPort,
   readVariables,
 } from './environment.ts';
 import { checkEras, FIRST_LEDGER } from './eras.ts';
 import { checkLayoutNames } from './layout-names.ts';
-import { ConfigError, type Problem, sortProblems } from './problems.ts';
+import { ConfigError, type Origin, type Problem, sortProblems } from './problems.ts';
 import { type Config, type EraConfig, fileSchema } from './schema.ts';
+import { printableConfig } from './secrets.ts';
 import { checkSemantics } from './semantics.ts';
 import { CONFIG_LIMIT, decodeText, readOrdinaryFile } from './text-file.ts';
+import { leaves } from './tree.ts';
 import { type Reading, readYaml } from './yaml-source.ts';
 
 export interface LoadOptions {
@@ -34,8 +37,16 @@ export interface LoadOptions {
 
 /** Exactly one of the two: a configuration, or why there is none. */
 export type Checked =
-  | { readonly config: Config; readonly problems: readonly [] }
-  | { readonly config: null; readonly problems: readonly Problem[] };
+  | { readonly config: Config; readonly settings: readonly EffectiveSetting[]; readonly problems: readonly [] }
+  | { readonly config: null; readonly settings: readonly []; readonly problems: readonly Problem[] };
+
+/** A key as it counts in the end, with where its value was written; secrets are masked. */
+export interface EffectiveSetting {
+  /** Of the resolved configuration: eras are `eras[0].network`, also where they were written as `era`. */
+  readonly key: string;
+  readonly value: unknown;
+  readonly from: Origin | { readonly kind: 'default' };
+}
 
 /**
  * The configuration of this run.
@@ -70,8 +81,36 @@ export function checkConfig(options: LoadOptions): Checked {
     checkSemantics(draft, eraPaths);
     checkLayoutNames(draft, eraPaths);
   }
-  if (draft.problems.length > 0) return { config: null, problems: sortProblems(draft.problems) };
-  return { config: resolve(draft, eraPaths, port, options.cores ?? availableParallelism()), problems: [] };
+  if (draft.problems.length > 0) return { config: null, settings: [], problems: sortProblems(draft.problems) };
+  const config = resolve(draft, eraPaths, port, options.cores ?? availableParallelism());
+  return { config, settings: effective(config, draft, eraPaths, port !== undefined), problems: [] };
+}
+
+/** Every key of the configuration, in the order of the schema. */
+function effective(
+  config: Config,
+  draft: Draft,
+  eraPaths: readonly string[],
+  hasPort: boolean,
+): readonly EffectiveSetting[] {
+  const shown = printableConfig(config);
+  const one = (key: string, written: string): EffectiveSetting => {
+    const isSet = draft.given(written) !== undefined;
+    const from: EffectiveSetting['from'] = isSet ? draft.originOf(written) : { kind: 'default' };
+    const value = key
+      .split(/[.[\]]+/)
+      .reduce<unknown>((at, name) => (at as Record<string, unknown> | null)?.[name], shown);
+    return { key, value, from };
+  };
+  return leaves.flatMap(({ path }) => {
+    if (path.startsWith('era.')) return [];
+    if (path === 'metrics.address' && hasPort) {
+      return [{ ...one(path, path), from: { kind: 'variable', name: PORT_VARIABLE } as const }];
+    }
+    if (!path.startsWith('eras[].')) return [one(path, path)];
+    const name = path.slice('eras[].'.length);
+    return eraPaths.map((written, n) => one(`eras[${n}].${name}`, `${written}.${name}`));
+  });
 }
 
 function readConfigFile(name: string): Reading {
@@ -105,9 +144,15 @@ function checkForms(draft: Draft, file: Reading | null, eraPaths: readonly strin
     });
   } else if (eraPaths.length === 0 && !draft.isBroken('eras') && !draft.isBroken('era')) {
     draft.complain('eras', {
-      message: 'required and not given: there is nothing to copy',
-      expected: 'a list `eras`, the old form `era`, or ERA_ID, LEDGER_START, … in the environment',
-      found: 'no era',
+      message:
+        file === null
+          ? 'no configuration file is given, and no era'
+          : 'required and not given: there is nothing to copy',
+      expected:
+        file === null
+          ? '--config FILE (or CONFIG_FILE in the environment), or ERA_ID, LEDGER_START, … in the environment'
+          : 'a list `eras`, the old form `era`, or ERA_ID, LEDGER_START, … in the environment',
+      found: file === null ? 'neither' : 'no era',
     });
   }
 }

@@ -53,7 +53,7 @@ const countOf = (problems: readonly Problem[]): string =>
   problems.length === 1 ? '1 problem' : `${problems.length} problems`;
 
 /** `bronze.yaml:12:5`, `LEDGER_START (environment)`, `--eras`, or that nothing was given at all. */
-function formatOrigin(origin: Origin): string {
+export function formatOrigin(origin: Origin): string {
   switch (origin.kind) {
     case 'file':
       return `${origin.file}:${origin.line}:${origin.column}`;

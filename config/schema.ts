@@ -263,7 +263,8 @@ const bronze = z.strictObject({
 });
 
 const logging = z.strictObject({
-  format: choice('json for machines, text for people.', ['json', 'text'], 'json', {
+  format: openChoice('json for machines, text for people.', ['json', 'text'], {
+    fallback: 'text where logs go to a terminal, else json',
     variable: 'LOG_FORMAT',
     synonyms: {},
   }),

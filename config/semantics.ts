@@ -3,7 +3,7 @@
  * about a single key, nor report a second time what is already reported as broken.
  */
 import type { Draft } from './draft.ts';
-import { KNOWN_PASSPHRASES } from './networks.ts';
+import { KNOWN_PASSPHRASES, networkMeant } from './networks.ts';
 import { quote } from './problems.ts';
 import { leafAt } from './tree.ts';
 
@@ -44,6 +44,24 @@ export function checkSemantics(draft: Draft, eraPaths: readonly string[]): void 
   checkBigQueryLoad(draft);
   checkCompressionLevel(draft);
   checkPassphrase(draft, eraPaths);
+  checkNetworks(draft, eraPaths);
+}
+
+/** A label that only looks like a known network is compared with no passphrase, and its Bronze is nobody else's. */
+function checkNetworks(draft: Draft, eraPaths: readonly string[]): void {
+  // Who names the passphrase means it.
+  if (draft.isBroken('source.network_passphrase') || draft.text('source.network_passphrase') !== '') return;
+  for (const path of eraPaths) {
+    const label = draft.text(`${path}.network`);
+    const meant = label === undefined ? null : networkMeant(label);
+    if (meant === null) continue;
+    draft.complain(`${path}.network`, {
+      message: 'nearly the name of a known network',
+      expected: `one of ${[...KNOWN_PASSPHRASES.keys()].join(', ')}, or a label of your own with source.network_passphrase`,
+      found: quote(label ?? ''),
+      nearest: meant,
+    });
+  }
 }
 
 function checkNeeded(draft: Draft, key: string, chooser: string, chosen: string): void {

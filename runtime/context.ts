@@ -2,8 +2,10 @@
  * What commands have in common: the configuration, a logger, the sessions of the chosen eras. Opens no lake and no
  * store beyond what is asked for; whoever made a context closes it.
  */
+
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
+import { isatty } from 'node:tty';
 import { openEndpoint } from '../actors/audit/endpoint.ts';
 import type { BackupFolder } from '../actors/audit/old-chain.ts';
 import { openCatalog } from '../actors/catalog/index.ts';
@@ -18,8 +20,9 @@ import { openDeliveryPointer } from '../actors/state/delivery.ts';
 import { openStore } from '../actors/store/index.ts';
 import { type PoolOptions, ThreadPool } from '../actors/threads/pool.ts';
 import type { Environment } from '../config/environment.ts';
-import { loadConfig } from '../config/load.ts';
+import { type Checked, checkConfig, type EffectiveSetting } from '../config/load.ts';
 import { lakeLocation, networkPassphrase } from '../config/networks.ts';
+import { ConfigError } from '../config/problems.ts';
 import type { Config, EraConfig, SourceConfig, StorageConfig } from '../config/schema.ts';
 import { BronzeError } from '../machines/errors.ts';
 import { type Answer, switchOption, textOption } from './cli/answer.ts';
@@ -117,6 +120,8 @@ export function memoriesOf(config: Config, chain: ChainName, catalog: Catalog | 
 export interface Context {
   readonly config: Config;
   readonly eras: readonly EraConfig[];
+  /** Settings that came from the environment, for people. */
+  readonly variables: readonly string[];
   readonly log: Logger;
   readonly store: BronzeStore;
   readonly storeSpec: StoreSpec;
@@ -136,14 +141,28 @@ export function namedEras(answer: Answer): string[] | null {
   return [...new Set(names)];
 }
 
-export function configOf(answer: Answer, env: Environment = process.env): Config {
+/** Throws CONFIG_INVALID, CONFIG_UNREADABLE. */
+const checkedOf = (answer: Answer, env: Environment): Checked & { readonly config: Config } => {
   const file = textOption(answer, 'config');
-  return loadConfig({ env, ...(file === undefined ? {} : { file }) });
-}
+  const checked = checkConfig({ env, ...(file === undefined ? {} : { file }) });
+  if (checked.config === null) throw new ConfigError(checked.problems);
+  return checked;
+};
+
+export const configOf = (answer: Answer, env: Environment = process.env): Config => checkedOf(answer, env).config;
+
+/** `NETWORK: era.network = pubnet`; secrets are masked. */
+const fromEnvironment = (settings: readonly EffectiveSetting[]): string[] =>
+  settings.flatMap(({ key, value, from }) =>
+    from.kind === 'variable'
+      ? [`${from.name}: ${key} = ${typeof value === 'string' ? value : JSON.stringify(value)}`]
+      : [],
+  );
 
 /** Throws CONFIG_INVALID, CONFIG_UNREADABLE, USAGE. */
 export function openContext(answer: Answer, env: Environment = process.env): Context {
-  const config = configOf(answer, env);
+  const { config, settings } = checkedOf(answer, env);
+  const to = switchOption(answer, 'json') ? 'stderr' : 'stdout';
   const eras = chosenEras(config, namedEras(answer));
   const sourceSpec = sourceSpecOf(config.source);
   const storeSpec = storeSpecOf(config);
@@ -151,10 +170,11 @@ export function openContext(answer: Answer, env: Environment = process.env): Con
   return {
     config,
     eras,
+    variables: fromEnvironment(settings),
     log: makeLogger({
-      format: config.logging.format,
+      format: config.logging.format ?? (isatty(to === 'stdout' ? 1 : 2) ? 'text' : 'json'),
       level: config.logging.level,
-      to: switchOption(answer, 'json') ? 'stderr' : 'stdout',
+      to,
       copierId: config.copier_id,
     }),
     source: openSource(sourceSpec),

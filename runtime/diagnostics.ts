@@ -118,7 +118,7 @@ export class Diagnostics {
       const kept = [...this.#events.slice(this.#next), ...this.#events.slice(0, this.#next)];
       const dump: Dump = {
         version: DUMP_VERSION,
-        program: `${PRODUCER.name} ${PRODUCER.version}`,
+        program: `${PRODUCER.name} ${PRODUCER.version} (commit ${PRODUCER.git_sha})`,
         written_at: now,
         reason,
         actors: this.#root ? [...walk(this.#root)] : [],

@@ -12,7 +12,9 @@ import { guardStreams, print, READER_GONE, readerIsGone } from './streams.ts';
 import { PRODUCER } from './version.ts';
 
 async function main(): Promise<number> {
-  const { parsed, said } = heard(() => parse(process.argv.slice(2), PRODUCER.version));
+  const { parsed, said } = heard(() =>
+    parse(process.argv.slice(2), `${PRODUCER.version} (commit ${PRODUCER.git_sha})`),
+  );
   if (!parsed) {
     await print(said);
     return 0;

@@ -165,7 +165,11 @@ export async function outlookOf(context: Context, era: EraConfig): Promise<Outlo
   let beyond: number | null = null;
   const notes: string[] = [];
   const failure = await failureOf(async () => {
-    const layout = await openLakeFor(context.source, networkPassphrase(context.config, era.network), never);
+    const layout = await openLakeFor(
+      context.source,
+      { network: era.network, passphrase: networkPassphrase(context.config, era.network) },
+      never,
+    );
     lake = layout;
     head = (await context.source.head(layout, look.recovered?.frontier ?? era.ledger_start, never, 0)).head;
     beyond = await ledgersBeyond(context, look, layout);

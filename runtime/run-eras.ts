@@ -122,6 +122,9 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
       : new Progress(specs, observer, log, options.progress === 'log' ? null : options.progress);
   try {
     log.info({ component: 'supervisor', eras: specs.map((spec) => spec.eraId), run_id: runId }, 'run started');
+    if (context.variables.length > 0) {
+      log.info({ component: 'config', variables: context.variables }, 'settings from the environment');
+    }
     progress?.start();
     actor.start();
     if (context.storeSpec.backend === 'local') void tellLayoutNames(context);

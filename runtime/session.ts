@@ -342,7 +342,7 @@ export class EraSession {
 
   async openLake(signal: AbortSignal): Output<'openLake'> {
     const { source, passphrase } = this.#setup;
-    const layout = await openLakeFor(source, passphrase, signal);
+    const layout = await openLakeFor(source, { network: this.#setup.chain.network, passphrase }, signal);
     if (layout.networkPassphrase === null || passphrase === null) {
       this.#log.warn(
         { component: 'source', source: source.uri },

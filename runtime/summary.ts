@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import type { Failure } from '../machines/errors.ts';
 import type { RunSummary } from '../machines/supervisor.ts';
-import { counted, megabytes } from './human.ts';
+import { counted, megabytes, printable } from './human.ts';
 import type { Observer } from './observer.ts';
 import { unsaidHint } from './print-error.ts';
 import { lostLines } from './streams.ts';
@@ -110,15 +110,15 @@ export function reportText(report: RunReport): string {
   const lines = [`${report.status} in ${(report.duration_ms / 1000).toFixed(1)} s`];
   for (const era of report.eras) {
     lines.push(
-      `  ${era.era_id}: ${era.status}; ${era.ledgers} ledgers in ${era.partitions} partitions` +
+      `  ${era.era_id}: ${era.status}; ${counted(era.ledgers, 'ledger')} in ${counted(era.partitions, 'partition')}` +
         (era.partitions_found > 0 ? ` (${era.partitions_found} were there already)` : '') +
         `; ${megabytes(era.source_bytes)} read, ${megabytes(era.raw_bytes)} raw, ${megabytes(era.bronze_bytes)} written` +
         (era.ratio === null ? '' : ` (${era.ratio}x)`) +
         `; ${era.mb_per_second} MB/s` +
-        (era.retries > 0 ? `; ${era.retries} retries` : '') +
-        (era.restages > 0 ? `; ${era.restages} restages` : '') +
-        (era.pending_rows ? `; ${era.pending_rows} catalog rows pending` : '') +
-        (era.undelivered_events ? `; ${era.undelivered_events} events undelivered` : '') +
+        (era.retries > 0 ? `; ${counted(era.retries, 'retry', 'retries')}` : '') +
+        (era.restages > 0 ? `; ${counted(era.restages, 'restage')}` : '') +
+        (era.pending_rows ? `; ${counted(era.pending_rows, 'catalog row')} pending` : '') +
+        (era.undelivered_events ? `; ${counted(era.undelivered_events, 'event')} undelivered` : '') +
         (era.pending_rows === null ? '; what is pending is not known' : '') +
         (era.waited_ms > 999 ? `; waited ${(era.waited_ms / 1000).toFixed(0)} s` : '') +
         `; next ledger ${era.next_ledger}`,
@@ -135,5 +135,5 @@ export function reportText(report: RunReport): string {
   }
   if (report.log_lines_lost > 0)
     lines.push(`  ${counted(report.log_lines_lost, 'line')} of the log could not be written`);
-  return `${lines.join('\n')}\n`;
+  return `${lines.map(printable).join('\n')}\n`;
 }

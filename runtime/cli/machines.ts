@@ -1,10 +1,15 @@
 /** `machines [name]`: prints the state machines as they are compiled in. Touches nothing. */
-import { readFile } from 'node:fs/promises';
+
+import { readOrdinaryFile } from '../../config/text-file.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { chartJson, chartMermaid, MACHINES } from '../charts.ts';
 import { parseDump } from '../diagnostics.ts';
+import { printable } from '../human.ts';
 import { print } from '../streams.ts';
 import { type Answer, textOption, usage } from './answer.ts';
+
+/** Bytes; a dump of hundreds of eras has a few MB. */
+const DUMP_LIMIT = 256 * 1024 * 1024;
 
 /** Events of a dump that are printed; the file has more. */
 const SHOWN_EVENTS = 50;
@@ -13,7 +18,7 @@ const SHOWN_EVENTS = 50;
 async function dumpText(file: string, name: string | undefined): Promise<string> {
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = readOrdinaryFile(file, DUMP_LIMIT).toString();
   } catch (error) {
     throw new BronzeError('USAGE', `the dump ${file} cannot be read: ${(error as Error).message}`, {
       details: { object: file, hint: 'a run writes dumps into checkpoint.dir, as dump_….json' },
@@ -32,7 +37,11 @@ async function dumpText(file: string, name: string | undefined): Promise<string>
   for (const { at, from, to, event } of dump.events.slice(-SHOWN_EVENTS)) {
     lines.push(`%% ${at} ${from ?? '-'} > ${to} ${JSON.stringify(event).slice(0, 200)}`);
   }
-  return `${lines.join('\n')}\n`;
+  // Charts are of several lines.
+  return `${lines
+    .flatMap((each) => each.split('\n'))
+    .map(printable)
+    .join('\n')}\n`;
 }
 
 export async function execute(answer: Answer): Promise<number> {

@@ -18,7 +18,11 @@ const mayTakeValue = (option: OptionFacts): boolean => option.flag.includes('[')
 
 /** `-config x` of the old program, `-validate`, `-version`. */
 function normalise(argv: readonly string[]): string[] {
-  const words = argv.map((word) => (/^-[a-z][a-z-]+(=.*)?$/.test(word) ? `-${word}` : word));
+  const words = argv.map((word) => (/^-[a-z][a-z-]+(=.*)?$/s.test(word) ? `-${word}` : word));
+  if (words[0] === 'help') {
+    if (words.length > 2) throw usage(`${words[2]} is one argument too many for help`);
+    return [...words.slice(1), '--help'];
+  }
   const at = words.indexOf('--validate');
   if (at >= 0) words.splice(at, 1, ...(words.some((word) => commandNames.includes(word)) ? [] : ['validate']));
   if (words.length > 0 && !words.some((word) => commandNames.includes(word)) && isOldForm(words)) words.unshift('run');
@@ -31,10 +35,11 @@ const commandNames = COMMANDS.map(commandName);
 const isOldForm = (words: readonly string[]): boolean =>
   words.every((word, i) => word.startsWith('--config') || (words[i - 1] === '--config' && !word.startsWith('-')));
 
-function nearest(word: string, words: readonly string[]): string {
+/** `dashes`: what a reader has to write before it. */
+function nearest(word: string, words: readonly string[], dashes = ''): string {
   if (words.length === 0) return '';
   const best = closest(word, words as string[]);
-  return distance(word, best) <= Math.max(2, word.length / 3) ? `; did you mean ${best}?` : '';
+  return distance(word, best) <= Math.max(2, word.length / 3) ? `; did you mean ${dashes}${best}?` : '';
 }
 
 /** Marks values, so that they come back as written, and finds what is unknown, doubled or without a value. */
@@ -56,7 +61,7 @@ function mark(words: readonly string[], options: readonly OptionFacts[]): string
     const [flag, ...rest] = word.split('=');
     const name = (flag as string).replace(/^--?/, '');
     const option = byName.get(name);
-    if (!option) throw usage(`unknown option ${flag}${nearest(name, [...byName.keys()])}`);
+    if (!option) throw usage(`unknown option ${flag}${nearest(name, [...byName.keys()], '--')}`);
     if (seen.has(name)) throw usage(`option --${name} is given twice`);
     seen.add(name);
     if (mayTakeValue(option)) {
@@ -92,6 +97,10 @@ export function parse(argv: readonly string[], version: string): Parsed | null {
   const words = normalise(argv);
   const named = words.find((word) => commandNames.includes(word));
   const command = COMMANDS.find((entry) => commandName(entry) === named);
+  const stray = words.find((word) => !word.startsWith('-'));
+  if (!command && stray !== undefined && words.includes('--help')) {
+    throw usage(`unknown command ${stray}${nearest(stray, commandNames)}`);
+  }
   const wantsHelp = words.some((word) => word === '--help' || word === '-h' || word === '--version' || word === '-v');
   if (!command && !wantsHelp) {
     const first = words.find((word) => !word.startsWith('-'));

@@ -2,6 +2,7 @@
  * `pas deliver`: delivers what is undelivered of the configured eras, once, and says what is left. It holds the chain's
  * lock meanwhile, so that no courier of a copier posts the same chain in between; it copies nothing.
  */
+
 import { resolve } from 'node:path';
 import { countUndelivered, type DeliveryPlace, deliverEvents } from '../../actors/audit/deliver.ts';
 import { openEndpoint } from '../../actors/audit/endpoint.ts';
@@ -12,6 +13,7 @@ import { openDeliveryPointer } from '../../actors/state/delivery.ts';
 import { acquireLock } from '../../actors/state/lock.ts';
 import { BronzeError, type Failure, fromFailure, toFailure } from '../../machines/errors.ts';
 import { chainOf, openContext } from '../context.ts';
+import { counted } from '../human.ts';
 import { lookAt } from '../look.ts';
 import { errorText } from '../print-error.ts';
 import { onSignals } from '../signals.ts';
@@ -67,7 +69,7 @@ export async function deliverChain(
     return null;
   });
   if (undelivered !== null && undelivered > 0 && error === null) {
-    const message = `${undelivered} events of ${chainKey(chain)} come after a hole in the chain and are not delivered`;
+    const message = `${counted(undelivered, 'event')} of ${chainKey(chain)} ${undelivered === 1 ? 'comes' : 'come'} after a hole in the chain and ${undelivered === 1 ? 'is' : 'are'} not delivered`;
     const details = { hint: 'run the copier: it fills holes from the manifests' };
     error = toFailure(new BronzeError('AUDIT_HOLE', message, { details }));
   }
@@ -82,7 +84,7 @@ const patient = (endpoint: AuditEndpoint, policy: RetryPolicy): AuditEndpoint =>
 
 function text({ chain, delivered, undelivered }: ChainDelivery, uri: string): string {
   const left = undelivered === null ? 'how many are left is not known' : `${undelivered} left`;
-  return `${chain}: ${delivered} events delivered to ${uri}, ${left}\n`;
+  return `${chain}: ${counted(delivered, 'event')} delivered to ${uri}, ${left}\n`;
 }
 
 export async function deliver(answer: Answer): Promise<number> {

@@ -2,6 +2,7 @@
  * `pas verify [path]`: checks audit chains from their events alone: `_audit/` of Bronze, copies, an export of an
  * endpoint. `pas deliver` is in a file of its own.
  */
+
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
@@ -16,6 +17,7 @@ import { type ChainFinding, groupKey, verifySource } from '../../actors/audit/ve
 import { chainKey } from '../../actors/paths.ts';
 import { BronzeError, type Failure } from '../../machines/errors.ts';
 import { chainOf, openContext } from '../context.ts';
+import { counted, printable } from '../human.ts';
 import { errorText } from '../print-error.ts';
 import { print, say } from '../streams.ts';
 import { type Answer, switchOption, usage } from './answer.ts';
@@ -80,9 +82,9 @@ function line(finding: ChainFinding): string {
   const twice = finding.duplicates > 0 ? `; ${finding.duplicates} came more than once` : '';
   const heads = finding.heads === 'behind' ? '; pas-chain-heads.json is behind, the next run writes it again' : '';
   if (finding.ok) {
-    return `${name}: ${finding.events} events, unbroken, head ${finding.head}${twice}${heads}; in ${finding.place}\n`;
+    return `${name}: ${counted(finding.events, 'event')}, unbroken, head ${finding.head}${twice}${heads}; in ${finding.place}`;
   }
-  return `${name}: breaks at ${finding.object} (ledgers ${finding.start} to ${finding.end}): ${finding.reason}\n`;
+  return `${name}: breaks at ${finding.object} (ledgers ${finding.start} to ${finding.end}): ${finding.reason}`;
 }
 
 /** Whoever reads standard output alone has to learn of events that could not be used. */
@@ -90,7 +92,7 @@ function lastLine(findings: readonly ChainFinding[], failures: readonly Failure[
   const broken = findings.filter((finding) => !finding.ok).length;
   if (broken + failures.length === 0)
     return `OK: ${findings.length === 1 ? 'the chain is' : 'all chains are'} unbroken\n`;
-  return `NOT OK: ${broken} of ${findings.length} chains broken, ${failures.length} files or elements that are no good events\n`;
+  return `NOT OK: ${broken} of ${findings.length} chains broken, ${counted(failures.length, 'file or element that is no good event', 'files or elements that are no good events')}\n`;
 }
 
 async function verify(answer: Answer): Promise<number> {
@@ -103,7 +105,7 @@ async function verify(answer: Answer): Promise<number> {
   if (switchOption(answer, 'json')) {
     await print(`${JSON.stringify({ ok, chains: findings, failures }, null, 2)}\n`);
   } else {
-    await print(findings.map(line).join('') + lastLine(findings, failures));
+    await print(findings.map((finding) => `${printable(line(finding))}\n`).join('') + lastLine(findings, failures));
     say(failures.map(errorText).join(''));
   }
   return ok ? 0 : 3;

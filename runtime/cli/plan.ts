@@ -2,6 +2,7 @@
  * `plan`: what `run` would do, touching nothing. Counts are computed from sequences; bytes and time are estimated from
  * a few real ledgers that are read, checked and compressed here, and labelled so.
  */
+
 import { availableParallelism } from 'node:os';
 import type { AdoptedRecord } from '../../actors/commit/adoption.ts';
 import { chainKey } from '../../actors/paths.ts';
@@ -11,7 +12,7 @@ import { type Failure, toFailure } from '../../machines/errors.ts';
 import { countPartitions, lastLedger, MAX_LEDGER } from '../../machines/partitions.ts';
 import { type Context, openContext } from '../context.ts';
 import { type Estimate, estimateCopy, estimateMemory, type Lanes, type ThreadNeeds } from '../estimate.ts';
-import { counted } from '../human.ts';
+import { counted, printable } from '../human.ts';
 import { adoptionLines, type EraLook, partitionsToMend } from '../look.ts';
 import { catalogRefusal, type Outlook, outlookOf, roomRefusal, writeRefusals } from '../outlook.ts';
 import { print } from '../streams.ts';
@@ -168,7 +169,7 @@ function text(plan: EraPlan, look: EraLook): string {
     );
   }
   for (const { code, message } of plan.errors) lines.push(`  ${code}: ${message}`);
-  return lines.join('\n');
+  return lines.map(printable).join('\n');
 }
 
 /** What is needed besides: room for it, a catalog, folders that can be written to. */
@@ -209,7 +210,7 @@ export async function execute(answer: Answer): Promise<number> {
   } else {
     const lines = [...texts];
     lines.push(
-      `memory: about ${gb(memory.memory_bytes)}, at most ${gb(memory.memory_bytes_at_most)}, with ${threads} threads`,
+      `memory: about ${gb(memory.memory_bytes)}, at most ${gb(memory.memory_bytes_at_most)}, with ${counted(threads, 'thread')}`,
     );
     lines.push(
       `free in ${context.store.uri}: ${free === null ? 'no limit known' : gb(free)}${free === null || atMost <= free ? '' : needed > free ? ': NOT ENOUGH' : ': perhaps not enough'}`,

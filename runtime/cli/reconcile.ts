@@ -2,6 +2,7 @@
  * `reconcile`: storage, manifests, events, copies, checkpoint and catalog compared; with `--repair`, what can be derived
  * again is. Without it nothing is written.
  */
+
 import { join } from 'node:path';
 import { type LossFound, lossText, readLosses } from '../../actors/commit/losses.ts';
 import { chainKey, checkpointFile, dataKey } from '../../actors/paths.ts';
@@ -14,6 +15,7 @@ import type { EraConfig } from '../../config/schema.ts';
 import { type Failure, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import { type Context, chainOf, eraSetup, openContext, openPool } from '../context.ts';
+import { printable } from '../human.ts';
 import { errorText } from '../print-error.ts';
 import type { EraSetup } from '../session.ts';
 import { onSignals } from '../signals.ts';
@@ -177,7 +179,11 @@ function textOf(results: Results, repairs: boolean): string {
     lines.push(`NOT OK: ${counted(wrong.length, 'difference')}${repairs ? ' left' : ''}: ${menders.join(', ')}`);
   } else if (exitCode(results) === 1) lines.push('NOT ALL WAS LOOKED AT: what was agrees');
   else lines.push(unread > 0 ? 'OK: all that was looked at agrees' : 'OK: everything agrees');
-  return `${lines.join('\n')}\n`;
+  // Blocks are of several lines.
+  return `${lines
+    .flatMap((each) => each.split('\n'))
+    .map(printable)
+    .join('\n')}\n`;
 }
 
 function jsonOf(results: Results): string {

@@ -1,4 +1,5 @@
 /** `status`: per era what is committed, where the lake ends, who holds the lock. Reads only. */
+
 import { countUndelivered } from '../../actors/audit/deliver.ts';
 import { committedIn, missingRows } from '../../actors/catalog/recorder.ts';
 import { lossText, readLosses } from '../../actors/commit/losses.ts';
@@ -8,7 +9,7 @@ import { type Failure, toFailure } from '../../machines/errors.ts';
 import { eraEnd, MAX_LEDGER } from '../../machines/partitions.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { type Context, chainOf, openContext, openDelivery } from '../context.ts';
-import { counted } from '../human.ts';
+import { counted, printable } from '../human.ts';
 import { adoptionLines, type EraLook, partitionsToMend } from '../look.ts';
 import { type Outlook, outlookOf } from '../outlook.ts';
 import { print } from '../streams.ts';
@@ -189,7 +190,7 @@ function text(status: EraStatus, { look, lake }: Outlook): string {
   for (const loss of status.given_up) lines.push(`  ${loss}`);
   lines.push(`  lock: ${status.lock ? `${status.lock.holder} (${status.lock.liveness})` : 'free'}`);
   for (const { code, message } of status.errors) lines.push(`  ${code}: ${message}`);
-  return lines.join('\n');
+  return lines.map(printable).join('\n');
 }
 
 export async function execute(answer: Answer): Promise<number> {
@@ -206,7 +207,7 @@ export async function execute(answer: Answer): Promise<number> {
     }
     // Where the store cannot be read, each era has said so.
     hidden = await layoutNamedChains(context.store, context.eras.map(chainOf)).catch(() => []);
-    texts.push(...hidden.map(unnamed));
+    texts.push(...hidden.map(unnamed).map(printable));
   } finally {
     await context.catalog?.close();
   }

@@ -1,12 +1,14 @@
 /** `validate`: every problem of the configuration; `--online` also whether lake, store and state can be used. */
+
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { openEndpoint } from '../../actors/audit/endpoint.ts';
 import { checkConfig } from '../../config/load.ts';
-import { formatProblem } from '../../config/problems.ts';
+import { formatOrigin, formatProblem } from '../../config/problems.ts';
 import { BronzeError, type Failure, fromFailure } from '../../machines/errors.ts';
 import { type Context, openContext } from '../context.ts';
+import { printable } from '../human.ts';
 import { failureOf, outlookOf } from '../outlook.ts';
 import { errorText } from '../print-error.ts';
 import { print, say } from '../streams.ts';
@@ -71,21 +73,28 @@ async function lookOutside(context: Context): Promise<Findings> {
 export async function execute(answer: Answer): Promise<number> {
   const json = switchOption(answer, 'json');
   const file = textOption(answer, 'config');
-  const { problems } = checkConfig({ env: process.env, ...(file === undefined ? {} : { file }) });
+  const { problems, settings } = checkConfig({ env: process.env, ...(file === undefined ? {} : { file }) });
   const isOnline = problems.length === 0 && switchOption(answer, 'online');
   const { failures, notices } = isOnline ? await lookOutside(openContext(answer)) : { failures: [], notices: [] };
   if (json)
     await print(
-      `${JSON.stringify({ valid: problems.length + failures.length === 0, problems, failures, notices }, null, 2)}\n`,
+      `${JSON.stringify({ valid: problems.length + failures.length === 0, problems, failures, notices, settings }, null, 2)}\n`,
     );
   if (problems.length > 0) {
-    if (!json) say(`${problems.map(formatProblem).join('\n')}\n`);
+    if (!json) say(`${problems.map(formatProblem).map(printable).join('\n')}\n`);
     return 2;
   }
-  if (!json) await print(notices.map((notice) => `note: ${notice}\n`).join(''));
+  if (!json) await print(notices.map((notice) => `note: ${printable(notice)}\n`).join(''));
   if (failures.length > 0) {
     if (!json) say(failures.map(errorText).join(''));
     return 1;
+  }
+  if (!json) {
+    const lines = settings.map(({ key, value, from }) => {
+      const where = from.kind === 'default' ? 'default' : formatOrigin(from);
+      return printable(`${key}: ${JSON.stringify(value) ?? 'not set'}  # ${where}`);
+    });
+    await print(`${lines.join('\n')}\n`);
   }
   if (!json)
     await print(

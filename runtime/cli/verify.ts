@@ -1,4 +1,5 @@
 /** `verify [path]`: reads Bronze back and proves it. Needs no state and, with a path, no configuration. */
+
 import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
@@ -18,7 +19,7 @@ import {
 import { BronzeError, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import { chainOf, openContext } from '../context.ts';
-import { printable } from '../human.ts';
+import { counted, printable } from '../human.ts';
 import { onSignals } from '../signals.ts';
 import { print, say } from '../streams.ts';
 import { type Answer, ledgerOption, switchOption, textOption, usage } from './answer.ts';
@@ -89,10 +90,7 @@ const GUARANTEES = [
 ];
 
 /** Findings that stand for many count as what they stand for. */
-function counted(findings: readonly Finding[]): string {
-  const count = countOf(findings);
-  return `${count} finding${count === 1 ? '' : 's'}`;
-}
+const found = (findings: readonly Finding[]): string => counted(countOf(findings), 'finding');
 
 /** Said only where partitions of the old program are among them. */
 const definitions = (columns: ChainReport['columns']): string =>
@@ -101,11 +99,11 @@ const definitions = (columns: ChainReport['columns']): string =>
 function text(reports: readonly ChainReport[], findings: readonly Finding[]): string {
   const lines = reports.map(
     (report) =>
-      `${report.chain}: ${report.partitions} partitions, ledgers ${report.first ?? '-'} to ${report.last ?? '-'}; ` +
+      `${report.chain}: ${counted(report.partitions, 'partition')}, ledgers ${report.first ?? '-'} to ${report.last ?? '-'}; ` +
       `${report.read} read (${(report.bytes_read / 1e6).toFixed(1)} MB), ${report.not_read} not read` +
       (report.not_looked_at > 0 ? `, ${report.not_looked_at} not looked at; ` : '; ') +
-      (report.staged > 0 ? `${report.staged} objects being written, or left by a dead run; ` : '') +
-      `${report.attested} attested, ${report.recorded === null ? 'no catalog asked' : `${report.recorded} in the catalog`}; ${definitions(report.columns)}${report.findings.length === 0 ? 'nothing wrong found' : counted(report.findings)}`,
+      (report.staged > 0 ? `${counted(report.staged, 'object')} being written, or left by a dead run; ` : '') +
+      `${report.attested} attested, ${report.recorded === null ? 'no catalog asked' : `${report.recorded} in the catalog`}; ${definitions(report.columns)}${report.findings.length === 0 ? 'nothing wrong found' : found(report.findings)}`,
   );
   for (const finding of findings) {
     lines.push(`${finding.chain}: ${finding.code}: ${finding.message}`);
@@ -118,10 +116,13 @@ function text(reports: readonly ChainReport[], findings: readonly Finding[]): st
   }
   const unread = reports.reduce((sum, report) => sum + report.not_read + report.not_looked_at, 0);
   const read = reports.reduce((sum, report) => sum + report.read, 0);
-  if (findings.length > 0) lines.push(`NOT OK: ${counted(findings)}`);
-  else if (unread > 0) lines.push(`OK for the ${read} partitions that were read; ${unread} were not read`);
-  else lines.push(`OK: all ${read} partitions were read and checked`);
-  return `${[...lines.map(printable), ...GUARANTEES.map((line) => `  ${line}`)].join('\n')}\n`;
+  if (findings.length > 0) lines.push(`NOT OK: ${found(findings)}`);
+  else if (unread > 0)
+    lines.push(
+      `OK for the ${counted(read, 'partition that was', 'partitions that were')} read; ${counted(unread, 'was', 'were')} not read`,
+    );
+  else lines.push(`OK: ${read === 1 ? '1 partition was' : `all ${counted(read, 'partition')} were`} read and checked`);
+  return `${[...lines, ...GUARANTEES.map((line) => `  ${line}`)].map(printable).join('\n')}\n`;
 }
 
 const badName = (chain: string): Finding => ({
@@ -152,7 +153,7 @@ export async function execute(answer: Answer): Promise<number> {
     rowsOf(chain, stop.signal).catch((error: unknown) => {
       const { code, message } = toFailure(error);
       if (code === 'CANCELLED') throw error;
-      say(`${chainKey(chain)}: not compared with the catalog: ${code}: ${message}\n`);
+      say(`${printable(`${chainKey(chain)}: not compared with the catalog: ${code}: ${message}`)}\n`);
       return null;
     });
   const reports: { report: ChainReport; chain: FoundChain['chain'] }[] = [];

@@ -102,6 +102,11 @@ export const METRICS = [
     'era_healthy',
     '1 while the era moves or waits legitimately, 0 when it stands still or has failed, as /health says',
   ),
+  gauge('build_info', 'Always 1: version and commit of the program, and the Node that it runs on', [
+    'app_version',
+    'commit',
+    'node',
+  ]),
   gauge('era_waiting', '1 while the era waits for something outside'),
   gauge('era_first_ledger', 'First ledger of the era'),
   gauge('era_last_ledger', 'Last ledger that this run is to commit; absent for eras that follow their lake'),

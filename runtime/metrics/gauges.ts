@@ -6,6 +6,7 @@
 import type { EraSummary } from '../../machines/protocol.ts';
 import { activePaths } from '../diagnostics.ts';
 import type { EraSession } from '../session.ts';
+import { PRODUCER } from '../version.ts';
 import type { MetricName } from './definitions.ts';
 import type { Disk } from './disks.ts';
 import type { EraGauges, EraWatch, SeenSnapshot } from './era-watch.ts';
@@ -86,6 +87,8 @@ export class Gauges {
       catalog_pending_rows: this.#perEra((era) => readings(era)?.pendingRows ?? null),
       era_healthy: this.#perEra(({ spec }) => (isHealthy(spec.eraId) ? 1 : 0)),
       machine_state: (set) => this.#fillStates(set),
+      build_info: (set) =>
+        set({ app_version: PRODUCER.version, commit: PRODUCER.git_sha, node: process.versions.node }, 1),
       disk_free_bytes: this.#perDisk('free'),
       disk_size_bytes: this.#perDisk('size'),
     };

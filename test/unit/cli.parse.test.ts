@@ -86,7 +86,7 @@ describe('the command line', () => {
   it.each([
     [['rnu'], /unknown command rnu; did you mean run\?/],
     [[], /no command/],
-    [['run', '--eraz', 'a'], /unknown option --eraz; did you mean eras\?/],
+    [['run', '--eraz', 'a'], /unknown option --eraz; did you mean --eras\?/],
     [['run', '--to'], /--to needs a value/],
     [['run', '--to', '--once'], /--to needs a value/],
     [['run', '--to', '1', '--to', '2'], /given twice/],
@@ -106,5 +106,20 @@ describe('the command line', () => {
     expect(parse(argv, '0.0.0')).toBeNull();
     expect(print).toHaveBeenCalled();
     print.mockRestore();
+  });
+});
+
+describe('help', () => {
+  it.each([['help'], ['help', 'run'], ['run', '--help']])('%s %s is told, and nothing is run', (...argv) => {
+    expect(parse(argv, '1.0.0')).toBeNull();
+  });
+
+  it('of what is no command names the nearest', () => {
+    expect(() => parse(['help', 'rnu'], '1.0.0')).toThrow('unknown command rnu; did you mean run?');
+    expect(() => parse(['help', 'run', 'plan'], '1.0.0')).toThrow('one argument too many');
+  });
+
+  it('hints carry their dashes', () => {
+    expect(() => parse(['run', '--confg', 'x'], '1.0.0')).toThrow('did you mean --config?');
   });
 });

@@ -82,7 +82,7 @@ describe('defaults', () => {
         stall_timeout_ms: 300_000,
       },
       bronze: { primary_table: 'ledgers_lcm_raw', compression: 'zstd', compression_level: 3 },
-      logging: { format: 'json', level: 'info' },
+      logging: { level: 'info' },
       metrics: { enabled: false, address: ':9090', path: '/metrics' },
     });
   });

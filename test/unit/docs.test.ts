@@ -149,7 +149,8 @@ describe('shell commands in the documents', () => {
     for (const words of calls) {
       const [name = '', ...rest] = words;
       const command = COMMANDS.find((entry) => entry.usage.split(' ')[0] === name);
-      if (!command && name !== '--help' && name !== '--version') wrong.push(`${words.join(' ')}: no command ${name}`);
+      if (!command && !['help', '--help', '--version'].includes(name))
+        wrong.push(`${words.join(' ')}: no command ${name}`);
       const known = [...GLOBAL_OPTIONS, ...(command?.options ?? [])].map((option) => nameOf(option.flag));
       for (const word of rest) {
         if (!word.startsWith('--') || word === '--help') continue;

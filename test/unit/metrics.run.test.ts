@@ -16,6 +16,7 @@ import { EFFECTS } from '../../runtime/metrics/blame.ts';
 import { METRICS } from '../../runtime/metrics/definitions.ts';
 import { openMetrics } from '../../runtime/metrics/metrics.ts';
 import type { EraSession } from '../../runtime/session.ts';
+import { PRODUCER } from '../../runtime/version.ts';
 import { type AuditServer, startAuditServer } from '../support/audit-endpoint.ts';
 import { runInProcess } from '../support/in-process.ts';
 import { copyOf, objectOf, SAMPLE_SOURCE, sampleEra, sampleLake } from '../support/lakes.ts';
@@ -204,6 +205,9 @@ describe('the metrics of a run', () => {
       source_type: ['local'],
       backend: ['local'],
       disk: ['bronze', 'state'],
+      app_version: [PRODUCER.version],
+      commit: [PRODUCER.git_sha],
+      node: [process.versions.node],
       error_type: Object.keys(CODES),
       operation: [...EFFECTS, 'source_request'],
       actor: Object.keys(MACHINES),

@@ -137,10 +137,25 @@ export interface BronzeStore {
   discard(handles: readonly string[], signal?: AbortSignal): Promise<void>;
   /** Starts staging below a chain's prefix; `owner` is the nonce of the lock's holder and becomes part of the name. */
   stagingSpec(chainPrefix: string, owner: string): StagingSpec;
+  /**
+   * Prepares for somebody elsewhere to stage one object: what he will begin is known here, durably, before he begins.
+   * `staging` must have been made by `stagingSpec`.
+   */
+  reserve(staging: StagingSpec, target: StagingTarget, signal?: AbortSignal): Promise<Reservation>;
   /** Removes staging objects of `owners`, and of anybody when older than a day by the store's own clock. */
   sweep(chainPrefix: string, owners: readonly string[], signal?: AbortSignal): Promise<number>;
   /** Bytes that can still be written; null where that is not known. */
   freeBytes(): Promise<number | null>;
+}
+
+/** A place for one staged object that somebody elsewhere writes. */
+export interface Reservation {
+  /** The upload that was begun for it; null where writers need none. */
+  readonly upload: string | null;
+  /** Whether a handle stands for what was staged for exactly this target. */
+  owns(handle: string): boolean;
+  /** Gives up what was begun; what a late writer still sends finds nothing. Nothing happens where nothing was. */
+  release(signal?: AbortSignal): Promise<void>;
 }
 
 /** What a thread needs to open a StagingWriter; plain data without secrets. `owner`: nonce of the lock's holder. */
@@ -154,6 +169,8 @@ export type StagingSpec =
       readonly owner: string;
       /** Absolute path of the owner's journal of uploads; null where nobody keeps one. */
       readonly journal: string | null;
+      /** An upload that the owner has begun for this one target; absent: the writer begins one. */
+      readonly upload?: string;
     }
   | {
       readonly backend: 'gcs';

@@ -142,6 +142,7 @@ const storage = z.strictObject({
   }),
   s3_region: text('Region of the bucket; empty = from the AWS environment.', '', { variable: 'STORAGE_S3_REGION' }),
   s3_path_style: flag('Bucket in the path (true) or in the host name (false).', true),
+  shared: flag('Whether all machines see local_dir under the same path; only for remote workers (perf.queue).', false),
   anonymous: flag('No credentials.', false),
   requester_pays: flag('Whether requests are billed to the requester.', false),
   prefix: text('Path below the folder or bucket, with or without a slash at the end; "/" = none.', 'bronze/', {
@@ -243,6 +244,19 @@ const perf = z.strictObject({
     zeroIsUnset: true,
     preset: 1000,
     variable: 'RETRY_BACKOFF_MS',
+  }),
+  queue: text(
+    'URL of the Redis or Valkey server through which remote workers build partitions; empty = the threads of this process.',
+    '',
+    {
+      pattern: /^rediss?:\/\/(?:[^\s:/?#@]+@)?(?:\[[0-9A-Fa-f:.]+\]|[^\s:/?#@[\]]+)(?::[0-9]{1,5})?(?:\/[0-9]{0,5})?$/,
+      expected: 'redis://[user@]host[:port][/database] or rediss://…, without a password (QUEUE_PASSWORD holds it)',
+      secret: true,
+      variable: 'QUEUE',
+    },
+  ),
+  queue_password_file: text('File that holds the password of the queue; QUEUE_PASSWORD comes before it.', '', {
+    variable: 'QUEUE_PASSWORD_FILE',
   }),
   respawn_limit: integer('Worker crashes per era and hour that are survived.', { min: 0, max: 100_000, preset: 5 }),
   stall_timeout_ms: integer('Time without progress after which an era counts as stalled (milliseconds).', {

@@ -42,6 +42,7 @@ export function checkSemantics(draft: Draft, eraPaths: readonly string[]): void 
     for (const key of chosen === undefined ? [] : (needs[chosen] ?? [])) checkNeeded(draft, key, chooser, chosen ?? '');
   }
   checkBigQueryLoad(draft);
+  checkQueue(draft);
   checkCompressionLevel(draft);
   checkPassphrase(draft, eraPaths);
   checkNetworks(draft, eraPaths);
@@ -84,6 +85,18 @@ function checkBigQueryLoad(draft: Draft): void {
     message: `BigQuery cannot load from storage.backend ${backend}`,
     expected: 'load: false, or storage.backend gcs',
     found: 'true',
+  });
+}
+
+/** Remote workers stage where the coordinator publishes: it has to be a place that all of them see. */
+function checkQueue(draft: Draft): void {
+  const queue = draft.text('perf.queue');
+  if (queue === undefined || queue === '') return;
+  if (draft.text('storage.backend') !== 'local' || draft.given('storage.shared') === true) return;
+  draft.complain('perf.queue', {
+    message: 'remote workers need Bronze in a bucket, or in a folder that all machines see',
+    expected: 'storage.backend s3 or gcs, or storage.shared: true where local_dir is the same folder everywhere',
+    found: 'storage.backend local',
   });
 }
 

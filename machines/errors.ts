@@ -86,6 +86,14 @@ export const CODES = {
   LOCK_LOST: data('another copier has taken the lock of this one over'),
   STATE_IO: passing('the state folder could not be read or written'),
   CLOCK_INVALID: data('the clock of this machine shows no year from 1970 to 9999'),
+  // the queue of remote workers
+  QUEUE_UNAVAILABLE: passing('the queue of remote workers cannot be reached'),
+  QUEUE_DENIED: data('the queue of remote workers refused user or password'),
+  QUEUE_UNFIT: data('what answers as the queue cannot be used as one'),
+  TASK_INVALID: data('a task in the queue is not one of this release, or not for this Bronze'),
+  ANSWER_INVALID: data('the answer of a remote worker does not fit its task'),
+  WORKER_MISMATCH: passing('a remote worker would write other bytes than its coordinator'),
+  WORKER_LOST: passing('remote workers died again and again over one task'),
   // the machinery
   THREAD_CRASHED: passing('a worker thread ended without an answer'),
   RESPAWN_LIMIT: data('workers crashed more often than respawn_limit allows'),

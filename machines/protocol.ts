@@ -285,7 +285,8 @@ export type WorkerEvent =
   | { readonly type: 'partition.assigned'; readonly job: Job }
   | { readonly type: 'work.cancelled' }
   | { readonly type: 'build.progressed'; readonly ticket: number; readonly ledgers: number; readonly rawBytes: number }
-  | { readonly type: 'build.queued'; readonly ticket: number }
+  /** `reason`: what it waits for, where that is no thread of this process. */
+  | { readonly type: 'build.queued'; readonly ticket: number; readonly reason?: string }
   | { readonly type: 'build.started'; readonly ticket: number };
 
 export type SequencerEvent =

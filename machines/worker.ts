@@ -120,10 +120,10 @@ export const workerMachine = setup({
           guard: { type: 'isPresent', params: ({ event }) => event },
           actions: {
             type: 'tellEra',
-            params: ({ context }) => ({
+            params: ({ context, event }) => ({
               type: 'wait.declared',
               actorId: context.workerId,
-              reason: THREAD_WAIT,
+              reason: event.reason ?? THREAD_WAIT,
             }),
           },
         },

@@ -65,7 +65,8 @@ export function assemble(
         return session.buildPartition(
           input,
           {
-            onQueued: () => tell(workerId, { type: 'build.queued', ticket: job.ticket }),
+            onQueued: (reason) =>
+              tell(workerId, { type: 'build.queued', ticket: job.ticket, ...(reason === undefined ? {} : { reason }) }),
             onStarted: () => tell(workerId, { type: 'build.started', ticket: job.ticket }),
             onProgress: (progress) => tell(workerId, { type: 'build.progressed', ticket: job.ticket, ...progress }),
           },

@@ -2,7 +2,7 @@
  * What commands have in common: the configuration, a logger, the sessions of the chosen eras. Opens no lake and no
  * store beyond what is asked for; whoever made a context closes it.
  */
-
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { isatty } from 'node:tty';
@@ -13,6 +13,8 @@ import type { MemoryPlace } from '../actors/commit/memories.ts';
 import type { Neighbour } from '../actors/commit/neighbours.ts';
 import { type ChainName, checkpointFile, deliveryFile } from '../actors/paths.ts';
 import type { BronzeStore, Catalog, CatalogSpec, LakeSource, SourceSpec, StoreSpec } from '../actors/ports.ts';
+import type { QueueSpec } from '../actors/queue/connect.ts';
+import { QueuePool } from '../actors/queue/queue-pool.ts';
 import type { BucketPlace } from '../actors/remote/bucket.ts';
 import { openSource } from '../actors/source/index.ts';
 import { openCheckpoint } from '../actors/state/checkpoint.ts';
@@ -188,6 +190,40 @@ export function openContext(answer: Answer, env: Environment = process.env): Con
 export const openPool = (config: Config, options: PoolOptions = {}): ThreadPool =>
   new ThreadPool(config.perf.threads || availableParallelism(), options);
 
+/** How the queue of remote workers is reached; null where builds stay in this process. Throws CONFIG_UNREADABLE. */
+export function queueSpecOf({ perf }: Config, env: Environment = process.env): QueueSpec | null {
+  if (perf.queue === '') return null;
+  const given = env.QUEUE_PASSWORD ?? '';
+  if (given !== '') return { url: perf.queue, password: given };
+  if (perf.queue_password_file === '') return { url: perf.queue, password: null };
+  const file = resolve(perf.queue_password_file);
+  try {
+    return { url: perf.queue, password: readFileSync(file, 'utf8').trim() };
+  } catch (cause) {
+    throw new BronzeError('CONFIG_UNREADABLE', `perf.queue_password_file: ${file} cannot be read`, {
+      details: { object: file, hint: 'name a file that this user may read, or set QUEUE_PASSWORD' },
+      cause,
+    });
+  }
+}
+
+/** Where builds go: to the threads of this process, or to remote workers. Whoever opened it closes it. */
+export function openBuilders(context: Context, pool: ThreadPool): { run: ThreadPool['run']; queue: QueuePool | null } {
+  const { config, store, storeSpec, sourceSpec, log } = context;
+  const spec = queueSpecOf(config);
+  if (spec === null) return { run: pool.run.bind(pool) as ThreadPool['run'], queue: null };
+  const queue = new QueuePool({
+    spec,
+    local: pool,
+    store,
+    storeSpec,
+    sourceSpec,
+    table: config.bronze.primary_table,
+    onNotice: (level, message) => log[level]({ component: 'queue' }, message),
+  });
+  return { run: queue.run.bind(queue) as ThreadPool['run'], queue };
+}
+
 /** Partitions ahead for which an era that follows its lake looks at once; far behind, a lake has tens of millions of names. */
 const PARTITIONS_AHEAD = 256;
 
@@ -256,5 +292,5 @@ export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'
   };
 }
 
-export const openSessions = (context: Context, pool: ThreadPool, once: boolean): Map<string, EraSession> =>
+export const openSessions = (context: Context, pool: EraSetup['pool'], once: boolean): Map<string, EraSession> =>
   new Map(context.eras.map((era) => [era.era_id, new EraSession(eraSetup(context, era, pool, once))]));

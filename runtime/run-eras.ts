@@ -9,7 +9,7 @@ import { layoutNamedChains } from '../actors/verify/chains.ts';
 import { SUPERVISOR_ID } from '../machines/peers.ts';
 import type { RunSummary } from '../machines/supervisor.ts';
 import { assemble } from './assemble.ts';
-import { type Context, chainOf, openPool, openSessions } from './context.ts';
+import { type Context, chainOf, openBuilders, openPool, openSessions } from './context.ts';
 import { Diagnostics } from './diagnostics.ts';
 import { eraSpec } from './era-spec.ts';
 import type { InspectOptions } from './inspect/index.ts';
@@ -65,7 +65,8 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
   const specs = eras.map((era) => eraSpec(config, era, { eras: null, ...options }, runId));
   let addReads: Metrics['addReads'] | null = null;
   const pool = openPool(config, { onReads: (chain, reads) => addReads?.(chain, reads) });
-  const sessions = openSessions(context, pool, options.once);
+  const builders = openBuilders(context, pool);
+  const sessions = openSessions(context, builders, options.once);
   const watchers = await openWatchers(context, specs, sessions, options.inspect ?? null);
   addReads = watchers.metrics?.addReads ?? null;
   // Before the eras' own clocks: none of them takes longer than its run.
@@ -143,6 +144,7 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
     // An era that was stopped in the middle (stall, crash) has not given its lock back.
     const chains = [...sessions.values()].map((session) => session.closeChain().catch(() => null));
     const end = Promise.all(chains)
+      .then(() => builders.queue?.close())
       .then(() => pool.close())
       .then(() => context.catalog?.close());
     if (!(await endsInTime(end))) {

@@ -124,7 +124,7 @@ export interface EraSetup {
 type ReadBackReport = (event: 'effect.queued' | 'effect.started' | 'effect.progressed') => void;
 
 export interface BuildListener {
-  readonly onQueued: () => void;
+  readonly onQueued: (reason?: string) => void;
   readonly onStarted: () => void;
   readonly onProgress: (progress: Progress) => void;
 }

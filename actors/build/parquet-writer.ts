@@ -18,7 +18,8 @@ import type { LedgerFacts } from '../check/ledger-checker.ts';
 import type { ChainName } from '../paths.ts';
 import { Arena, type Extent } from '../zstd.ts';
 import { type ChainValues, COLUMNS, COLUMNS_VERSION, type Column, SCHEMA } from './columns.ts';
-import type { PageCompressor } from './compression.ts';
+import { type PageCompressor, pageCompressor } from './compression.ts';
+import type { CompressionSpec } from './spec.ts';
 
 /** Raised whenever the same rows would give other bytes; 1 was the old program. */
 const WRITER_VERSION = '2';
@@ -92,6 +93,10 @@ export const footerKeys = (chain: ChainName, range: LedgerRange, versions: Write
 ];
 
 export const createdBy = (versions: WriterVersions): string => `bronze-copier version ${versions.writer}`;
+
+/** What this release writes with a codec, before anything is written. */
+export const writerOf = (compression: CompressionSpec): WriterVersions =>
+  writerVersions(pageCompressor(compression), ROW_GROUP);
 
 /** The versions in a footer's key-value metadata; null where this program did not write it. */
 export function writerVersionsIn(metadata: readonly KeyValue[] | undefined): WriterVersions | null {

@@ -6,7 +6,15 @@
 import type { BronzeError } from '../../machines/errors.ts';
 import type { StoredPart } from '../../machines/protocol.ts';
 import { throwIfCancelled } from '../bounded.ts';
-import type { BronzeStore, Conditions, ObjectReader, StagingSpec, StoredObject } from '../ports.ts';
+import type {
+  BronzeStore,
+  Conditions,
+  ObjectReader,
+  Reservation,
+  StagingSpec,
+  StagingTarget,
+  StoredObject,
+} from '../ports.ts';
 import type { Bucket, ListOptions } from '../remote/bucket.ts';
 import { remoteError } from '../remote/faults.ts';
 import { bucketReader } from './bucket-reader.ts';
@@ -77,6 +85,7 @@ export abstract class BucketStore implements BronzeStore {
     await this.#bucket.check(this.prefix, signal);
   }
 
+  abstract reserve(staging: StagingSpec, target: StagingTarget, signal?: AbortSignal): Promise<Reservation>;
   abstract prepare(): Promise<void>;
   abstract conditions(): Promise<Conditions | null>;
   abstract partsOf(handle: string): readonly StoredPart[] | null;

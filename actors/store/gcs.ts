@@ -8,7 +8,7 @@
 import { BronzeError } from '../../machines/errors.ts';
 import { throwIfCancelled } from '../bounded.ts';
 import { killPoint } from '../kill-points.ts';
-import type { Conditions, StagingSpec, StoreSpec } from '../ports.ts';
+import type { Conditions, Reservation, StagingSpec, StoreSpec } from '../ports.ts';
 import type { ObjectFacts } from '../remote/bucket.ts';
 import { remoteError } from '../remote/faults.ts';
 import { GcsBucket, type GcsFacts } from '../remote/gcs-bucket.ts';
@@ -133,6 +133,24 @@ export class GcsStore extends BucketStore {
     this.#owners.set(chainPrefix, owner);
     const folder = `${this.fullFolder(chainPrefix)}${STAGING_FOLDER}/`;
     return { backend: 'gcs', place: this.#spec.place, folder, owner };
+  }
+
+  /** Nothing is begun: objects are told apart by the owner in their names. */
+  async reserve(staging: StagingSpec): Promise<Reservation> {
+    if (staging.backend !== 'gcs') throw new BronzeError('INTERNAL', 'a store on GCS cannot reserve elsewhere');
+    const { folder, owner } = staging;
+    return {
+      upload: null,
+      owns: (handle) => {
+        try {
+          const { key } = parseGcsHandle(handle);
+          return key.startsWith(folder) && stagingOwner(key.slice(folder.length)) === owner;
+        } catch {
+          return false;
+        }
+      },
+      release: async () => undefined,
+    };
   }
 
   async sweep(chainPrefix: string, owners: readonly string[], signal?: AbortSignal): Promise<number> {

@@ -4,7 +4,7 @@
  * only if there is none and that never replaces anything. An answer is given only when what it says is durable. It must
  * never remove, replace or change a published object.
  */
-import { dirname, join, resolve, sep } from 'node:path';
+import { basename, dirname, join, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { BronzeError } from '../../machines/errors.ts';
 import { mapBounded, throwIfCancelled } from '../bounded.ts';
@@ -12,7 +12,15 @@ import { ensureFolder, fsyncFolder, readSmall, unlinkIfThere, writeSynced, wrong
 import { errnoOf, type FileOps, fileError, OPEN } from '../files.ts';
 import { type KillPoint, killPoint } from '../kill-points.ts';
 
-import type { BronzeStore, Conditions, ObjectReader, StagingSpec, StoredObject, StoreSpec } from '../ports.ts';
+import type {
+  BronzeStore,
+  Conditions,
+  ObjectReader,
+  Reservation,
+  StagingSpec,
+  StoredObject,
+  StoreSpec,
+} from '../ports.ts';
 import { byteOrder, isHostile, keyParts, SMALL_OBJECT_LIMIT } from './keys.ts';
 
 import { localReader } from './local-reader.ts';
@@ -207,6 +215,17 @@ export class LocalStore implements BronzeStore {
     stagingName(owner, 'probe');
     this.#owners.set(chainPrefix, owner);
     return { backend: 'local', folder: join(this.#pathOf(chainPrefix), STAGING_FOLDER), owner };
+  }
+
+  /** Nothing is begun: files are told apart by the owner in their names. */
+  async reserve(staging: StagingSpec): Promise<Reservation> {
+    if (staging.backend !== 'local') throw new BronzeError('INTERNAL', 'a local store cannot reserve elsewhere');
+    const { folder, owner } = staging;
+    return {
+      upload: null,
+      owns: (handle) => dirname(handle) === folder && stagingOwner(basename(handle)) === owner,
+      release: async () => undefined,
+    };
   }
 
   async sweep(chainPrefix: string, owners: readonly string[], signal?: AbortSignal): Promise<number> {

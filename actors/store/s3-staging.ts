@@ -87,7 +87,8 @@ export class S3StagingWriter implements StagingWriter {
   async abort(): Promise<void> {
     this.#abort.abort();
     await Promise.allSettled(this.#sending);
-    if (this.#begun === null) return;
+    // An upload that the owner has begun is the owner's to abort: somebody else may be writing the same parts to it.
+    if (this.#begun === null || this.#spec.upload !== undefined) return;
     try {
       const upload = await this.#begun;
       await this.#uploads.abort(this.#fullKey, upload);
@@ -144,7 +145,7 @@ export class S3StagingWriter implements StagingWriter {
 
   /** The id of the upload, which is begun with the first part. */
   #upload(): Promise<string> {
-    this.#begun ??= this.#begin();
+    this.#begun ??= this.#spec.upload === undefined ? this.#begin() : Promise.resolve(this.#spec.upload);
     return this.#begun;
   }
 

@@ -15,14 +15,15 @@ import { ensureFolder, readSmall, replaceFile } from '../durable.ts';
 import type { FileOps } from '../files.ts';
 import { parseJson, prettyJson } from '../json.ts';
 import { killPoint } from '../kill-points.ts';
-import type { Conditions, StagingSpec, StoreSpec } from '../ports.ts';
+import type { Conditions, Reservation, StagingSpec, StagingTarget, StoreSpec } from '../ports.ts';
 import { remoteError } from '../remote/faults.ts';
+import { persistently } from '../remote/retry.ts';
 import { S3Bucket } from '../remote/s3-bucket.ts';
 import { s3Sdk, statusOf } from '../remote/s3-client.ts';
 import { BucketStore } from './bucket-store.ts';
 import { journalOwners, journalPath, type LeftUploads, readJournalOf, removeJournal } from './s3-journal.ts';
 import { appendLine } from './s3-journal-append.ts';
-import { parseHandle } from './s3-staging.ts';
+import { parseHandle, type S3Handle } from './s3-staging.ts';
 import {
   bareEtag,
   type Completed,
@@ -158,6 +159,25 @@ export class S3Store extends BucketStore {
     this.#owners.set(chainPrefix, owner);
     const { place, prefix } = this.#spec;
     return { backend: 's3', place, prefix, owner, journal: this.#journal(chainPrefix, owner) };
+  }
+
+  /** Begins the upload here, so that it stands in the journal of the holder of the lock, whoever sends its parts. */
+  async reserve(_: StagingSpec, target: StagingTarget, signal?: AbortSignal): Promise<Reservation> {
+    const { key } = target;
+    const upload = await persistently(() => this.#beginNoted(key, this.fullKey(key), signal), signal);
+    killPoint('reserve:begun');
+    return {
+      upload,
+      owns: (handle) => {
+        try {
+          const staged = parseHandle(handle);
+          return staged.key === key && staged.upload === upload;
+        } catch {
+          return false;
+        }
+      },
+      release: (late) => this.discard([JSON.stringify({ key, upload, parts: [] } satisfies S3Handle)], late),
+    };
   }
 
   /**

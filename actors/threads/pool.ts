@@ -34,8 +34,8 @@ export interface RunOptions {
   /** Aborted: a task that waits is rejected at once, a running one when its thread has cleaned up. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
-  /** No thread is free: it waits its turn. */
-  readonly onQueued?: () => void;
+  /** No thread is free: it waits its turn. `reason`: what it waits for, where that is no thread of this process. */
+  readonly onQueued?: (reason?: string) => void;
   /** A thread has it. */
   readonly onStarted?: () => void;
 }

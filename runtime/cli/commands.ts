@@ -113,6 +113,16 @@ export const COMMANDS: readonly CommandFacts[] = [
     load: () => import('./reconcile.ts'),
   },
   {
+    usage: 'worker',
+    help: 'Build partitions for a coordinator (run with perf.queue) on another machine; commits nothing, keeps nothing',
+    options: [
+      { flag: '--concurrency <n>', help: 'Partitions at once, one thread each [cores]' },
+      { flag: '--once', help: 'End when there has been nothing to do for 15 seconds' },
+    ],
+    examples: ['bronze-copier worker --config x.yaml', 'bronze-copier worker --config x.yaml --concurrency 8'],
+    load: () => import('./worker.ts'),
+  },
+  {
     usage: 'machines [name]',
     help: 'Print the state machines: supervisor, era, worker, sequencer, courier',
     options: [

@@ -4,7 +4,6 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { MetricsConfig } from '../../config/schema.ts';
-import type { Health } from '../health.ts';
 import { type Listening, listen } from './listen.ts';
 
 /** What a scraper gets. */
@@ -23,8 +22,14 @@ export function hostAndPort(address: string): { host: string | null; port: numbe
   return { host: host === '' ? null : host, port: Number(address.slice(colon + 1)) };
 }
 
+/** Who is asked on /health and /ready. */
+export interface Probes {
+  report(): { readonly ok: boolean; readonly body: unknown };
+  readiness(): { readonly ready: boolean };
+}
+
 /** @throws BronzeError LISTEN_FAILED */
-export function openWatchServer(config: MetricsConfig, health: Health, exposition: Exposition): Promise<Listening> {
+export function openWatchServer(config: MetricsConfig, health: Probes, exposition: Exposition): Promise<Listening> {
   let scrape: Promise<string> | null = null;
   const metrics = (): Promise<string> => {
     scrape ??= exposition.text().finally(() => {

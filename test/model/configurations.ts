@@ -3,9 +3,9 @@ import type { AnyStateMachine } from 'xstate';
 import type { EffectName } from '../../machines/effects.ts';
 import type { EraSpec, LakeHead } from '../../machines/protocol.ts';
 import { type Chain, deriveEvent, emptyChain, emptyHost, type Host, rangeOf, without } from './durable.ts';
-import type { EffectModels } from './effects.ts';
+import { type EffectModels, remoteBuild } from './effects.ts';
 import { ROLLED_BACK } from './evidence.ts';
-import { outcomeOf } from './moves.ts';
+import { isOver, outcomeOf } from './moves.ts';
 import type { MachineName } from './stepper.ts';
 import type { World } from './world.ts';
 
@@ -200,6 +200,14 @@ const neverBoth = (world: World): string | null =>
     ? 'both sides of a link that is broken are attested'
     : null;
 
+/** What remote workers do late finds no upload: nothing is left when a run is over. */
+const nothingLeftStaged = (world: World): string | null => {
+  const left = Object.keys(world.chain(0).staged)[0];
+  return left !== undefined && isOver(world, 0) && outcomeOf(world, 0) === 'done'
+    ? `the run is done and ${left} is still staged`
+    : null;
+};
+
 export const configurations: readonly Configuration[] = [
   {
     name: 'pool',
@@ -245,6 +253,32 @@ export const configurations: readonly Configuration[] = [
     budget: { restart: 2 },
     late: OUTLIVING,
     instant: ['openLake', 'compareLake', 'checkNeighbours'],
+    again: true,
+  },
+  {
+    name: 'many machines',
+    about: 'remote workers: a task is done twice, lost, goes on after its worker or its coordinator was given up',
+    ...one,
+    eras: era(2, { workers: 2, queueSize: 2 }),
+    budget: { fail: 1, lost: 1, twice: 1, restart: 1 },
+    faultsAt: WORK,
+    late: ['buildPartition'],
+    instant: [...CALM, ...COMMIT],
+    models: { buildPartition: remoteBuild },
+    rule: nothingLeftStaged,
+    again: true,
+  },
+  {
+    name: 'many machines: a worker is given up',
+    about:
+      'the actor of a remote worker throws, or a signal comes: its task goes on, and finds its upload or finds it gone',
+    ...one,
+    eras: era(2, { workers: 2, queueSize: 2 }),
+    budget: { crash: 1, drain: 1, vanish: 1 },
+    late: ['buildPartition'],
+    instant: [...CALM, ...COMMIT],
+    models: { buildPartition: remoteBuild },
+    rule: nothingLeftStaged,
     again: true,
   },
   {

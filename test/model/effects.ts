@@ -124,6 +124,8 @@ export interface EffectModel {
   readonly phases?: readonly string[];
   /** It does the same whoever asked for it, and doing it again changes nothing: of late ones that are equal, one is kept. */
   readonly isAnonymous?: boolean;
+  /** It goes on where whoever asked for it has cancelled it: it is not in this process. */
+  readonly outlives?: boolean;
   /** Its answer where a reader holds the catalog: nothing failed, nothing was written. */
   readonly held?: unknown;
   /** A passing and a lasting failure. */
@@ -310,6 +312,34 @@ function buildPartition(place: Place, input: { job: Job; retries: number }): Res
     retries,
   };
   return { chain: { ...chain, staged: { ...chain.staged, [handle]: object } }, ...answer(staged) };
+}
+
+/**
+ * The same by a remote worker: the coordinator begins the upload, so that its journal knows of it, then a worker sends
+ * the parts. A worker that was given up may go on, and a task that was taken twice is done twice: both write the same
+ * parts to the one upload, or find that it is gone.
+ */
+function buildRemotely(place: Place, input: { job: Job; retries: number }, phase: number): Result {
+  const handle = stagedName(place, input.job, input.retries);
+  const { chain, nonce } = place;
+  if (phase === 0) {
+    const begun: StagedObject = {
+      owner: nonce,
+      label: labelOf(input.job.range),
+      checksum: 'nothing',
+      root: 'nothing',
+      writer: 'nobody',
+      synced: false,
+    };
+    return { chain: { ...chain, staged: { ...chain.staged, [handle]: begun } }, next: { phase: 1 } };
+  }
+  return chain.staged[handle] ? buildPartition(place, input) : fail('STAGED_GONE');
+}
+
+/** A task that runs on: only where its upload is still there. An upload that nobody heard of is the day rule's. */
+function lateRemotely(place: Place, input: { job: Job; retries: number }, phase: number): Result {
+  const result = phase === 0 ? answer(null) : buildRemotely(place, input, phase);
+  return 'error' in result.next ? answer(null) : result;
 }
 
 function stagePartition({ chain }: Place, { staged }: { staged: StagedPartition }): Result {
@@ -739,4 +769,15 @@ export const effectModels: EffectModels = {
     passing: 'DELIVERY_FAILED',
     lasting: 'AUDIT_FORK',
   },
+};
+
+/** Instead of `buildPartition`, where builds go to remote workers. */
+export const remoteBuild: EffectModel = {
+  kind: 'write',
+  perform: buildRemotely,
+  late: lateRemotely,
+  outlives: true,
+  phases: ['begins the upload', 'is staged by a remote worker'],
+  passing: 'SOURCE_READ',
+  lasting: 'LEDGER_MISSING',
 };

@@ -20,8 +20,8 @@ import type {
 import { sequencerMachine } from '../../machines/sequencer.ts';
 import { type Current, takeNext } from '../../machines/sequencing.ts';
 import { type Configuration, configuration } from './configurations.ts';
-import { type Chain, deriveEvent, labelOf, type ManifestObject, manifestHash } from './durable.ts';
-import { ASKS, type EffectModel, effectModels, manifestOf, type Place, type Result } from './effects.ts';
+import { type Chain, deriveEvent, labelOf, type ManifestObject, manifestHash, type StagedObject } from './durable.ts';
+import { ASKS, type EffectModel, effectModels, manifestOf, type Place, type Result, remoteBuild } from './effects.ts';
 
 export interface Mutant {
   readonly name: string;
@@ -199,6 +199,31 @@ const rowFirst = withEffect('attestPartition', ({ perform }) => ({
     return { chain: { ...chain, rows: { ...chain.rows, [label]: { checksum, event: null } } }, next: { phase: 1 } };
   },
 }));
+
+/** Each worker begins the upload itself, which the coordinator's journal does not know. */
+const uploadOfItsOwn = {
+  buildPartition: {
+    ...remoteBuild,
+    perform: (place, input, phase) => {
+      const result = remoteBuild.perform(place, input, phase);
+      if (phase === 0 || !('answer' in result.next)) return result;
+      const { handle } = result.next.answer as { handle: string };
+      const staged = result.chain?.staged ?? {};
+      const own = Object.keys(staged).length;
+      const object = { ...(staged[handle] as StagedObject), owner: 'a worker' };
+      return { ...result, chain: { ...(result.chain as Chain), staged: { ...staged, [`worker/${own}`]: object } } };
+    },
+  } satisfies EffectModel,
+};
+
+/** What was aborted is begun again by whoever comes late. */
+const lateBeginsAnew = {
+  buildPartition: {
+    ...remoteBuild,
+    late: (place, input, phase) =>
+      phase === 0 ? remoteBuild.perform(place, input, 0) : effectModels.buildPartition.perform(place, input, 0),
+  } satisfies EffectModel,
+};
 
 const countsNothing = withEffect('closeChain', ({ perform }) => ({
   perform: (place, input, phase) => {
@@ -442,4 +467,13 @@ export const mutants: readonly Mutant[] = [
     budget: { rollback: 1 },
   }),
   seeded('the latest event is delivered first', 'delivery, lenient', /delivery/, { models: latestFirst }),
+  seeded('a task that is done twice begins an upload of its own', 'many machines', /is still staged/, {
+    models: uploadOfItsOwn,
+    budget: {},
+    late: [],
+  }),
+  seeded('a late worker makes its upload anew', 'many machines', /is still staged/, {
+    models: lateBeginsAnew,
+    budget: { restart: 1 },
+  }),
 ];

@@ -572,8 +572,8 @@ export class World {
       if (!match(effect)) continue;
       this.row[at] = this.lists.remove(this.row[at] as number, id);
       const isWorkers = effect.name === 'buildPartition' || effect.name === 'stagePartition';
-      // A build that is cancelled ends and removes what it wrote; one whose worker crashed goes on.
-      if (!isWorkers || crashed) this.#leaveBehind(copier, effect);
+      // A build that is cancelled ends and removes what it wrote; one whose worker crashed goes on, and so does a remote one.
+      if (!isWorkers || crashed || this.models[effect.name].outlives) this.#leaveBehind(copier, effect);
     }
   }
 

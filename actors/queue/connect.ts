@@ -3,6 +3,7 @@
  * may drop tasks. It must never put a password into a message, and never take an outage for a refusal or the other way
  * round: an outage is waited for, a refusal is not.
  */
+import { isIP } from 'node:net';
 import type { Redis, RedisOptions } from 'ioredis';
 import { BronzeError } from '../../machines/errors.ts';
 
@@ -28,13 +29,15 @@ export function queueUri({ url }: QueueSpec): string {
 
 function optionsOf({ url, password }: QueueSpec): RedisOptions {
   const { protocol, hostname, port, username, pathname } = new URL(url);
+  const host = hostname.replace(/^\[(.*)\]$/, '$1');
   return {
-    host: hostname.replace(/^\[(.*)\]$/, '$1'),
+    host,
     port: port === '' ? 6379 : Number(port),
     db: Number(pathname.replace('/', '') || 0),
     ...(username === '' ? {} : { username: decodeURIComponent(username) }),
     ...(password === null ? {} : { password }),
-    ...(protocol === 'rediss:' ? { tls: { servername: hostname } } : {}),
+    // An address has no name to be asked for.
+    ...(protocol === 'rediss:' ? { tls: isIP(host) === 0 ? { servername: host } : {} } : {}),
     connectTimeout: CONNECT_MS,
   };
 }

@@ -24,7 +24,7 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
 };
 
 /** The known network that has this passphrase; null = none has. */
-export const networkNamed = (passphrase: string): string | null =>
+const networkNamed = (passphrase: string): string | null =>
   [...KNOWN_PASSPHRASES].find(([, known]) => known === passphrase)?.[0] ?? null;
 
 /**

@@ -12,7 +12,7 @@ import { writerOf } from '../build/parquet-writer.ts';
 import { chainPrefix } from '../paths.ts';
 import type { BronzeStore, SourceSpec, StagingSpec, StoreSpec } from '../ports.ts';
 import type { ThreadPool } from '../threads/pool.ts';
-import { checkQueue, connectQueue, type QueueSpec, queueError, queueUri } from './connect.ts';
+import { checkQueue, connectQueue, type QueueSpec, queueUri } from './connect.ts';
 import {
   answerOf,
   buildTaskOf,
@@ -254,7 +254,3 @@ function rangeIn(data: unknown): LedgerRange {
   const isLedger = (value: unknown): value is number => Number.isInteger(value) && Number(value) >= 0;
   return isLedger(start) && isLedger(end) ? { start, end } : { start: 0, end: 0 };
 }
-
-/** For whoever waits for a server that is away at the start. */
-export const isOutage = (error: unknown, spec: QueueSpec): boolean =>
-  (error instanceof BronzeError ? error : queueError(spec, error)).code === 'QUEUE_UNAVAILABLE';

@@ -37,8 +37,8 @@ const AGAIN_MS = 2_000;
 /** Seconds that a finished task of a run that nobody took the answer of is kept. */
 const KEEP_S = 3_600;
 
-export const WORKER_WAIT = 'waiting for a remote worker';
-export const QUEUE_WAIT = 'waiting for the queue of remote workers';
+const WORKER_WAIT = 'waiting for a remote worker';
+const QUEUE_WAIT = 'waiting for the queue of remote workers';
 
 export interface QueuePoolOptions {
   readonly spec: QueueSpec;

@@ -17,9 +17,9 @@ import type { SourceSpec, StagingSpec, StoreSpec } from '../ports.ts';
 export const TASK_FORMAT = 1;
 
 /** Bytes of a task's JSON: a few kilobytes are usual. */
-export const TASK_LIMIT = 64 * 1024;
+const TASK_LIMIT = 64 * 1024;
 /** Bytes of an answer's JSON: 10,000 parts of an upload at about 120 bytes each. */
-export const ANSWER_LIMIT = 4 * 1024 * 1024;
+const ANSWER_LIMIT = 4 * 1024 * 1024;
 
 const ledger = z.int().min(0).max(0xffff_ffff);
 const shortText = z.string().min(1).max(1_024);

@@ -252,7 +252,7 @@ const perf = z.strictObject({
       pattern: /^rediss?:\/\/(?:[^\s:/?#@]+@)?(?:\[[0-9A-Fa-f:.]+\]|[^\s:/?#@[\]]+)(?::[0-9]{1,5})?(?:\/[0-9]{0,5})?$/,
       expected: 'redis://[user@]host[:port][/database] or rediss://…, without a password (QUEUE_PASSWORD holds it)',
       secret: true,
-      variable: 'QUEUE',
+      variable: 'QUEUE_URL',
     },
   ),
   queue_password_file: text('File that holds the password of the queue; QUEUE_PASSWORD comes before it.', '', {

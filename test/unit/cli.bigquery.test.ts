@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { COLUMNS } from '../../actors/build/columns.ts';
 import { execute } from '../../runtime/cli/bigquery.ts';
 import { withFile } from '../support/config.ts';
+import { taken } from '../support/said.ts';
 
 const ERAS = `eras:
   - { era_id: pre_p23, version_label: v1, network: pubnet, ledger_start: 2, ledger_end: 999 }
@@ -12,20 +13,18 @@ source: { local_path: l }
 const GCS = 'storage: { backend: gcs, gcs_bucket: bkt, prefix: bronze }\n';
 const CATALOG = 'catalog: { bigquery: { project: my-project, dataset: stellar } }\n';
 
+vi.mock('../../runtime/streams.ts', async (original) => (await import('../support/said.ts')).quietly(original));
+
 async function printed(
   content: string,
   options: Record<string, string | boolean> = {},
   action = 'ddl',
 ): Promise<string> {
-  const out = vi.spyOn(process.stdout, 'write').mockImplementation(() => true);
-  try {
-    // Read before the first await: the file is gone after it.
-    const code = await withFile(content, (file) => execute({ args: [action], options: { config: file, ...options } }));
-    expect(code).toBe(0);
-    return out.mock.calls.map(([text]) => String(text)).join('');
-  } finally {
-    out.mockRestore();
-  }
+  taken();
+  // Read before the first await: the file is gone after it.
+  const code = await withFile(content, (file) => execute({ args: [action], options: { config: file, ...options } }));
+  expect(code).toBe(0);
+  return taken();
 }
 
 const refusal = (...of: Parameters<typeof printed>) => printed(...of).then(String, (error: unknown) => error);

@@ -59,6 +59,7 @@ describe('defaults', () => {
         anonymous: false,
         requester_pays: false,
         prefix: 'bronze/',
+        shared: false,
       },
       catalog: {
         backend: 'embedded',
@@ -78,6 +79,8 @@ describe('defaults', () => {
         queue_size: 2 * CORES,
         retry_attempts: 3,
         retry_backoff_ms: 1000,
+        queue: '',
+        queue_password_file: '',
         respawn_limit: 5,
         stall_timeout_ms: 300_000,
       },

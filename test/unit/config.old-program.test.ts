@@ -188,7 +188,8 @@ describe('S28: an environment of the old program', () => {
       STORAGE_LOCAL_DIR STORAGE_GCS_BUCKET STORAGE_S3_BUCKET STORAGE_S3_ENDPOINT STORAGE_S3_REGION STORAGE_PREFIX
       CATALOG_DSN CATALOG_NAMESPACE CATALOG_STRICT PAS_ENABLED PAS_ENDPOINT PAS_BACKUP_DIR PAS_STRICT
       BRONZE_PRIMARY_TABLE CHECKPOINT_ENABLED CHECKPOINT_DIR MAX_IN_FLIGHT_PARTITIONS WORKERS QUEUE_SIZE
-      RETRY_ATTEMPTS RETRY_BACKOFF_MS LOG_FORMAT LOG_LEVEL METRICS_ENABLED METRICS_ADDRESS METRICS_PORT`;
+      RETRY_ATTEMPTS RETRY_BACKOFF_MS LOG_FORMAT LOG_LEVEL METRICS_ENABLED METRICS_ADDRESS METRICS_PORT
+      QUEUE_URL QUEUE_PASSWORD_FILE`;
     const known = [...variables.map(({ name }) => name), PORT_VARIABLE];
     expect(known.toSorted()).toEqual(names.split(/\s+/).toSorted());
   });
@@ -202,6 +203,7 @@ describe('S28: an environment of the old program', () => {
         SOURCE_S3_ENDPOINT: 'http://h:1',
         STORAGE_S3_ENDPOINT: 'http://h:1',
         PAS_ENDPOINT: 'http://h:1',
+        QUEUE_URL: 'redis://h:1',
         STORAGE_BACKEND: 'gcs',
         STORAGE_PREFIX: 'x/',
         CATALOG_DSN: 'postgres://h/d',
@@ -212,7 +214,14 @@ describe('S28: an environment of the old program', () => {
       };
       const fallback = { integer: '17', boolean: 'true', text: 'x', label: 'x', choice: '', labels: '' }[kind];
       const text = values[name] ?? fallback;
-      const base = { SOURCE_LOCAL_PATH: 'l', SOURCE_GCS_BUCKET: 'b', STORAGE_GCS_BUCKET: 'b', LEDGER_START: '3' };
+      const more = name === 'QUEUE_URL' ? { STORAGE_BACKEND: 'gcs' } : {};
+      const base = {
+        SOURCE_LOCAL_PATH: 'l',
+        SOURCE_GCS_BUCKET: 'b',
+        STORAGE_GCS_BUCKET: 'b',
+        LEDGER_START: '3',
+        ...more,
+      };
       let found: unknown = loadEnvironment({ ...base, [name]: text });
       for (const step of path.replace(/^era\./, 'eras.0.').split('.')) found = (found as Record<string, unknown>)[step];
       expect(Array.isArray(found) ? found.join(',') : String(found)).toBe(text);

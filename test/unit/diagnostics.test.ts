@@ -8,6 +8,9 @@ import { supervisorMachine } from '../../machines/supervisor.ts';
 import { execute } from '../../runtime/cli/machines.ts';
 import { activePaths, Diagnostics, parseDump } from '../../runtime/diagnostics.ts';
 import { eraSpec } from '../support/pure.ts';
+import { taken } from '../support/said.ts';
+
+vi.mock('../../runtime/streams.ts', async (original) => (await import('../support/said.ts')).quietly(original));
 
 const folders: string[] = [];
 const folder = (): string => {
@@ -47,14 +50,9 @@ describe('diagnostics', () => {
 
   it('is printed by `machines --snapshot` with active states marked', async () => {
     const path = dumpOfARun();
-    const written: string[] = [];
-    const print = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-      written.push(String(text));
-      return true;
-    });
+    taken();
     expect(await execute({ args: ['era'], options: { snapshot: path } })).toBe(0);
-    print.mockRestore();
-    expect(written.join('')).toContain('class recovering_opening active');
+    expect(taken()).toContain('class recovering_opening active');
   });
 
   it('says why there is no dump rather than failing the run', () => {

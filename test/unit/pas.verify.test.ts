@@ -20,6 +20,7 @@ import {
   rangesOf,
   tempFolder,
 } from '../support/bronze.ts';
+import { taken } from '../support/said.ts';
 import { describeShared, SHARED } from '../support/shared.ts';
 
 const EVENTS = 4;
@@ -38,17 +39,11 @@ interface Verdict {
   readonly failures: readonly { readonly code: string; readonly message: string }[];
 }
 
+vi.mock('../../runtime/streams.ts', async (original) => (await import('../support/said.ts')).quietly(original));
+
 async function run(args: readonly string[], options: Record<string, string | boolean>) {
-  const out: string[] = [];
-  const [stdout, stderr] = [process.stdout, process.stderr].map((stream) =>
-    vi.spyOn(stream, 'write').mockImplementation((text) => out.push(String(text)) > 0),
-  );
-  try {
-    return { code: await execute({ args, options }), text: out.join('') };
-  } finally {
-    stdout?.mockRestore();
-    stderr?.mockRestore();
-  }
+  taken();
+  return { code: await execute({ args, options }), text: taken() };
 }
 async function verify(path?: string, options: Record<string, string> = {}): Promise<Verdict> {
   const { code, text } = await run(['verify', ...(path === undefined ? [] : [path])], { ...options, json: true });

@@ -23,24 +23,27 @@ export interface SeenPage {
 export class ListingGuard {
   readonly #fail: (reason: string) => BronzeError;
   readonly #prefix: string;
-  readonly #mayRepeat: boolean;
+  readonly #isUnordered: boolean;
   #lastKey: string;
   #lastFolder = '';
   #next: string | null = null;
   #names = 0;
   #empty = 0;
 
-  /** `where` is a URI with the prefix. `mayRepeat`: one key may come several times, as in a listing of uploads. */
+  /**
+   * `where` is a URI with the prefix. `isUnordered`: keys may come in any order and several times, as in
+   * a listing of uploads; whoever lists sees to it that pages lead on.
+   */
   constructor(
     domain: RemoteDomain,
     where: { readonly action: string; readonly uri: string; readonly prefix: string },
-    options: { readonly startAfter?: string; readonly mayRepeat?: boolean } = {},
+    options: { readonly startAfter?: string; readonly isUnordered?: boolean } = {},
   ) {
     const { action, uri, prefix } = where;
     this.#fail = (reason) => remoteError(domain, action, `${uri}${prefix}`, { kind: 'listing', reason });
     this.#prefix = prefix;
     this.#lastKey = options.startAfter ?? '';
-    this.#mayRepeat = options.mayRepeat ?? false;
+    this.#isUnordered = options.isUnordered ?? false;
   }
 
   /** Throws LISTING_INVALID where a page cannot be one of this listing, or makes no progress. */
@@ -64,10 +67,10 @@ export class ListingGuard {
 
   #after(last: string, key: string): string {
     if (!key.startsWith(this.#prefix)) throw this.#fail(`it has ${shown(key)}, which is not below what was asked for`);
-    if (last < key || last === '') return key;
+    if (last < key || last === '' || this.#isUnordered) return key;
     // Stores compare bytes, this language code units: only beyond the plane of most letters do they differ.
     const order = Buffer.compare(Buffer.from(last), Buffer.from(key));
-    if (order < 0 || (order === 0 && this.#mayRepeat)) return key;
+    if (order < 0) return key;
     throw this.#fail(`it has ${shown(key)} after ${shown(last)}: the same again, or out of order`);
   }
 }

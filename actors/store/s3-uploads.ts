@@ -280,7 +280,7 @@ export class S3Uploads {
     const { bucket } = this;
     const uploads: OpenUpload[] = [];
     const where = { action: 'list the uploads below', uri: bucket.uri, prefix };
-    const guard = new ListingGuard('store', where, { mayRepeat: true });
+    const guard = new ListingGuard('store', where, { isUnordered: true });
     /** Ids of the last key: one key may have uploads on several pages. */
     let [lastKey, ids] = ['', new Set<string>()];
     let nowMs: number | null = null;
@@ -313,6 +313,10 @@ export class S3Uploads {
         throw remoteError('store', where.action, `${bucket.uri}${prefix}`, { kind: 'protocol', reason });
       }
       if (page.IsTruncated && !page.NextKeyMarker) throw guard.contradicts('it goes on and does not say where');
+      // Within a page stores list as they like (moto does); from page to page keys only go on.
+      if (page.IsTruncated && (page.NextKeyMarker as string) < (markers.KeyMarker ?? '')) {
+        throw guard.contradicts(`it goes on before ${markers.KeyMarker}`);
+      }
       const listed = page.Uploads ?? [];
       guard.page({
         keys: listed.map(({ Key = '' }) => Key),

@@ -125,7 +125,7 @@ function suite(start: () => Promise<{ kind: RemoteKind; url: string; close(): Pr
       const scene = await copyOfWhole();
       const there = await damage(scene, kind);
       for (const key of [KEYS.event, KEYS.manifest]) await scene.bucket.delete(key);
-      scene.lose('state');
+      scene.lose('state', 'pas-backup');
       expect(await errorOf(scene)).toMatchObject({ code: 'PARTITION_CONFLICT' });
       expect(await scene.bucket.get(KEYS.data)).toEqual(there);
       expect(await scene.bucket.get(KEYS.manifest)).toBeNull();
@@ -134,7 +134,7 @@ function suite(start: () => Promise<{ kind: RemoteKind; url: string; close(): Pr
     it('without manifest and whole: sealed after it was read', async () => {
       const scene = await whole();
       for (const key of [KEYS.event, KEYS.manifest]) await scene.bucket.delete(key);
-      scene.lose('state');
+      scene.lose('state', 'pas-backup');
       const run = await scene.run();
       expect(run.code, said(run)).toBe(0);
       await expectWhole(scene);

@@ -14,7 +14,16 @@ import { holdCatalog } from '../support/catalog.ts';
 import { said } from '../support/copier.ts';
 import { type Fault, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { type GcsDouble, startGcsDouble } from '../support/gcs-double.ts';
-import { makeLake, objectOf, SAMPLE_SOURCE, SMALL, sampleEra, sampleLake, takeOver } from '../support/lakes.ts';
+import {
+  makeLake,
+  objectOf,
+  SAMPLE_SOURCE,
+  SMALL,
+  sampleEra,
+  sampleLake,
+  takeAway,
+  takeOver,
+} from '../support/lakes.ts';
 import { freePort } from '../support/postgres.ts';
 import { type Running, Scene, type Settings } from '../support/program.ts';
 import { type ActiveAlert, describePrometheus, Prometheus, ruleFiles, rulesIn } from '../support/prometheus.ts';
@@ -36,7 +45,7 @@ const RUN_MS = 120_000;
 
 const NAMES = rulesIn(ruleFiles().values()).flatMap(({ alert }) => (alert === undefined ? [] : [alert]));
 /** What a run has from its beginning to its end, by definition. */
-const CONSTANT = new Set(['era_first_ledger', 'era_last_ledger', 'disk_size_bytes']);
+const CONSTANT = new Set(['era_first_ledger', 'era_last_ledger', 'disk_size_bytes', 'build_info']);
 
 const errorsOf = (kind: string): string => `bronze_copier:errors:rate5m{kind${kind}}`;
 
@@ -281,7 +290,7 @@ describePrometheus('every metric, query and alert on real runs', () => {
       const whole = readFileSync(damaged);
       writeFileSync(damaged, whole.subarray(0, whole.length / 2));
       scene.change({ source: { local_path: lake }, ...metricsOn(ports.following as number) });
-      const start = (): Running => scene.start('run', { patienceMs: RUN_MS });
+      const start = (under: readonly string[] = []): Running => scene.start('run', { patienceMs: RUN_MS, under });
 
       const running = start();
       await during(running, watch.untilFires('BronzeCopierEraFailed', 'following'));
@@ -290,6 +299,11 @@ describePrometheus('every metric, query and alert on real runs', () => {
       await during(running, watch.untilFires('BronzeCopierFallingBehind', 'following'));
       takeOver(sample.path, lake, [46]);
       await watch.untilEnds('BronzeCopierFallingBehind', 'following');
+      // The lake is cut below what is committed, and comes back.
+      const putBack = range(60, 75).map((ledger) => takeAway(lake, ledger));
+      await during(running, watch.untilFires('BronzeCopierLakeBehind', 'following'));
+      for (const back of putBack) back();
+      await watch.untilEnds('BronzeCopierLakeBehind', 'following');
       running.kill('SIGTERM');
       const failed = await running.done;
       expect(failed.code, said(failed)).toBe(1);
@@ -298,7 +312,8 @@ describePrometheus('every metric, query and alert on real runs', () => {
       expect(watch.firing.map(({ name }) => name)).toContain('BronzeCopierEraFailed');
 
       writeFileSync(damaged, whole);
-      const again = start();
+      // Its log goes to a disk that is full: lines are lost and counted.
+      const again = start(['sh', '-c', 'exec "$@" >/dev/full', 'sh']);
       await watch.untilEnds('BronzeCopierDown', 'following');
       await watch.untilEnds('BronzeCopierEraFailed', 'following');
       // As a dashboard's reader would: long enough for everything to be seen.

@@ -192,7 +192,7 @@ describeShared('S28: an estate of the old program whose grid is the configured o
     const other = makeLake({ start: 64000, count: 60, templates: TEMPLATES.slice(1) });
     cpSync(other.path, join(scene.root, 'lake'), { recursive: true });
     const before = filesIn(scene.data);
-    await expectRefused(scene, 'LINK_BROKEN', { LEDGER_END: '64059' });
+    await expectRefused(scene, 'LAKE_CONTRADICTS', { LEDGER_END: '64059' });
     expect(filesIn(scene.data)).toEqual(before);
   });
 

@@ -46,6 +46,8 @@ function takeBack(scene: Scene, ...steps: readonly ('checkpoint' | 'event' | 'ma
     data: dataFile(chain, LAST),
   };
   for (const step of steps) rmSync(files[step]);
+  // A copy is written after its event, and remembers it.
+  if (steps.includes('event')) scene.lose('pas-backup');
 }
 
 const DAMAGE: Record<string, (path: string) => void> = {

@@ -2,7 +2,7 @@
  * The catalog and the endpoint beside a run of the real program: down, held, back again, lost (S11, S12, S26, S29, S35).
  * The catalog here is the embedded one; outside.postgres.test.ts has PostgreSQL.
  */
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AuditServer, startAuditServer } from '../support/audit-endpoint.ts';

@@ -198,7 +198,7 @@ describeShared('S16: lakes that are not what they are said to be', () => {
     expect(partitionsOf(scene.chain('pubnet', 'e'))).toEqual([]);
   });
 
-  it('a lake that forks from what was copied is refused at the first ledger of the fork', async () => {
+  it('a lake that forks from what was copied is refused at the last ledger that both have', async () => {
     const good = makeLake({ start: 3, count: 60 });
     const forked = makeLake({ start: 3, count: 60, defects: { fork: [25] } });
     const scene = new Scene(good.path, era);
@@ -208,9 +208,9 @@ describeShared('S16: lakes that are not what they are said to be', () => {
     const outcome = await scene.run({ settings: { source: { local_path: forked.path } } });
     expect(outcome.code).toBe(1);
     expect(outcome.summary?.eras[0]?.error).toMatchObject({
-      code: 'LINK_BROKEN',
-      ledger: 40,
-      check: 'previous_ledger_hash',
+      code: 'LAKE_CONTRADICTS',
+      ledger: 39,
+      check: 'ledger_hash',
     });
     expect(parquetHashes(chain)).toEqual(before);
     expect(attestedIn(chain)).toEqual(grid(3, 39, 10));

@@ -229,8 +229,8 @@ describeShared('S10: other content under the same name', () => {
     const other = makeLake({ start: 3, count: 27, templates: [...SMALL].reverse() });
     const outcome = await scene.run({ settings: { source: { local_path: other.path } } });
     expect(outcome.code).toBe(1);
-    // With its manifest it is sealed: it stays, and the other lake does not continue it.
-    const code = which.startsWith('without') ? 'PARTITION_CONFLICT' : 'LINK_BROKEN';
+    // With its manifest it is sealed: it stays, and the lake is of another history.
+    const code = which.startsWith('without') ? 'PARTITION_CONFLICT' : 'LAKE_CONTRADICTS';
     expect(outcome.summary?.eras[0]?.error).toMatchObject({ code });
     if (code === 'PARTITION_CONFLICT') {
       expect(String(outcome.summary?.eras[0]?.error?.hint)).toContain('version_label');

@@ -80,7 +80,6 @@ const REPAIRABLE: readonly Case[] = [
     () => estate.lose(estate.scene.backup),
     () => ({ kind: 'copy.missing', object: estate.scene.backup }),
   ],
-  ['an older copy is changed', () => flip(estate.copy(1)), () => ({ kind: 'copy.differs', object: estate.copy(1) })],
   ...[0, 2, 5].map(
     (n): Case => [
       `manifest ${n} is deleted`,
@@ -124,15 +123,6 @@ const REPAIRABLE: readonly Case[] = [
     'a row names another event',
     () => sql("UPDATE _meta_lineage SET pas_event_id = 'pas_evt_0000000000000000' WHERE ledger_start = 30"),
     () => ({ kind: 'row.event_id', range: { start: 30, end: 39 } }),
-  ],
-  [
-    'a row is of a partition that is not there',
-    () =>
-      sql(
-        'UPDATE _meta_lineage SET ledger_start = 60, ledger_end = 63 WHERE ledger_start = 50',
-        `INSERT INTO _meta_lineage BY NAME SELECT * REPLACE (nextval('_meta_lineage_id') AS id, 50 AS ledger_start, 59 AS ledger_end) FROM _meta_lineage WHERE ledger_start = 60`,
-      ),
-    () => ({ kind: 'row.stray', range: { start: 60, end: 63 } }),
   ],
 ];
 
@@ -180,6 +170,22 @@ const BY_HAND: readonly ByHand[] = [
     () => estate.edit(estate.manifest(2), (text) => text.replace('file:///', 'file:////')),
     () => ({ kind: 'manifest.other', range: { start: 20, end: 29 }, repairable: 'copy' }),
     () => estate.moveAside(estate.manifest(2)),
+  ],
+  [
+    'an older copy is changed',
+    () => flip(estate.copy(1)),
+    () => ({ kind: 'copy.differs', object: estate.copy(1), repairable: 'copy' }),
+    () => estate.moveAside(estate.copy(1)),
+  ],
+  [
+    'a row is of a partition that is not there',
+    () =>
+      sql(
+        'UPDATE _meta_lineage SET ledger_start = 60, ledger_end = 63 WHERE ledger_start = 50',
+        `INSERT INTO _meta_lineage BY NAME SELECT * REPLACE (nextval('_meta_lineage_id') AS id, 50 AS ledger_start, 59 AS ledger_end) FROM _meta_lineage WHERE ledger_start = 60`,
+      ),
+    () => ({ kind: 'row.stray', range: { start: 60, end: 63 }, repairable: 'copy' }),
+    () => sql('DELETE FROM _meta_lineage WHERE ledger_start = 60'),
   ],
 ];
 

@@ -13,7 +13,6 @@ export const KILL_POINTS = [
   'journal:before-rename',
   'journal:after-rename',
   'lock:before-release',
-  'reserve:begun',
   'staging:opened',
   'staging:flushed',
   'staging:finished',

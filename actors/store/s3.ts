@@ -165,7 +165,6 @@ export class S3Store extends BucketStore {
   async reserve(_: StagingSpec, target: StagingTarget, signal?: AbortSignal): Promise<Reservation> {
     const { key } = target;
     const upload = await persistently(() => this.#beginNoted(key, this.fullKey(key), signal), signal);
-    killPoint('reserve:begun');
     return {
       upload,
       owns: (handle) => {

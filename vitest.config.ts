@@ -43,9 +43,8 @@ const LONGEST = [
  * `npm run test:full` runs the others as well. A new file is among the others unless it is named here.
  */
 const QUICK = [
-  // Each part alone: readers, checkers, writers, configuration, machines, generated paths through every machine.
+  // Each part alone: readers, checkers, writers, configuration.
   'test/unit/**/*.test.ts',
-  'test/generated/**/*.test.ts',
   // Small systems of the real machines, every interleaving.
   'test/model/explore.test.ts',
   'test/schedule/found.test.ts',

@@ -281,5 +281,30 @@ export const DETAILS: Readonly<Record<string, () => PanelBuilder[]>> = {
         },
       ],
     ),
+    lines(
+      {
+        width: 12,
+        height: 8,
+        title: 'Lost lines of the log',
+        description: 'Lines that could not be written: a full disk, a closed pipe. Copying goes on without them.',
+        unit: 'none',
+      },
+      [{ expr: `bronze_copier_log_lines_lost_total ${PROCESS}`, legend: '{{instance}}' }],
+    ),
+    lines(
+      {
+        width: 12,
+        height: 8,
+        title: 'Versions',
+        description: 'Which program, built from which commit, ran on which Node, and when that changed.',
+        unit: 'none',
+      },
+      [
+        {
+          expr: `bronze_copier_build_info ${PROCESS}`,
+          legend: '{{instance}} {{app_version}} {{commit}}, Node {{node}}',
+        },
+      ],
+    ),
   ],
 };

@@ -9,6 +9,13 @@ export function throwIfCancelled(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new BronzeError('CANCELLED', 'the work was cancelled', { cause: signal.reason });
 }
 
+/**
+ * A signal of one request, which fires with the given one. What many requests listen to at once is beyond ten listeners,
+ * and Node takes that for a leak and warns of it.
+ */
+export const ownSignal = (signal: AbortSignal | undefined): AbortSignal | undefined =>
+  signal && AbortSignal.any([signal]);
+
 /** The results in the order of the items; at most `limit` calls at a time. Rejects with the first error. */
 export async function mapBounded<T, R>(
   items: readonly T[],

@@ -3,6 +3,7 @@
  * were announced, and never wait without end for bytes that do not come.
  */
 import type { Readable } from 'node:stream';
+import { ownSignal } from '../bounded.ts';
 
 /** Silence on a body after which the other side counts as gone, ms. A slow body that moves is not disturbed. */
 export const BODY_IDLE_MS = 30_000;
@@ -21,9 +22,10 @@ export function collectBody(
   stream: Readable,
   length: number | null,
   limit: number,
-  signal?: AbortSignal,
+  whose?: AbortSignal,
   into?: Uint8Array,
 ): Promise<Uint8Array> {
+  const signal = ownSignal(whose);
   return new Promise((resolve, reject) => {
     let whole = into ?? Buffer.allocUnsafe(length ?? 64 * 1024);
     let used = 0;

@@ -3,6 +3,7 @@
  * actors/store/gcs.ts.
  */
 import { BronzeError } from '../../machines/errors.ts';
+import { ownSignal } from '../bounded.ts';
 import { BodyFault, collectBody } from './body.ts';
 import type { Admission, Bucket, GcsPlace, ListedPage, ListOptions, ObjectFacts } from './bucket.ts';
 import { crc32cOf, gcsCrc32c } from './checksums.ts';
@@ -81,7 +82,7 @@ export class GcsBucket implements Bucket {
       const request = { ...call.request, query };
       // The content of an object may take as long as it moves: millions are read, and each has a time-out of its own.
       const late = query.alt === 'media' ? null : AbortSignal.timeout(CALL_MS);
-      const either = late === null ? signal : signal ? AbortSignal.any([signal, late]) : late;
+      const either = late === null ? ownSignal(signal) : signal ? AbortSignal.any([signal, late]) : late;
       return await exchange(
         client,
         request,

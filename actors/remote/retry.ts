@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BronzeError } from '../../machines/errors.ts';
-import { throwIfCancelled } from '../bounded.ts';
+import { ownSignal, throwIfCancelled } from '../bounded.ts';
 
 export interface RetryPolicy {
   /** Requests in all, the first one included. */
@@ -53,7 +53,8 @@ export async function persistently<T>(
       const pause = Math.max(wanted, jittered(Math.min(policy.firstMs * 2 ** (attempt - 1), policy.capMs)));
       if (performance.now() - started + pause > policy.budgetMs) throw error;
       onRetry?.();
-      await sleep(pause, undefined, signal ? { signal } : {}).catch(() => throwIfCancelled(signal));
+      const own = ownSignal(signal);
+      await sleep(pause, undefined, own ? { signal: own } : {}).catch(() => throwIfCancelled(signal));
     }
   }
 }

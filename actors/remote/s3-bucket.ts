@@ -5,7 +5,7 @@
 import type { Readable } from 'node:stream';
 import type { ListObjectsV2CommandOutput, S3Client } from '@aws-sdk/client-s3';
 import { BronzeError } from '../../machines/errors.ts';
-import { orAborted } from '../bounded.ts';
+import { orAborted, ownSignal } from '../bounded.ts';
 import { collectBody } from './body.ts';
 import type { Admission, Bucket, ListedPage, ListOptions, ObjectFacts, S3Place } from './bucket.ts';
 import { type RemoteDomain, remoteError } from './faults.ts';
@@ -116,7 +116,7 @@ export class S3Bucket implements Bucket {
     };
     const missing: Otherwise<Uint8Array | null> = (error) => (isNoSuchKey(error) ? null : undefined);
     // Without the bound on a whole call: a large object may take longer, and its body has a bound of its own.
-    return this.#unbounded<Uint8Array | null>('read', key, read, signal, signal, missing);
+    return this.#unbounded<Uint8Array | null>('read', key, read, ownSignal(signal), signal, missing);
   }
 
   async look(key: string, signal?: AbortSignal): Promise<ObjectFacts | null> {

@@ -46,8 +46,11 @@ export function endForSure(): void {
   child.unref();
 }
 
-/** Ends this process now, with the code that is set where none is given. Process 1 aborts where a call hangs: 139. */
-export function exitForSure(code?: number): never {
+/**
+ * Ends this process now, with the code that is set where none is given: to Node a code that is undefined is 0, whatever
+ * was set. Process 1 aborts where a call hangs: 139.
+ */
+export function exitForSure(code = process.exitCode): never {
   endForSure();
   if (process.pid === 1 && callHangs()) {
     say(`\n${HANGS}: process 1 aborts\n`);

@@ -3,10 +3,11 @@
  * goes on or drains, what was asked for is there whole or the command says that it is not, and every process ends.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { END_PATIENCE_MS } from '../../runtime/last-resort.ts';
+import { tempFolder } from '../support/bronze.ts';
 import { said } from '../support/copier.ts';
 import { attestedIn, grid, namesIn } from '../support/estate.ts';
 import { SAMPLE_SOURCE, sampleEra, sampleLake, sampleScene } from '../support/lakes.ts';
@@ -159,6 +160,18 @@ describe('an answer that cannot be written', () => {
     const text = run.stdout;
     expect(text.length).toBeGreaterThan(65_536);
     expect(JSON.parse(text).eras).toHaveLength(120);
+  });
+});
+
+describe('something that nobody closes', () => {
+  it('keeps a command that has failed for a while, and does not make a success of it', async () => {
+    const root = tempFolder();
+    const module = join(root, 'open.cjs');
+    const late = END_PATIENCE_MS - 2_000;
+    writeFileSync(module, `setInterval(() => {}, 1000); setTimeout(() => console.error('still open'), ${late});`);
+    const env = { NODE_OPTIONS: `--require ${module}` };
+    const run = await new Running(['run', '--config', join(root, 'absent.yaml')], { cwd: root, env }).done;
+    expect([run.code, run.stderr]).toEqual([2, expect.stringMatching(/CONFIG_UNREADABLE[\s\S]*still open/)]);
   });
 });
 

@@ -64,6 +64,10 @@ const failureOf = ({ event }: { event: { error: unknown } }) => ({ failure: toFa
 
 const actorOf = ({ event }: { event: { actorId: string; error: unknown } }) => event;
 
+/**
+ * Every attempt begins with the first step of its phase again. So failures are forgotten where a phase ends, not after
+ * each step: a second step that always fails would else be tried for ever, as the first one succeeds each time.
+ */
 const retryOrFail = [
   {
     guard: { type: 'canRetry', params: failureOf },
@@ -480,7 +484,7 @@ export const eraMachine = setup({
           invoke: {
             src: 'openChain',
             input: ({ context }) => ({ eraId: context.spec.eraId }),
-            onDone: { target: 'surveying', actions: 'forgetFailures' },
+            onDone: 'surveying',
             onError: retryOrFail,
           },
         },
@@ -495,7 +499,7 @@ export const eraMachine = setup({
               {
                 guard: { type: 'isUsable', params: ({ event }) => ({ facts: event.output }) },
                 target: '#era.planning',
-                actions: { type: 'takeOver', params: ({ event }) => ({ facts: event.output }) },
+                actions: [{ type: 'takeOver', params: ({ event }) => ({ facts: event.output }) }, 'forgetFailures'],
               },
               {
                 target: '#era.draining',
@@ -529,8 +533,8 @@ export const eraMachine = setup({
             src: 'openLake',
             input: ({ context }) => ({ eraId: context.spec.eraId }),
             onDone: [
-              { guard: 'hasCommitted', target: 'comparingLake', actions: 'forgetFailures' },
-              { guard: 'isUnbounded', target: 'findingHead', actions: 'forgetFailures' },
+              { guard: 'hasCommitted', target: 'comparingLake' },
+              { guard: 'isUnbounded', target: 'findingHead' },
               { target: '#era.copying', actions: ['forgetFailures', 'spawnPool'] },
             ],
             onError: retryOrFail,
@@ -547,7 +551,7 @@ export const eraMachine = setup({
                 target: '#era.draining',
                 actions: { type: 'failBehind', params: ({ event }) => ({ head: event.output.behind?.head ?? null }) },
               },
-              { guard: 'isUnbounded', target: 'findingHead', actions: 'forgetFailures' },
+              { guard: 'isUnbounded', target: 'findingHead' },
               { target: '#era.copying', actions: ['forgetFailures', 'spawnPool'] },
             ],
             onError: retryOrFail,
@@ -569,6 +573,7 @@ export const eraMachine = setup({
                 actions: [
                   { type: 'watchHole', params: ({ event }) => ({ head: event.output }) },
                   { type: 'takeHead', params: ({ event }) => ({ head: event.output }) },
+                  'forgetFailures',
                   'spawnPool',
                 ],
               },

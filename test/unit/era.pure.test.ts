@@ -147,6 +147,41 @@ describe('an era by pure transitions', () => {
     expect(summaryOf(system)).toMatchObject({ outcome: 'failed', nextLedger: 30 });
   });
 
+  // Each attempt takes the whole phase again, whose other steps succeed.
+  it.each([
+    'openChain',
+    'surveyChain',
+    'openLake',
+    'compareLake',
+    'findHead',
+    'buildPartition',
+    'stagePartition',
+    'publishPartition',
+    'sealPartition',
+    'attestPartition',
+    'writeCheckpoint',
+  ])('ends after retry_attempts where %s fails every time', (name) => {
+    const grid = { size: 10, origin: 0, ledgerStart: 10, ledgerEnd: name === 'findHead' ? null : 49 };
+    const system = startEra(eraSpec({ grid, workers: 1 }));
+    const facts = {
+      ...noFacts,
+      events: [attestedEvent(0, { start: 10, end: 19 }, null)],
+      partitions: [{ range: { start: 10, end: 19 }, dataBytes: 1, hasManifest: true, manifest: null }],
+    };
+    let attempts = 0;
+    while (!finished(system) && attempts < 10) {
+      const [effect] = system.effects;
+      if (effect?.name === name) {
+        attempts += 1;
+        system.reject(effect, bronze('STORE_IO'));
+      } else if (effect?.name === 'surveyChain') system.resolve(effect, facts);
+      else if (effect) succeed(system, effect);
+      else system.fire(system.timers.find(({ id }) => /backingOff|backOff/i.test(id))!);
+    }
+    expect(attempts).toBe(3);
+    expect(summaryOf(system)).toMatchObject({ outcome: 'failed', failure: { code: 'STORE_IO' } });
+  });
+
   it('names the earliest of several failures', () => {
     const system = startEra(eraSpec({ workers: 4 }));
     goOn(system, [], (effect) => effect.name === 'buildPartition');

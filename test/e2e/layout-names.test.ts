@@ -1,5 +1,5 @@
 // Estates that earlier releases wrote under names which the layout uses: a sweep takes nothing of them, and they are found.
-import { mkdirSync, renameSync, utimesSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, utimesSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openStore } from '../../actors/store/index.ts';
@@ -19,6 +19,8 @@ describe.each(['_staging/probe-1a2b3c4d5e6f/v1', 'sample/_staging/v1', 'sample/w
     const to = join(root, name);
     mkdirSync(dirname(to), { recursive: true });
     renameSync(from, to);
+    // What is remembered of the chain is of the name that it never had.
+    for (const dir of [scene.state, scene.backup]) rmSync(dir, { recursive: true });
     for (const file of Object.keys(filesIn(to))) utimesSync(join(to, file), LONG_AGO, LONG_AGO);
     const before = filesIn(to);
 

@@ -126,7 +126,7 @@ describe('what nothing can be read of', () => {
 it('a sample reads one partition at least, and names what it did not read', async () => {
   const { code, stdout } = await program('verify', estate.scene.data, '--sample', '1/1000000', '--threads', '1');
   expect(code).toBe(0);
-  expect(stdout).toContain('OK for the 1 partitions that were read; 5 were not read');
+  expect(stdout).toContain('OK for the 1 partition that was read; 5 were not read');
   expect(stdout).toMatch(/^sample\/whole\/v1: not read: ledgers \d/m);
 });
 

@@ -291,8 +291,8 @@ const logging = z.strictObject({
 const metrics = z.strictObject({
   enabled: flag('Whether metrics and health are served over HTTP.', false, { variable: 'METRICS_ENABLED' }),
   address: text(
-    'host:port to listen on; no host = all interfaces, port 0 = any. METRICS_PORT replaces the port.',
-    ':9090',
+    'host:port to listen on; :port = all interfaces, port 0 = any. METRICS_PORT replaces the port.',
+    '127.0.0.1:9090',
     {
       pattern:
         /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):(?:[0-9]|[1-9][0-9]{1,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$/,

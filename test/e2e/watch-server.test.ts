@@ -115,9 +115,9 @@ describe('what is served', () => {
     await running.done;
   });
 
-  it('on the configured address only', async () => {
-    const scene = await sampleScene(following, onLoopback);
-    const running = scene.start('run');
+  it('on this machine only, where no address is configured', async () => {
+    const scene = await sampleScene(following, { metrics: { enabled: true } });
+    const running = scene.start('run', { env: { METRICS_PORT: '0' } });
     const url = await urlOf(running);
     await expect(silent(url.replace('127.0.0.1', '127.0.0.2'))).rejects.toThrow(/ECONNREFUSED/);
     running.kill('SIGTERM');

@@ -86,7 +86,7 @@ describe('defaults', () => {
       },
       bronze: { primary_table: 'ledgers_lcm_raw', compression: 'zstd', compression_level: 3 },
       logging: { level: 'info' },
-      metrics: { enabled: false, address: ':9090', path: '/metrics' },
+      metrics: { enabled: false, address: '127.0.0.1:9090', path: '/metrics' },
     });
   });
 
@@ -181,7 +181,8 @@ ${LAKE}`;
     expect(address(':9090')).toBe(':1234');
     expect(address('127.0.0.1:1')).toBe('127.0.0.1:1234');
     expect(address('[::1]:65535')).toBe('[::1]:1234');
-    expect(address('')).toBe(':1234');
+    expect(address('')).toBe('127.0.0.1:1234');
+    expect(load(BASE, { env: { METRICS_PORT: '1234' } }).metrics.address).toBe('127.0.0.1:1234');
     expect(load(BASE, { env: { METRICS_PORT: '1', METRICS_ADDRESS: 'h:2' } }).metrics.address).toBe('h:1');
   });
 

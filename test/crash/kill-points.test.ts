@@ -46,8 +46,8 @@ function hitsOf(at: KillPoint): number {
   return step === 'copies' ? 4 : 3;
 }
 
-const inFirstRun: Kill[] = KILL_POINTS.filter((at) => !RECOVERY_ONLY.includes(at) && !isOfAnotherCommand(at)).flatMap((at) =>
-  Array.from({ length: hitsOf(at) }, (_, n) => ({ at, hit: n + 1 })),
+const inFirstRun: Kill[] = KILL_POINTS.filter((at) => !RECOVERY_ONLY.includes(at) && !isOfAnotherCommand(at)).flatMap(
+  (at) => Array.from({ length: hitsOf(at) }, (_, n) => ({ at, hit: n + 1 })),
 );
 
 /** A first death, and a second one of the run that recovers from it. */

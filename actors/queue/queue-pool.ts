@@ -63,6 +63,8 @@ export interface QueueReadings {
 
 interface Open {
   readonly redis: Redis;
+  /** A connection for events alone: it waits for them. */
+  readonly listening: Redis;
   readonly queue: Queue<QueueTask, QueueResult>;
   readonly events: QueueEvents;
 }
@@ -114,6 +116,7 @@ export class QueuePool {
     // Not `quit`, which waits for a server that may be away.
     await Promise.allSettled([open.events.close(), open.queue.close()].map((end) => Promise.race([end, sleep(2_000)])));
     open.redis.disconnect();
+    open.listening.disconnect();
   }
 
   async #build(task: BuildTask, options: RunOptions): Promise<BuildAnswer> {
@@ -227,11 +230,13 @@ export class QueuePool {
       return ended?.finishedOn === undefined ? { wait: WORKER_WAIT } : { job: ended };
     }
     if (state === 'failed') {
+      // As above: what was read before it ended has no reason in it.
+      const ended = job.finishedOn === undefined ? await queue.getJob(id) : job;
       void job.remove().catch(() => undefined);
       return {
         failure: new BronzeError(
           'WORKER_LOST',
-          `no remote worker finished partition ${rangeLabel(task.range)}: ${job.failedReason ?? 'no reason'}`,
+          `no remote worker finished partition ${rangeLabel(task.range)}: ${ended?.failedReason ?? 'no reason'}`,
           { details: { ...task.range, hint: 'workers died over it: look at their logs and at their memory' } },
         ),
       };
@@ -316,7 +321,10 @@ export class QueuePool {
     const redis = await connectQueue(spec);
     const name = queueName(this.#bronze, this.#lake);
     const queue = new Queue<QueueTask, QueueResult>(name, { connection: redis });
-    const events = new QueueEvents(name, { connection: redis.duplicate() });
+    const listening = redis.duplicate();
+    // It has none of the listeners of the other one.
+    listening.on('error', () => undefined);
+    const events = new QueueEvents(name, { connection: listening });
     queue.on('error', () => undefined);
     events.on('error', () => undefined);
     redis.on('close', () => {
@@ -339,7 +347,7 @@ export class QueuePool {
     this.#ticker.unref();
     await queue.waitUntilReady();
     this.#noteBack();
-    return { redis, queue, events };
+    return { redis, listening, queue, events };
   }
 
   /**

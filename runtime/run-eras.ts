@@ -67,7 +67,7 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
   const pool = openPool(config, { onReads: (chain, reads) => addReads?.(chain, reads) });
   const builders = openBuilders(context, pool);
   const sessions = openSessions(context, builders, options.once);
-  const watchers = await openWatchers(context, specs, sessions, options.inspect ?? null);
+  const watchers = await openWatchers(context, specs, sessions, builders.queue, options.inspect ?? null);
   addReads = watchers.metrics?.addReads ?? null;
   // Before the eras' own clocks: none of them takes longer than its run.
   const startedAt = new Date();

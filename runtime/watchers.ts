@@ -5,6 +5,7 @@
  */
 import { resolve } from 'node:path';
 import type { InspectionEvent } from 'xstate';
+import type { QueuePool } from '../actors/queue/queue-pool.ts';
 import type { EraSpec } from '../machines/protocol.ts';
 import type { Context } from './context.ts';
 import type { InspectOptions } from './inspect/index.ts';
@@ -24,6 +25,7 @@ export async function openWatchers(
   context: Context,
   specs: readonly EraSpec[],
   sessions: ReadonlyMap<string, EraSession>,
+  queue: QueuePool | null,
   inspect: InspectOptions | null,
 ): Promise<Watchers> {
   const { config, log } = context;
@@ -35,7 +37,7 @@ export async function openWatchers(
       opened.push(await openInspector({ ...inspect, log }));
     }
     if (config.metrics.enabled) {
-      metrics = await openServed(context, specs, sessions, opened);
+      metrics = await openServed(context, specs, sessions, queue, opened);
     }
   } catch (error) {
     await closeAll(opened);
@@ -71,6 +73,7 @@ async function openServed(
   { config, log, sourceSpec, storeSpec }: Context,
   specs: readonly EraSpec[],
   sessions: ReadonlyMap<string, EraSession>,
+  queue: QueuePool | null,
   opened: Watcher[],
 ): Promise<Metrics> {
   const [{ Health }, { openMetrics }, { watchHeads }, { openWatchServer }] = await Promise.all([
@@ -87,6 +90,7 @@ async function openServed(
     storeSpec,
     stateDir: resolve(config.checkpoint.dir),
     isHealthy: (eraId) => health.isWell(eraId),
+    queue: queue && { readings: () => queue.readings(), stalled: () => queue.stalled },
     onProblem: (error) => log.error({ component: 'metrics', error: String(error) }, 'a bug: metrics may be wrong'),
   });
   const server = await openWatchServer(config.metrics, health, metrics);

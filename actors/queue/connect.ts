@@ -58,7 +58,13 @@ export async function connectQueue(spec: QueueSpec): Promise<Redis> {
 }
 
 /** Asks once whether the server can be used. Throws QUEUE_UNAVAILABLE (may pass), QUEUE_DENIED, QUEUE_UNFIT. */
-export async function checkQueue(spec: QueueSpec): Promise<void> {
+export const checkQueue = (spec: QueueSpec): Promise<void> => briefly(spec, (redis) => judged(spec, redis));
+
+/** Throws QUEUE_UNFIT where the server is none for a queue. */
+export const judged = async (spec: QueueSpec, redis: Redis): Promise<void> => judge(spec, await redis.info());
+
+/** A connection for one question: it is not made again, and nothing is waited for longer than a moment. Throws QUEUE_*. */
+export async function briefly<T>(spec: QueueSpec, ask: (redis: Redis) => Promise<T>): Promise<T> {
   const { Redis } = await import('ioredis');
   const redis = new Redis({
     ...optionsOf(spec),
@@ -74,7 +80,7 @@ export async function checkQueue(spec: QueueSpec): Promise<void> {
   });
   try {
     await redis.connect();
-    judge(spec, await redis.info());
+    return await ask(redis);
   } catch (error) {
     throw error instanceof BronzeError ? error : queueError(spec, seen ?? error);
   } finally {

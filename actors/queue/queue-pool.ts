@@ -19,6 +19,7 @@ import { type ChainName, chainKey, dataKey } from '../paths.ts';
 import type { BronzeStore, Reservation, SourceSpec, StoreSpec } from '../ports.ts';
 import type { RunOptions, ThreadPool } from '../threads/pool.ts';
 import { checkQueue, connectQueue, type QueueSpec, queueError, queueUri } from './connect.ts';
+import { type QueueReadings, readQueue } from './readings.ts';
 import {
   jobId,
   parseResult,
@@ -52,13 +53,6 @@ export interface QueuePoolOptions {
   readonly onNotice: (level: 'info' | 'warn', message: string) => void;
   /** Between two looks at what is out, ms. */
   readonly lookMs?: number;
-}
-
-/** How many tasks are where, for `status` and metrics; null where the server cannot be asked. */
-export interface QueueReadings {
-  readonly waiting: number;
-  readonly active: number;
-  readonly workers: readonly string[];
 }
 
 interface Open {
@@ -99,13 +93,9 @@ export class QueuePool {
 
   /** What is in the queue now. Throws QUEUE_*. */
   async readings(): Promise<QueueReadings> {
-    const { queue } = await this.#open();
-    const [counts, workers] = await Promise.all([queue.getJobCounts('wait', 'active'), queue.getWorkers()]);
-    return {
-      waiting: counts.wait ?? 0,
-      active: counts.active ?? 0,
-      workers: workers.map((worker) => String(worker.rawname ?? worker.name).replace(/^.*:w:/, '')),
-    };
+    // Whoever asks at the very end must not open it again: nobody would close it.
+    if (this.#closed) throw cancelled('the queue is closed');
+    return readQueue((await this.#open()).queue);
   }
 
   async close(): Promise<void> {

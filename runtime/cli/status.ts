@@ -4,11 +4,13 @@ import { countUndelivered } from '../../actors/audit/deliver.ts';
 import { committedIn, missingRows } from '../../actors/catalog/recorder.ts';
 import { lossText, readLosses } from '../../actors/commit/losses.ts';
 import { chainKey } from '../../actors/paths.ts';
+import { queueUri } from '../../actors/queue/connect.ts';
+import { askQueue } from '../../actors/queue/readings.ts';
 import { layoutNamedChains } from '../../actors/verify/chains.ts';
 import { type Failure, toFailure } from '../../machines/errors.ts';
 import { eraEnd, MAX_LEDGER } from '../../machines/partitions.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
-import { type Context, chainOf, openContext, openDelivery } from '../context.ts';
+import { type Context, chainOf, openContext, openDelivery, queueSpecOf } from '../context.ts';
 import { counted, printable } from '../human.ts';
 import { adoptionLines, type EraLook, partitionsToMend } from '../look.ts';
 import { type Outlook, outlookOf } from '../outlook.ts';
@@ -193,11 +195,41 @@ function text(status: EraStatus, { look, lake }: Outlook): string {
   return lines.map(printable).join('\n');
 }
 
+interface QueueStatus {
+  readonly url: string;
+  /** Null where it cannot be reached; `error` says why. */
+  readonly waiting: number | null;
+  readonly active: number | null;
+  /** Null as well where the server does not tell its connections. */
+  readonly workers: readonly string[] | null;
+  readonly error: Failure | null;
+}
+
+/** Null where no remote workers build. */
+async function queueStatus({ config, storeSpec, sourceSpec }: Context): Promise<QueueStatus | null> {
+  const spec = queueSpecOf(config);
+  if (spec === null) return null;
+  const url = queueUri(spec);
+  try {
+    return { url, ...(await askQueue(spec, storeSpec, sourceSpec)), error: null };
+  } catch (error) {
+    return { url, waiting: null, active: null, workers: null, error: toFailure(error) };
+  }
+}
+
+function queueText({ url, waiting, active, workers, error }: QueueStatus): string {
+  if (error !== null) return `queue ${url}: ${error.code}: ${error.message}`;
+  const who = workers?.length ? ` (${workers.join(', ')})` : '';
+  const there = workers === null ? 'workers not known' : `${counted(workers.length, 'worker')}${who}`;
+  return `queue ${url}: ${counted(waiting ?? 0, 'task')} waiting, ${active} being built, ${there}`;
+}
+
 export async function execute(answer: Answer): Promise<number> {
   const context = openContext(answer);
   const all: EraStatus[] = [];
   const texts: string[] = [];
   let hidden: readonly string[] = [];
+  let queue: QueueStatus | null = null;
   try {
     for (const era of context.eras) {
       const outlook = await outlookOf(context, era);
@@ -208,10 +240,15 @@ export async function execute(answer: Answer): Promise<number> {
     // Where the store cannot be read, each era has said so.
     hidden = await layoutNamedChains(context.store, context.eras.map(chainOf)).catch(() => []);
     texts.push(...hidden.map(unnamed).map(printable));
+    queue = await queueStatus(context);
+    if (queue !== null) texts.push(printable(queueText(queue)));
   } finally {
     await context.catalog?.close();
   }
-  if (switchOption(answer, 'json')) await print(`${JSON.stringify({ eras: all, layout_named: hidden }, null, 2)}\n`);
+  if (switchOption(answer, 'json'))
+    await print(`${JSON.stringify({ eras: all, layout_named: hidden, queue }, null, 2)}\n`);
   else await print(`${texts.join('\n')}\n`);
-  return all.some((status) => status.error !== null) ? 1 : 0;
+  // An outage is waited for; what refuses, or is no queue, refuses a run as well.
+  const isRefused = queue?.error?.retryable === false;
+  return isRefused || all.some((status) => status.error !== null) ? 1 : 0;
 }

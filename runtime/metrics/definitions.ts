@@ -115,6 +115,10 @@ export const METRICS = [
     'disk',
   ]),
   gauge('disk_size_bytes', 'Size of that disk', ['disk']),
+  gauge('queue_waiting', 'Tasks in the queue that no remote worker has taken; only with perf.queue', []),
+  gauge('queue_active', 'Tasks that a remote worker has taken and not finished', []),
+  gauge('queue_workers', 'Remote workers that are connected to the queue', []),
+  counter('queue_stalled_total', 'Tasks whose remote worker went silent, so that another one begins them anew', []),
 ] as const satisfies readonly MetricFacts[];
 
 type Definition = (typeof METRICS)[number];

@@ -3,10 +3,12 @@
  * disks say. It keeps references to snapshots and nothing else; those of actors that ended are forgotten.
  */
 
+import type { QueueReadings } from '../../actors/queue/readings.ts';
 import type { EraSummary } from '../../machines/protocol.ts';
 import { activePaths } from '../diagnostics.ts';
 import type { EraSession } from '../session.ts';
 import { PRODUCER } from '../version.ts';
+import type { Ask } from './ask.ts';
 import type { MetricName } from './definitions.ts';
 import type { Disk } from './disks.ts';
 import type { EraGauges, EraWatch, SeenSnapshot } from './era-watch.ts';
@@ -17,6 +19,8 @@ export interface GaugeSources {
   readonly sessions: ReadonlyMap<string, Pick<EraSession, 'readings'>>;
   /** By what lies on them. */
   readonly disks: Readonly<Record<string, Disk>>;
+  /** Null where no remote workers build. */
+  readonly queue: Ask<QueueReadings> | null;
   readonly isHealthy: (eraId: string) => boolean;
   /** Ms, monotonic. */
   readonly now: () => number;
@@ -91,6 +95,9 @@ export class Gauges {
         set({ app_version: PRODUCER.version, commit: PRODUCER.git_sha, node: process.versions.node }, 1),
       disk_free_bytes: this.#perDisk('free'),
       disk_size_bytes: this.#perDisk('size'),
+      queue_waiting: this.#ofQueue(({ waiting }) => waiting),
+      queue_active: this.#ofQueue(({ active }) => active),
+      queue_workers: this.#ofQueue(({ workers }) => workers?.length ?? null),
     };
   }
 
@@ -116,6 +123,14 @@ export class Gauges {
       )) {
         if (facts !== null) set({ disk }, facts[what]);
       }
+    };
+  }
+
+  #ofQueue(find: (readings: QueueReadings) => number | null): Fill {
+    return async (set) => {
+      const readings = await this.#sources.queue?.answer();
+      const value = readings ? find(readings) : null;
+      if (value !== null) set({}, value);
     };
   }
 

@@ -13,6 +13,7 @@
 import type { AnyActorRef, InspectionEvent } from 'xstate';
 import type { ChainName } from '../../actors/paths.ts';
 import type { SourceSpec, StoreSpec } from '../../actors/ports.ts';
+import type { QueueReadings } from '../../actors/queue/readings.ts';
 import type { ReadCounts } from '../../actors/source/meter.ts';
 import type { EffectName } from '../../machines/effects.ts';
 import { type Failure, toFailure } from '../../machines/errors.ts';
@@ -28,12 +29,20 @@ import type {
 import type { EraSession } from '../session.ts';
 import { lostLines } from '../streams.ts';
 import type { Watcher } from '../watcher.ts';
+import { Ask } from './ask.ts';
 import { blameFor, EFFECTS, isEffect, SOURCE_REQUEST } from './blame.ts';
 import type { MetricName } from './definitions.ts';
 import { Disk } from './disks.ts';
 import { EraWatch, type SeenSnapshot } from './era-watch.ts';
 import { Gauges, statePath } from './gauges.ts';
 import { openRegistry, type Metrics as Registered } from './registry.ts';
+
+/** What is told of the queue of remote workers. */
+export interface WatchedQueue {
+  readonly readings: () => Promise<QueueReadings>;
+  /** Tasks that were taken from a silent worker so far. */
+  readonly stalled: () => number;
+}
 
 export interface MetricsOptions {
   readonly specs: readonly EraSpec[];
@@ -46,6 +55,8 @@ export interface MetricsOptions {
   readonly isHealthy: (eraId: string) => boolean;
   /** Told once of the first bug in here, which must not reach the actors. */
   readonly onProblem: (error: unknown) => void;
+  /** Null where no remote workers build. */
+  readonly queue?: WatchedQueue | null;
   /** Ms, monotonic. */
   readonly now?: () => number;
   /** Unix time, ms. */
@@ -60,7 +71,8 @@ export async function openMetrics(options: MetricsOptions): Promise<Metrics> {
     ...(storeSpec.backend === 'local' ? { bronze: new Disk(storeSpec.root) } : {}),
     state: new Disk(stateDir),
   };
-  const gauges = new Gauges({ eras, sessions, disks, isHealthy, now });
+  const queue = options.queue ? new Ask(options.queue.readings) : null;
+  const gauges = new Gauges({ eras, sessions, disks, queue, isHealthy, now });
   const reads = () => [...eras.values()];
   return new Metrics({ ...options, now }, eras, gauges, await openRegistry({ gauges: gauges.fills(), reads }));
 }
@@ -91,8 +103,9 @@ export class Metrics implements Watcher {
     object,
     { readonly type: string; readonly effect: EffectName; readonly failure: Failure }
   >();
-  /** Lines that are counted already. */
+  /** Lines, and tasks of silent workers, that are counted already. */
   #lost = 0;
+  #stalled = 0;
   #hasProblem = false;
 
   constructor(
@@ -113,11 +126,14 @@ export class Metrics implements Watcher {
     return this.#registered.registry.contentType;
   }
 
-  /** Everything in the text form of Prometheus. Takes a second where a disk does not answer. */
+  /** Everything in the text form of Prometheus. Takes a second where a disk or the queue does not answer. */
   text(): Promise<string> {
     const lost = lostLines();
     this.#registered.counters.log_lines_lost_total.inc(lost - this.#lost);
     this.#lost = lost;
+    const stalled = this.#options.queue?.stalled() ?? 0;
+    this.#registered.counters.queue_stalled_total.inc(stalled - this.#stalled);
+    this.#stalled = stalled;
     return this.#registered.registry.metrics();
   }
 

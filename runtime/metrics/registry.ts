@@ -44,7 +44,7 @@ export async function openRegistry({ gauges, reads }: Sources): Promise<Metrics>
         counters[facts.name] = new prom.Counter(common(facts));
         break;
       case 'gauge':
-        new prom.Gauge({ ...common(facts), collect: filler(gauges[facts.name]) });
+        new prom.Gauge({ ...common(facts), collect: filler(facts, gauges[facts.name]) });
         break;
       case 'histogram':
         if (facts.name === 'source_read_duration_seconds') registry.registerMetric(readHistogram(facts, reads));
@@ -56,12 +56,14 @@ export async function openRegistry({ gauges, reads }: Sources): Promise<Metrics>
 }
 
 /** Emptied only when all values are there: two scrapes may wait for the same disk. */
-function filler(fill: Fill): (this: Gauge) => Promise<void> {
+function filler({ labels }: MetricFacts, fill: Fill): (this: Gauge) => Promise<void> {
   return async function collect(this: Gauge): Promise<void> {
     const values: [Readonly<Record<string, string>>, number][] = [];
-    await fill((labels, value) => values.push([labels, value]));
+    await fill((of, value) => values.push([of, value]));
     this.reset();
-    for (const [labels, value] of values) this.set(labels, value);
+    // One without labels is 0 after that, and not absent.
+    if (labels.length === 0) this.remove();
+    for (const [of, value] of values) this.set(of, value);
   };
 }
 

@@ -11,10 +11,13 @@ import { chainPrefix, dataKey } from '../../actors/paths.ts';
 import { BuildWorker } from '../../actors/queue/build-worker.ts';
 import { checkQueue } from '../../actors/queue/connect.ts';
 import { QueuePool } from '../../actors/queue/queue-pool.ts';
+import { askQueue } from '../../actors/queue/readings.ts';
 import { placeOf, type QueueResult, type QueueTask, queueName } from '../../actors/queue/task.ts';
 import { openStore } from '../../actors/store/index.ts';
 import { toFailure } from '../../machines/errors.ts';
+import { openMetrics } from '../../runtime/metrics/metrics.ts';
 import { tempFolder } from '../support/bronze.ts';
+import { Scrape } from '../support/read-metrics.ts';
 import { describeRedis, freePort, TestRedis } from '../support/redis.ts';
 
 const failing = (promise: Promise<unknown>) =>
@@ -236,6 +239,70 @@ describeRedis('tasks and answers', () => {
     expect(await queue.getJob('bforeign')).toBeDefined();
     stop.abort();
     await run;
+  });
+
+  describe('what is told of it', () => {
+    const spec = () => ({ url: redis.url, password: null });
+    const ask = () => askQueue(spec(), storeSpec, sourceSpec);
+
+    /** As a copier's `/metrics` would say it. */
+    async function metricsOf(of: QueuePool): Promise<() => Promise<(number | null)[]>> {
+      const metrics = await openMetrics({
+        specs: [],
+        sessions: new Map(),
+        sourceSpec,
+        storeSpec,
+        stateDir: root,
+        isHealthy: () => true,
+        queue: { readings: () => of.readings(), stalled: () => of.stalled },
+        onProblem: () => undefined,
+      });
+      closing.push(metrics);
+      return async () => {
+        const scrape = new Scrape(await metrics.text());
+        return ['waiting', 'active', 'workers', 'stalled_total'].map((name) => scrape.value(`queue_${name}`));
+      };
+    }
+
+    it('nothing, and it stays nothing', async () => {
+      expect(await ask()).toEqual({ waiting: 0, active: 0, workers: [] });
+      expect(await connection().keys('*')).toEqual([]);
+    });
+
+    it('tasks that wait, that are being built, that a silent worker had; who is there', async () => {
+      const stop = new AbortController();
+      const read = await metricsOf(pool);
+      const runs = [task, { ...task, attempt: '10-19.2' }].map((of) => failing(pool.run(of, { signal: stop.signal })));
+      await expect.poll(ask).toEqual({ waiting: 2, active: 0, workers: [] });
+      expect(await read()).toEqual([2, 0, 0, 0]);
+      const hold = { lockDuration: 1_000, stalledInterval: 500, skipLockRenewal: true };
+      const never = () => new Promise<never>(() => undefined);
+      const silent = new Worker(name, never, { connection: connection(), name: 'host-1', ...hold });
+      await expect.poll(ask).toEqual({ waiting: 1, active: 1, workers: ['host-1'] });
+      await silent.close(true);
+      const other = new Worker(name, never, {
+        connection: connection(),
+        name: 'host-2',
+        ...hold,
+        skipLockRenewal: false,
+      });
+      await expect.poll(() => pool.stalled, { timeout: 20_000 }).toBe(1);
+      await expect.poll(read).toEqual([1, 1, 1, 1]);
+      stop.abort();
+      await Promise.all(runs);
+      await other.close(true);
+    });
+
+    it('not known, and soon, where the server is away', async () => {
+      const read = await metricsOf(pool);
+      expect(await read()).toEqual([0, 0, 0, 0]);
+      await redis.stop();
+      expect(await read()).toEqual([null, null, null, 0]);
+      expect(await failing(ask())).toMatchObject({ code: 'QUEUE_UNAVAILABLE' });
+      await pool.close();
+      // A question at the very end opens nothing that nobody would close.
+      await expect(pool.readings()).rejects.toMatchObject({ code: 'CANCELLED' });
+    });
   });
 
   describe('a worker', () => {

@@ -9,7 +9,7 @@ import { said } from '../support/copier.ts';
 import { grid } from '../support/estate.ts';
 import { copyOf, objectOf, sampleEra, sampleLake, sampleScene } from '../support/lakes.ts';
 import { expectWhole, type Reference, referenceOf } from '../support/outcome.ts';
-import type { Running, Scene } from '../support/program.ts';
+import type { Running, Scene, Settings } from '../support/program.ts';
 import { describeRedis, TestRedis } from '../support/redis.ts';
 import { type RemoteScene, remoteScene } from '../support/remote-scene.ts';
 import { describeServer } from '../support/servers.ts';
@@ -96,6 +96,31 @@ describeRedis('S42: many machines, Bronze in a folder that all see', () => {
     await logged(sleeper, TAKEN);
     await sleep(1_000);
     await expectSame(scene);
+  });
+
+  it('status: what is in the queue and who is there; an outage is told, a refusal is exit 1', async () => {
+    const redis = await TestRedis.start();
+    const scene = await sceneWith(redis);
+    const queueOf = async (code: number, settings: Settings = {}) => {
+      const status = await scene.start('status', { args: ['--json'], settings }).done;
+      expect(status.code, said(status)).toBe(code);
+      return JSON.parse(status.stdout).queue;
+    };
+    expect(await queueOf(0)).toEqual({ url: redis.url, waiting: 0, active: 0, workers: [], error: null });
+    const running = scene.start('run', PATIENCE);
+    await expect.poll(async () => (await queueOf(0)).waiting, { timeout: 30_000 }).toBe(3);
+    const text = await scene.start('status').done;
+    expect(text.stdout).toContain(`queue ${redis.url}: 3 tasks waiting, 0 being built, 0 workers\n`);
+    running.kill('SIGKILL');
+    await running.done;
+    const worker = startWorker(scene);
+    await logged(worker, STAGED);
+    expect((await queueOf(0)).workers).toHaveLength(1);
+    await redis.stop();
+    expect(await queueOf(0)).toMatchObject({ waiting: null, workers: null, error: { code: 'QUEUE_UNAVAILABLE' } });
+    const unfit = await TestRedis.start('--maxmemory-policy', 'allkeys-lru');
+    const settings = { perf: { queue: unfit.url } };
+    expect(await queueOf(1, settings)).toMatchObject({ url: unfit.url, error: { code: 'QUEUE_UNFIT' } });
   });
 
   it('a worker is told to end: its task goes back at once', async () => {

@@ -1,7 +1,7 @@
 // A real Prometheus scrapes real copiers in which everything goes wrong that an alert is about: every metric moves, every
-// query of the dashboard returns data, every alert fires and ends. Three copiers, side by side because all of it is
+// query of the dashboard returns data, every alert fires and ends. Four copiers, side by side because all of it is
 // waiting: a backfill of two eras of real ledgers, whose lake, store, catalog and endpoint fail; one whose lake hangs; one
-// that follows its lake, with an era that fails, a hole, and an end that nobody asked for.
+// that follows its lake, with an era that fails, a hole, and an end that nobody asked for; one with remote workers.
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,6 +27,7 @@ import {
 import { freePort } from '../support/postgres.ts';
 import { type Running, Scene, type Settings } from '../support/program.ts';
 import { type ActiveAlert, describePrometheus, Prometheus, ruleFiles, rulesIn } from '../support/prometheus.ts';
+import { describeRedis, TestRedis } from '../support/redis.ts';
 import { environmentFor, lakeIn, remoteScene, sourceIn } from '../support/remote-scene.ts';
 import { scaledRanges, scaledRules } from '../support/scaled-rules.ts';
 import { describeShared } from '../support/shared.ts';
@@ -134,8 +135,10 @@ async function fillDisk(folder: string): Promise<void> {
   }
 }
 
+const describeReal = (body: () => void) => describeShared('of real ledgers', () => describeRedis('and a queue', body));
+
 describePrometheus('every metric, query and alert on real runs', () => {
-  describeShared('of real ledgers', () => {
+  describeReal(() => {
     let double: GcsDouble;
     let endpoint: AuditServer;
     let prometheus: Prometheus;
@@ -153,7 +156,7 @@ describePrometheus('every metric, query and alert on real runs', () => {
     beforeAll(async () => {
       double = await startGcsDouble();
       endpoint = await startAuditServer();
-      for (const name of ['backfill', 'hanging', 'following']) ports[name] = await freePort();
+      for (const name of ['backfill', 'hanging', 'following', 'queued']) ports[name] = await freePort();
       const { bavail, bsize, blocks } = statfsSync(disk);
       const free = bavail * bsize;
       const rules = scaledRules(ruleFiles(), {
@@ -166,6 +169,11 @@ describePrometheus('every metric, query and alert on real runs', () => {
             ['< 0.5', '< 2'],
           ],
           BronzeCopierCatalogPending: [['> 100', '> 0']],
+          // One worker that dies takes a while.
+          BronzeCopierRemoteWorkersSilent: [
+            ['> 3', '> 0'],
+            ['0.1 *', '0 *'],
+          ],
           // Pauses between attempts are not scaled: what is at most a fifth of a range there may be longer than it here.
           BronzeCopierEventsUndelivered: [[errorsOf('="audit"'), `max_over_time(${errorsOf('="audit"')}[20s])`]],
           BronzeCopierFailing: [
@@ -326,6 +334,31 @@ describePrometheus('every metric, query and alert on real runs', () => {
       expect(done.code, said(done)).toBe(0);
     }
 
+    /** Partitions that remote workers build: nobody is there, then one that dies, then one that goes on. */
+    async function queued(): Promise<void> {
+      const redis = await TestRedis.start();
+      const era = sampleEra({ era_id: 'far', ledger_end: 0, partition_size: 7 });
+      const scene = new Scene((await sampleLake()).path, era, {
+        source: SAMPLE_SOURCE,
+        storage: { shared: true },
+        perf: { queue: redis.url, workers: 3 },
+      });
+      const running = scene.start('run', { settings: metricsOn(ports.queued as number), patienceMs: RUN_MS });
+      await during(running, watch.untilFires('BronzeCopierNoRemoteWorkers', 'queued'));
+      const env = { BRONZE_KILL_AT: 'staging:opened#2' };
+      const victim = scene.start('worker', { args: ['--concurrency', '1'], env, patienceMs: RUN_MS });
+      expect((await victim.done).signal).toBe('SIGKILL');
+      const worker = scene.start('worker', { args: ['--concurrency', '1'], patienceMs: RUN_MS });
+      await during(running, watch.untilEnds('BronzeCopierNoRemoteWorkers', 'queued'));
+      await during(running, watch.untilFires('BronzeCopierRemoteWorkersSilent', 'queued'));
+      running.kill('SIGTERM');
+      const run = await running.done;
+      expect(run.code, said(run)).toBe(0);
+      worker.kill('SIGTERM');
+      await worker.done;
+      await redis.stop();
+    }
+
     async function diskFills(): Promise<void> {
       // There is something to compare with.
       await watch.until(
@@ -344,7 +377,7 @@ describePrometheus('every metric, query and alert on real runs', () => {
 
     it('every alert fires and ends', async () => {
       // All of them are waited for, so that none is left running when another one fails.
-      const parts = await Promise.allSettled([backfill(), hanging(), following(), diskFills()]);
+      const parts = await Promise.allSettled([backfill(), hanging(), following(), queued(), diskFills()]);
       const failures = parts.flatMap((part) => (part.status === 'rejected' ? [String(part.reason)] : []));
       expect(failures.join('\n\n')).toBe('');
       expect([...watch.fired.keys()].sort()).toEqual([...NAMES].sort());

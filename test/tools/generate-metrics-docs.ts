@@ -62,8 +62,8 @@ const KNOWLEDGE = `## What to know about them
 - **Absent, not 0**, is what is not known: \`last_ledger_sequence\` before anything is committed, \`ledgers_behind\` before the
   era has looked, \`lake_head_ledger\` of an era with an end, \`era_last_ledger\` of one without,
   \`pas_undelivered_events\` before the first delivery and without an endpoint, \`catalog_pending_rows\` before the first
-  comparison and without a catalog, \`last_commit_timestamp_seconds\` before the first commit of this process, disks that do
-  not answer within a second.
+  comparison and without a catalog, \`last_commit_timestamp_seconds\` before the first commit of this process, disks and
+  a queue that do not answer within a second, \`queue_*\` without \`perf.queue\` (but for its counter, which is 0).
 - **\`machine_state\`** has a series only for states in which an actor is now. An era that is over keeps its last state,
   \`done\` or \`failed\`; its workers, sequencer and courier are gone.
 - **\`ledgers_per_second\`** counts ledgers as they are read and checked, those of attempts that fail included.

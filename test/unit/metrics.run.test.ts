@@ -126,12 +126,16 @@ describe('the metrics of a run', () => {
       );
     const still = METRICS.map(({ name }) => name).filter((name) => !moved(name));
     // No era stands still here, an embedded catalog is always there, no lake gets shorter: the events of real machines show
-    // these. Here logs are written to nowhere, which always takes them.
+    // these. Here logs are written to nowhere, which always takes them, and no remote workers build.
     expect(still).toEqual([
       'metadata_errors_total',
       'circuit_breaker_trips_total',
       'log_lines_lost_total',
       'lake_behind_ledgers',
+      'queue_waiting',
+      'queue_active',
+      'queue_workers',
+      'queue_stalled_total',
     ]);
   });
 

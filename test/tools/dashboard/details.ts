@@ -172,6 +172,38 @@ export const DETAILS: Readonly<Record<string, () => PanelBuilder[]>> = {
       [{ expr: era('era_waiting'), legend: NAME }],
     ),
   ],
+  'Remote workers': () => [
+    lines(
+      {
+        ...third,
+        title: 'Tasks in the queue',
+        description: 'Only with perf.queue. Waiting: workers are the limit. Nothing there: the queue does not answer.',
+        unit: 'none',
+      },
+      [
+        { expr: `bronze_copier_queue_waiting ${PROCESS}`, legend: '{{instance}} waiting' },
+        { expr: `bronze_copier_queue_active ${PROCESS}`, legend: '{{instance}} being built' },
+      ],
+    ),
+    lines(
+      {
+        ...third,
+        title: 'Remote workers',
+        description: 'Connected to the queue. One that died with its machine counts until its connection is given up.',
+        unit: 'none',
+      },
+      [{ expr: `bronze_copier_queue_workers ${PROCESS}`, legend: '{{instance}}' }],
+    ),
+    lines(
+      {
+        ...third,
+        title: 'Tasks of silent workers',
+        description: 'Since the process was started: begun anew by another worker. Each costs a partition of work.',
+        unit: 'none',
+      },
+      [{ expr: `bronze_copier_queue_stalled_total ${PROCESS}`, legend: '{{instance}}' }],
+    ),
+  ],
   'What hurts': () => [
     lines(
       { ...quarter, title: 'Failed attempts', description: 'Per second, by what they were made at.', unit: 'none' },

@@ -218,7 +218,7 @@ function verdict(eraId: string, era: EraHealth): Pick<HealthReport, 'status' | '
   if (era.holeAt !== null) {
     return {
       status: 'degraded',
-      reason: `${eraId}: the lake has had a hole at ledger ${era.holeAt} for more than ten minutes although later ledgers are there`,
+      reason: `${eraId}: ledger ${era.holeAt} has been missing in the lake for more than ten minutes although later ones are there`,
     };
   }
   return WELL;

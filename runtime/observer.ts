@@ -49,6 +49,8 @@ interface Watched {
   /** What the sequencer works on. */
   inHand: LedgerRange | null;
   isCopying: boolean;
+  /** Missing in the lake although later ones are there. */
+  holeAt: number | null;
   /** The last failure of a step, so that it is not logged for ever. */
   complaint: string | null;
 }
@@ -66,6 +68,7 @@ interface Snapshot {
     readonly waits?: Readonly<Record<string, string>>;
     readonly frontier?: number;
     readonly available?: number;
+    readonly holeAt?: number | null;
     readonly spec?: EraSpec;
     readonly eras?: Readonly<Record<string, { readonly summary: EraSummary | null }>>;
   };
@@ -104,6 +107,7 @@ export class Observer {
         jobs: new Map(),
         inHand: null,
         isCopying: false,
+        holeAt: null,
         complaint: null,
       });
     }
@@ -136,6 +140,7 @@ export class Observer {
       era.inHand = null;
     }
     progress.state = state;
+    era.holeAt = context.holeAt ?? null;
     progress.nextLedger = Math.max(progress.nextLedger, context.frontier ?? 0);
     if (context.spec?.grid.ledgerEnd === null && context.available) progress.available = context.available;
     if (context.waits && context.waits !== progress.waits) this.#takeWaits(era, context.waits);
@@ -240,8 +245,8 @@ export class Observer {
       }
       case 'hole.overdue':
         era.log.warn(
-          { component: 'era' },
-          'the lake has had a hole for more than ten minutes although later ledgers are there',
+          { component: 'era', ledger: era.holeAt },
+          `ledger ${era.holeAt} has been missing in the lake for more than ten minutes although later ones are there`,
         );
         return;
       default:

@@ -107,6 +107,10 @@ export const METRICS = [
     'commit',
     'node',
   ]),
+  gauge(
+    'lake_hole_ledger',
+    'Ledger that an era waits for, missing in the lake although later ones are there; 0 where there is none',
+  ),
   gauge('era_waiting', '1 while the era waits for something outside'),
   gauge('era_first_ledger', 'First ledger of the era'),
   gauge('era_last_ledger', 'Last ledger that this run is to commit; absent for eras that follow their lake'),

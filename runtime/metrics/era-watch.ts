@@ -147,6 +147,8 @@ export class EraWatch {
       lake_head_ledger: this.head,
       ledgers_behind: isKnown && goal !== null ? Math.max(goal - (last ?? spec.grid.ledgerStart - 1), 0) : null,
       lake_behind_ledgers: context?.recovered == null ? null : beyondLake(context),
+      // Of a hole that is still far ahead nobody knows whether it was filled meanwhile.
+      lake_hole_ledger: context?.recovered == null ? null : (isAwaitingLedgers(this.#snapshot) && context.holeAt) || 0,
       worker_queue_depth: jobs.filter(([id]) => active?.waits[id] === THREAD_WAIT).length,
       sequencer_pending: staged,
       in_flight_partitions: staged + phases.filter((phase) => phase === 'building').length,
@@ -159,6 +161,10 @@ export class EraWatch {
     };
   }
 }
+
+/** Whether all that is there before the head, or before a hole, is committed. */
+const isAwaitingLedgers = (snapshot: SeenSnapshot | null): boolean =>
+  snapshot?.status === 'active' && typeof snapshot.value === 'object' && 'awaitingLedgers' in (snapshot.value ?? {});
 
 /** Committed ledgers that the lake does not reach to. */
 function beyondLake({ behind, frontier, spec }: EraContext): number {

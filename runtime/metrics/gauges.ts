@@ -37,6 +37,7 @@ const ERA_GAUGES = [
   'lake_head_ledger',
   'ledgers_behind',
   'lake_behind_ledgers',
+  'lake_hole_ledger',
   'worker_queue_depth',
   'sequencer_pending',
   'in_flight_partitions',

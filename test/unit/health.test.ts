@@ -130,7 +130,7 @@ describe('health', () => {
     expect(health.report().body.status).toBe('ok');
     await world.pass(2 * MINUTE);
     expect(health.report()).toMatchObject({ ok: true, body: { status: 'degraded' } });
-    expect(health.report().body.reason).toMatch(/hole at ledger 15/);
+    expect(health.report().body.reason).toMatch(/ledger 15 has been missing/);
   });
 
   it('S40: is degraded while the lake ends before what is committed', async () => {

@@ -189,6 +189,20 @@ describe('an era that follows its lake', () => {
     expect(reset.states('era')).toEqual({ 'awaitingLedgers.lakeBehind': 1 });
   });
 
+  it('says which ledger is missing, once everything before it is copied', async () => {
+    let holeAt: number | null = null;
+    const { world, scrape } = await Watched.start([specOf('era', { grid })], {
+      era: () => ({ findHead: async () => ({ head: 60, contiguousTo: holeAt === null ? 29 : holeAt - 1, holeAt }) }),
+    });
+    await world.pass(30 * SECOND, SECOND);
+    expect((await scrape()).value('lake_hole_ledger', ERA)).toBe(0);
+    holeAt = 45;
+    await world.pass(30 * SECOND, SECOND);
+    const holed = await scrape();
+    expect(holed.value('lake_hole_ledger', ERA)).toBe(45);
+    expect(holed.value('last_ledger_sequence', ERA)).toBe(39);
+  });
+
   it('asks for the head again after it could not be found', async () => {
     const fail = failing(2, 'SOURCE_READ');
     const { world, scrape } = await Watched.start([specOf('era', { grid })], {

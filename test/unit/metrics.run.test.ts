@@ -132,6 +132,7 @@ describe('the metrics of a run', () => {
       'circuit_breaker_trips_total',
       'log_lines_lost_total',
       'lake_behind_ledgers',
+      'lake_hole_ledger',
       'queue_waiting',
       'queue_active',
       'queue_workers',

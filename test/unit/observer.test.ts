@@ -106,6 +106,14 @@ describe('log lines', () => {
     }
   });
 
+  it('name the ledger that is missing in a lake', () => {
+    const { lines, tell, snapshot } = watched([specOf('e', null)]);
+    snapshot('era:e', { awaitingLedgers: 'sleeping' }, { holeAt: 97, waits: {} });
+    tell('era:e', { type: 'hole.overdue' });
+    const msg = 'ledger 97 has been missing in the lake for more than ten minutes although later ones are there';
+    expect(lines).toMatchObject([{ level: 'warn', component: 'era', ledger: 97, msg }]);
+  });
+
   it('of a source that fails eight workers for an hour are few, and say how many were left out', () => {
     const { lines, tell, clock } = watched([specOf('e')]);
     let failures = 0;

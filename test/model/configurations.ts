@@ -2,7 +2,7 @@
 import type { AnyStateMachine } from 'xstate';
 import type { EffectName } from '../../machines/effects.ts';
 import type { EraSpec, LakeHead } from '../../machines/protocol.ts';
-import { type Chain, deriveEvent, emptyChain, emptyHost, type Host, rangeOf, without } from './durable.ts';
+import { type Chain, deriveEvent, emptyChain, emptyHost, type Host, lakeOf, rangeOf, without } from './durable.ts';
 import { type EffectModels, remoteBuild } from './effects.ts';
 import { ROLLED_BACK } from './evidence.ts';
 import { isOver, outcomeOf } from './moves.ts';
@@ -26,6 +26,7 @@ export type Fault =
   | 'loseLock'
   | 'loseCopies'
   | 'rollback'
+  | 'reset'
   | 'timer';
 
 export interface EraSetup {
@@ -199,6 +200,21 @@ const neverBoth = (world: World): string | null =>
   Object.keys(world.chain(0).events).length > 0 && Object.keys(world.chain(1).events).length > 0
     ? 'both sides of a link that is broken are attested'
     : null;
+
+/** What a process builds that started after the reset, beside what is committed of the lake as it was. */
+const neverFromAnother = (world: World): string | null => {
+  const { reset, manifests, events } = world.chain(0);
+  if (reset === null || reset === world.session(0).nonce) return null;
+  const { lake } = world.config.eras[0] as EraSetup;
+  const roots = [
+    ...Object.values(manifests).map(({ root }) => root),
+    ...Object.values(events).map(({ ledgers }) => ledgers.contentRoot),
+  ];
+  const builds = world.pending(0).some((id) => world.effects.value(id).name === 'buildPartition');
+  return builds && roots.some((root) => lakeOf(root) === lake)
+    ? 'builds from a lake that contradicts what is committed'
+    : null;
+};
 
 /** What remote workers do late finds no upload: nothing is left when a run is over. */
 const nothingLeftStaged = (world: World): string | null => {
@@ -455,6 +471,17 @@ export const configurations: readonly Configuration[] = [
     mayFail: true,
     staysFailed: true,
     rule: neverBoth,
+  },
+  {
+    name: 'the lake is reset',
+    about: 'another network under the same name: nothing is built from it by a process that starts afterwards',
+    ...one,
+    eras: era(3, { workers: 1, queueSize: 1 }),
+    budget: { reset: 1, restart: 1 },
+    instant: ['checkNeighbours'],
+    mayFail: true,
+    staysFailed: true,
+    rule: neverFromAnother,
   },
   {
     name: 'drain',
@@ -847,6 +874,7 @@ export function expectedMoves(config: Configuration): string[] {
   when(budget.loseLock, 'lose lock and journal');
   when(budget.loseCopies, 'lose the copies');
   when(budget.rollback, 'give up', ...ROLLED_BACK.map((what) => `rolled back: ${what}`));
+  when(budget.reset, 'the lake is reset');
   when(config.again, 'run again');
   when(
     config.eras.some(({ heads }) => heads),

@@ -47,6 +47,8 @@ export interface Chain {
   readonly rows: Readonly<Record<string, CatalogRow>>;
   /** How often Bronze was rolled back: what is made afterwards is made at other times. */
   readonly cut: number;
+  /** Nonce of the process under which the lake became that of another network; null: it never did. */
+  readonly reset: string | null;
 }
 
 /** The state folder of one copier, as far as it is about one era. */
@@ -92,6 +94,7 @@ export const emptyChain: Chain = {
   endpoint: [],
   rows: {},
   cut: 0,
+  reset: null,
 };
 
 export const emptyHost: Host = { checkpoint: null, lock: null, journal: [], delivered: 0, copies: {}, head: null };
@@ -115,6 +118,9 @@ export const endsOf = (lake: string, range: LedgerRange): LedgerEnds => ({
 });
 
 export const rootOf = (lake: string, range: LedgerRange): string => `${lake}:${labelOf(range)}`;
+
+/** What stands under a lake's name after the network was reset. */
+export const afterReset = (lake: string): string => `${lake}'`;
 
 /** The lake that a content root speaks of. */
 export const lakeOf = (root: string): string => root.slice(0, root.indexOf(':'));

@@ -319,7 +319,21 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
       );
     });
 
-    // 9. a run that is over and left something is started again; one that is done may be
+    // 9. the lake becomes another one, whoever reads it
+    config.eras.forEach(({ spec }, era) => {
+      world.load(rows, at);
+      const chain = world.chain(era);
+      if (!(left.reset > 0)) return;
+      const { nonce } = world.session(copier);
+      make(
+        'the lake is reset',
+        false,
+        withFault('reset', () => world.setChain(era, { ...chain, reset: nonce })),
+        () => ({ from: 'somebody', to: 'the outside', text: `the lake of ${spec.eraId} is that of another network` }),
+      );
+    });
+
+    // 10. a run that is over and left something is started again; one that is done may be
     world.load(rows, at);
     if (over && config.copiers === 1) {
       const done = outcomeOf(world, copier) === 'done' && !isAnythingPending(world);
@@ -348,7 +362,7 @@ export function forEachMove(world: World, rows: Int32Array, at: number, visit: V
     }
   }
 
-  // 10. the outside
+  // 11. the outside
   mover = '';
   world.load(rows, at);
   if (world.left('vanish') > 0) {

@@ -291,6 +291,9 @@ const copiesAreOverwritten = withEffect('surveyChain', ({ perform }) => ({
   },
 }));
 
+/** Any lake is taken for the one that Bronze was copied from. */
+const takesAnyLake = withEffect('compareLake', () => ({ perform: () => ({ next: { answer: { behind: null } } }) }));
+
 const forgetsFormers = withEffect('openChain', ({ perform }) => ({
   perform: (place, input, phase) =>
     perform({ ...place, host: { ...place.host, lock: null, journal: [] } }, input, phase),
@@ -465,6 +468,9 @@ export const mutants: readonly Mutant[] = [
   seeded('copies are overwritten', 'evidence: rolled back', /is replaced/, {
     models: copiesAreOverwritten,
     budget: { rollback: 1 },
+  }),
+  seeded('the lake is not compared', 'the lake is reset', /builds from a lake that contradicts/, {
+    models: takesAnyLake,
   }),
   seeded('the latest event is delivered first', 'delivery, lenient', /delivery/, { models: latestFirst }),
   seeded('a task that is done twice begins an upload of its own', 'many machines', /is still staged/, {

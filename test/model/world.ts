@@ -24,7 +24,7 @@ import { sequencerMachine } from '../../machines/sequencer.ts';
 import { type RunSummary, supervisorMachine } from '../../machines/supervisor.ts';
 import { workerMachine } from '../../machines/worker.ts';
 import type { Configuration, Fault } from './configurations.ts';
-import { type Chain, emptyChain, emptyHost, freshSession, type Host, type Session } from './durable.ts';
+import { afterReset, type Chain, emptyChain, emptyHost, freshSession, type Host, type Session } from './durable.ts';
 import {
   ASKS,
   COPIES,
@@ -724,7 +724,7 @@ export class World {
     return {
       ...of,
       spec,
-      lake,
+      lake: this.chain(era).reset === null ? lake : afterReset(lake),
       lakeEnd: lakeEnd ?? Number.MAX_SAFE_INTEGER,
       head: heads?.[Math.min(this.head, heads.length - 1)] ?? { head: null, contiguousTo: 0, holeAt: null },
       conditional: this.config.conditional,

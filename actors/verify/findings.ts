@@ -16,7 +16,7 @@ export interface Finding extends Failure {
 }
 
 /** Findings of one kind that are told one by one; what is more is counted. */
-const TOLD = 10;
+export const TOLD = 10;
 /** Stretches of ledgers in one finding. */
 const RANGES_TOLD = 100;
 /** Stretches of ledgers in one sentence. */

@@ -15,6 +15,7 @@ import {
 } from '../../actors/audit/gather.ts';
 import { type ChainFinding, groupKey, verifySource } from '../../actors/audit/verify-source.ts';
 import { chainKey } from '../../actors/paths.ts';
+import { summedUp } from '../../actors/verify/findings.ts';
 import { BronzeError, type Failure } from '../../machines/errors.ts';
 import { chainOf, openContext } from '../context.ts';
 import { counted, printable } from '../human.ts';
@@ -106,7 +107,7 @@ async function verify(answer: Answer): Promise<number> {
     await print(`${JSON.stringify({ ok, chains: findings, failures }, null, 2)}\n`);
   } else {
     await print(findings.map((finding) => `${printable(line(finding))}\n`).join('') + lastLine(findings, failures));
-    say(failures.map(errorText).join(''));
+    say(summedUp(failures).map(errorText).join(''));
   }
   return ok ? 0 : 3;
 }

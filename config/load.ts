@@ -16,6 +16,7 @@ import {
 } from './environment.ts';
 import { checkEras, FIRST_LEDGER } from './eras.ts';
 import { checkLayoutNames } from './layout-names.ts';
+import { checkLocalPaths } from './local-paths.ts';
 import { ConfigError, type Origin, type Problem, sortProblems } from './problems.ts';
 import { type Config, type EraConfig, fileSchema } from './schema.ts';
 import { printableConfig } from './secrets.ts';
@@ -79,6 +80,7 @@ export function checkConfig(options: LoadOptions): Checked {
     checkForms(draft, file, eraPaths);
     checkEras(draft, eraPaths);
     checkSemantics(draft, eraPaths);
+    checkLocalPaths(draft);
     checkLayoutNames(draft, eraPaths);
   }
   if (draft.problems.length > 0) return { config: null, settings: [], problems: sortProblems(draft.problems) };

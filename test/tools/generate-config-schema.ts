@@ -66,6 +66,8 @@ to the working directory.
   it names checkpoints, locks and copies of events.
 - The mode of \`source\`, and the backends of \`storage\` and \`catalog\`, have the keys that they need.
 - \`source.network_passphrase\` does not contradict the known network of the eras.
+- Folders of this machine are written as such: \`~\` and \`\${VAR}\` are not replaced, and \`s3://…\` is no folder; they are
+  refused.
 
 ## From version 1
 

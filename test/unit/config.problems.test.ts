@@ -1,7 +1,7 @@
 /** S25: every mistake is found, once, with its place, its key, what was expected and what is near. */
 import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../config/load.ts';
-import { ConfigError } from '../../config/problems.ts';
+import { ConfigError, formatProblem } from '../../config/problems.ts';
 import { toFailure } from '../../machines/errors.ts';
 import { brief, briefOf, only, problemsOf, withFile } from '../support/config.ts';
 
@@ -360,6 +360,50 @@ describe('values', () => {
     expect(only(file('pubnet'))).toMatchObject({ key: 'source.network_passphrase' });
     expect(problemsOf(file('testnet'))).toEqual([]);
     expect(problemsOf(file('mine'))).toEqual([]);
+  });
+});
+
+describe('folders of this machine', () => {
+  it.each([
+    ['source: { local_path: ~/lake }', 'source.local_path', /home folder in a shell/],
+    ['source: { local_path: ~anna/lake }', 'source.local_path', /home folder/],
+    [`source: { local_path: "\${HOME}/lake" }`, 'source.local_path', /not replaced/],
+    [`source: { local_path: "/data/\${NAME}" }`, 'source.local_path', /not replaced/],
+    ['source: { local_path: $HOME/lake }', 'source.local_path', /not replaced/],
+    [
+      'source: { local_path: s3://bucket/lake }',
+      'source.local_path',
+      /s3:\/\/ is no folder.*source\.mode s3.*s3_prefix/,
+    ],
+    ['source: { local_path: file:///data/lake }', 'source.local_path', /without file:\/\//],
+    [
+      'storage: { local_dir: GS://bucket/bronze }',
+      'storage.local_dir',
+      /gs:\/\/ is no folder.*storage\.backend s3 or gcs/,
+    ],
+    ['catalog: { dir: ~/catalog }', 'catalog.dir', /home folder/],
+    ['pas: { backup_dir: s3://bucket/copies }', 'pas.backup_dir', /expected a folder of this machine, found/],
+    [`checkpoint: { dir: "\${STATE}" }`, 'checkpoint.dir', /not replaced/],
+    ['perf: { queue_password_file: ~/secret }', 'perf.queue_password_file', /home folder/],
+  ])('%s is refused, and it is said what to write', (line, key, words) => {
+    const problem = only(line.startsWith('source') ? `${ERA}${line}\n` : `${BASE}${line}\n`);
+    expect(problem.key).toBe(key);
+    expect(formatProblem(problem)).toMatch(words);
+  });
+
+  it.each(['./~', 'a~b', 'a$b', './$HOME/x', '/mnt/s3:/x', 'lake'])('%s is one', (path) => {
+    expect(problemsOf(`${ERA}source: { local_path: "${path}" }\n`)).toEqual([]);
+  });
+
+  it('are not looked at where a bucket is used', () => {
+    expect(problemsOf(`${ERA}source: { mode: s3, s3_bucket: b, local_path: s3://b/x }\n`)).toEqual([]);
+  });
+
+  it('in a variable are refused as well', () => {
+    expect(only(ERA, { SOURCE_LOCAL_PATH: '~/lake' })).toMatchObject({
+      key: 'source.local_path',
+      origin: { kind: 'variable', name: 'SOURCE_LOCAL_PATH' },
+    });
   });
 });
 

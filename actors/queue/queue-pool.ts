@@ -57,8 +57,6 @@ export interface QueuePoolOptions {
 
 interface Open {
   readonly redis: Redis;
-  /** A connection for events alone: it waits for them. */
-  readonly listening: Redis;
   readonly queue: Queue<QueueTask, QueueResult>;
   readonly events: QueueEvents;
 }
@@ -106,7 +104,6 @@ export class QueuePool {
     // Not `quit`, which waits for a server that may be away.
     await Promise.allSettled([open.events.close(), open.queue.close()].map((end) => Promise.race([end, sleep(2_000)])));
     open.redis.disconnect();
-    open.listening.disconnect();
   }
 
   async #build(task: BuildTask, options: RunOptions): Promise<BuildAnswer> {
@@ -311,10 +308,8 @@ export class QueuePool {
     const redis = await connectQueue(spec);
     const name = queueName(this.#bronze, this.#lake);
     const queue = new Queue<QueueTask, QueueResult>(name, { connection: redis });
-    const listening = redis.duplicate();
-    // It has none of the listeners of the other one.
-    listening.on('error', () => undefined);
-    const events = new QueueEvents(name, { connection: listening });
+    // It listens on a copy of the connection, which it makes and closes by itself.
+    const events = new QueueEvents(name, { connection: redis });
     queue.on('error', () => undefined);
     events.on('error', () => undefined);
     redis.on('close', () => {
@@ -337,7 +332,7 @@ export class QueuePool {
     this.#ticker.unref();
     await queue.waitUntilReady();
     this.#noteBack();
-    return { redis, listening, queue, events };
+    return { redis, queue, events };
   }
 
   /**

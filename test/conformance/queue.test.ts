@@ -157,6 +157,19 @@ describeRedis('tasks and answers', () => {
     await expect(pool.run(task)).resolves.toMatchObject({ data: { byteSize: 1_000 } });
   });
 
+  it('closed: no connection is left', async () => {
+    const look = connection();
+    const clients = async () =>
+      String(await look.client('LIST'))
+        .trim()
+        .split('\n').length;
+    await expect.poll(clients).toBe(1);
+    await pool.readings();
+    expect(await clients()).toBeGreaterThan(1);
+    await pool.close();
+    await expect.poll(clients).toBe(1);
+  });
+
   const LIES: Readonly<Record<string, (of: QueueTask) => unknown>> = {
     nothing: () => null,
     'another partition': (of) => ({ ...honest(of), range: { start: 20, end: 29 } }),

@@ -9,6 +9,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const LONGEST = [
   'test/crash/random-kills.test.ts',
   'test/crash/random-kills.outside.test.ts',
+  'test/crash/random-kills.machines.test.ts',
   'test/crash/kill-points.test.ts',
   'test/crash/kill-points.gcs.test.ts',
   'test/crash/kill-points.s3.test.ts',

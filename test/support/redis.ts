@@ -3,6 +3,7 @@
  * suites are skipped by name; with CI=true that is a failure.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
@@ -66,7 +67,7 @@ export class TestRedis {
     return `redis://127.0.0.1:${this.port}`;
   }
 
-  /** Nothing is kept on disk: it starts empty. */
+  /** It starts empty, unless its options make it keep what it had (`--appendonly yes`). */
   async start(): Promise<void> {
     const words = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
     this.#child = spawn('redis-server', [...words, '--dir', this.#dir, ...this.#options], { stdio: 'ignore' });
@@ -91,7 +92,13 @@ export class TestRedis {
     }
   }
 
-  /** As a power cut does: what it held is gone. */
+  /** Loses what it kept on disk; while it is stopped. */
+  lose(): void {
+    rmSync(this.#dir, { recursive: true, force: true });
+    mkdirSync(this.#dir);
+  }
+
+  /** As a power cut does: what it held in memory is gone. */
   async stop(): Promise<void> {
     const child = this.#child;
     if (child === null) return;

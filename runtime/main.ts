@@ -9,6 +9,7 @@ import { type Parsed, parse } from './cli/parse.ts';
 import { END_PATIENCE_MS, exitForSure } from './last-resort.ts';
 import { printError } from './print-error.ts';
 import { guardStreams, print, READER_GONE, readerIsGone } from './streams.ts';
+import { settleSurroundings } from './surroundings.ts';
 import { PRODUCER } from './version.ts';
 
 async function main(): Promise<number> {
@@ -39,6 +40,7 @@ function heard(parsing: () => Parsed | null): { readonly parsed: Parsed | null; 
 }
 
 guardStreams();
+settleSurroundings(process.env);
 keepHeapsSmall();
 try {
   const code = await main();

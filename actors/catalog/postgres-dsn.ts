@@ -110,7 +110,7 @@ export function parseDsn(dsn: string, environment: Environment = process.env): P
   }
   const host = value('host') ?? 'localhost';
   if (host.includes(',')) throw refuse('it names several hosts; one is supported');
-  const user = value('user') ?? userInfo().username;
+  const user = value('user') ?? ownName();
   const database = value('dbname') ?? user;
   const port = wholeNumber(value('port') ?? String(DEFAULT_PORT), 'port', 65_535);
   const timeout = wholeNumber(value('connect_timeout') ?? '0', 'connect_timeout', 1_000_000);
@@ -129,6 +129,18 @@ export function parseDsn(dsn: string, environment: Environment = process.env): P
     uri: `postgres://${encodeURIComponent(user)}@${shown}:${port}/${encodeURIComponent(database)}`,
     secrets,
   };
+}
+
+/** As libpq: the name of the user of this process. */
+function ownName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    throw refuse(
+      `it names no user, and user ${process.getuid?.()} of this machine has no name`,
+      'add one, or set PGUSER',
+    );
+  }
 }
 
 function wholeNumber(text: string, name: string, most: number): number {

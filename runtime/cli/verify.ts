@@ -16,7 +16,7 @@ import {
   verifyChain,
   verifyEraLinks,
 } from '../../actors/verify/verify-chain.ts';
-import { BronzeError, toFailure } from '../../machines/errors.ts';
+import { BronzeError, type ErrorCode, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import { chainOf, openContext } from '../context.ts';
 import { counted, printable } from '../human.ts';
@@ -133,6 +133,16 @@ const badName = (chain: string): Finding => ({
   hint: 'no configuration can name it any more; docs/errors.md says how to go on',
 });
 
+/** Of a chain that could not even be listed: nothing was found wrong in it, and nothing right. */
+const UNREACHED: ReadonlySet<ErrorCode> = new Set([
+  'STORE_IO',
+  'STORE_DENIED',
+  'BUCKET_MISSING',
+  'BUCKET_REGION',
+  'CREDENTIALS_INVALID',
+  'ENDPOINT_INVALID',
+]);
+
 export async function execute(answer: Answer): Promise<number> {
   const sample = sampleOf(answer);
   const threads = threadsOf(answer);
@@ -161,6 +171,7 @@ export async function execute(answer: Answer): Promise<number> {
     ...failure,
     chain: 'copies of events',
   }));
+  const unreached = new Map<Finding, FoundChain['chain']>();
   try {
     for (const { chain, store: spec, era } of chains) {
       const store = openStore(spec);
@@ -183,7 +194,9 @@ export async function execute(answer: Answer): Promise<number> {
       } catch (error) {
         const failure = toFailure(error);
         if (failure.code === 'CANCELLED') throw error;
-        findings.push({ ...failure, chain: chainKey(chain) });
+        const finding: Finding = { ...failure, chain: chainKey(chain) };
+        findings.push(finding);
+        if (UNREACHED.has(failure.code)) unreached.set(finding, chain);
       }
       if (shows) process.stderr.write('\r\x1b[K');
     }
@@ -194,7 +207,10 @@ export async function execute(answer: Answer): Promise<number> {
   }
   findings.push(...verifyEraLinks(reports), ...hidden.map(badName));
   const only = reports.map(({ report }) => report);
+  const unknown = new Set([...unreached.values()].map(({ network }) => network));
   for (const network of new Set(chains.map(({ chain }) => chain.network))) {
+    // What was asked for may be where nobody could look.
+    if (unknown.has(network)) continue;
     const its = reports.filter(({ chain }) => chain.network === network).map(({ report }) => report);
     const missing = missingOf(network, range, its);
     if (missing !== null) findings.push(missing);
@@ -208,5 +224,6 @@ export async function execute(answer: Answer): Promise<number> {
   } else {
     await print(text(only, findings));
   }
-  return ok ? 0 : 3;
+  if (ok) return 0;
+  return findings.every((finding) => unreached.has(finding)) ? 1 : 3;
 }

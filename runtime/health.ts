@@ -23,6 +23,8 @@ interface EraHealth {
   frontier: number;
   /** Whether `frontier` comes from what was found, and not from the configuration. */
   isSurveyed: boolean;
+  /** Whether it ever had its workers. */
+  hasBegun: boolean;
   isWaiting: boolean;
   waitsFor: readonly string[];
   holeAt: number | null;
@@ -77,6 +79,7 @@ export class Health implements Watcher {
         firstLedger: grid.ledgerStart,
         frontier: grid.ledgerStart,
         isSurveyed: false,
+        hasBegun: false,
         isWaiting: false,
         waitsFor: [],
         holeAt: null,
@@ -132,6 +135,7 @@ export class Health implements Watcher {
     if (event.type !== '@xstate.snapshot') return;
     const { context, value } = event.snapshot as unknown as { context: EraContext; value: unknown };
     era.state = activePaths(value).at(-1) ?? era.state;
+    era.hasBegun ||= context.spawned;
     // A fresh start knows nothing until it has looked.
     if (context.recovered) {
       era.isSurveyed = true;
@@ -179,9 +183,12 @@ export class Health implements Watcher {
     };
   }
 
-  /** Ready: every era has its lock, knows what is committed and has opened its lake, or is over already. */
+  /** Ready: every era has its lock, knows what is committed and has opened its lake; or had, and is over already. */
   readiness(): ReadyReport {
     if (this.#draining) return { ready: false, reason: 'draining: the process is about to end' };
+    for (const [eraId, { failure, hasBegun }] of this.#eras) {
+      if (failure && !hasBegun) return { ready: false, reason: `${eraId} did not begin: ${failureText(failure)}` };
+    }
     const starting = [...this.#eras].filter(([, { state }]) => STARTING.test(state)).map(([eraId]) => eraId);
     if ([...this.#eras.values()].every(({ outcome }) => outcome !== null)) {
       return { ready: false, reason: 'the run is over' };

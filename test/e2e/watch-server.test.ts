@@ -1,6 +1,6 @@
 // Metrics, health and readiness over HTTP of a real run: what they answer, where they listen, and that nobody who asks
 // them can slow or stop the copy.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -101,6 +101,28 @@ describe('what is served', () => {
     expect(JSON.parse(text)).toMatchObject({ status: 'failed', eras: { sound: { reason: null } } });
     expect(JSON.parse(text).reason).toMatch(/^broken (?:is failing|failed): PROTOCOL_GUARD: /);
     await running.untilLogged((line) => line.msg === 'partition committed' && line.ledger_start === 110, 'it is there');
+    running.kill('SIGTERM');
+    expect((await running.done).code).toBe(1);
+  });
+
+  it('S36: not ready, with the reason, where an era refused to begin and another one goes on', async () => {
+    const scene = await sampleScene(
+      [
+        { ...sampleEra({ ledger_start: 2, ledger_end: 63 }), era_id: 'bereft' },
+        { ...sampleEra({ ledger_start: 64, ledger_end: 0 }), era_id: 'sound' },
+      ],
+      onLoopback,
+    );
+    expect((await scene.run({ args: ['--eras', 'bereft'] })).code).toBe(0);
+    rmSync(join(scene.chain('sample', 'bereft'), '_audit'), { recursive: true });
+    const running = scene.start('run');
+    const url = await urlOf(running);
+    await running.untilLogged((line) => line.msg === 'partition committed' && line.ledger_start === 110, 'it is there');
+    for (const path of ['/ready', '/health']) {
+      const { text, status } = await get(url, path);
+      expect(status).toBe(503);
+      expect(JSON.parse(text).reason).toContain('EVIDENCE_CONTRADICTS');
+    }
     running.kill('SIGTERM');
     expect((await running.done).code).toBe(1);
   });

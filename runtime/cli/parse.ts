@@ -116,7 +116,13 @@ export function parse(argv: readonly string[], version: string): Parsed | null {
     for (const option of entry.options) added.option(option.flag, option.help);
     for (const example of entry.examples) added.example(`  $ ${example}`);
   }
-  cli.help();
+  // cac calls what `--no-x` switches off the flag's default.
+  cli.help((sections) =>
+    sections.map((section) => ({
+      ...section,
+      body: section.body.replace(/^(\s*--no-.*?) \(default: true\)$/gm, '$1'),
+    })),
+  );
   cli.version(version);
 
   const marked = mark(words, [...GLOBAL_OPTIONS, ...(command?.options ?? COMMANDS.flatMap((entry) => entry.options))]);

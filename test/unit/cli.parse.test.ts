@@ -110,6 +110,16 @@ describe('the command line', () => {
 });
 
 describe('help', () => {
+  it('tells no default that is none', () => {
+    const said = vi.spyOn(console, 'info').mockImplementation(() => {});
+    parse(['run', '--help'], '1.0.0');
+    const text = said.mock.calls.flat().join('\n');
+    said.mockRestore();
+    expect(text).toContain('--no-progress');
+    expect(text).not.toMatch(/--no-.*default/);
+    expect(text).toMatch(/--inspect .*default: 5150/);
+  });
+
   it.each([['help'], ['help', 'run'], ['run', '--help']])('%s %s is told, and nothing is run', (...argv) => {
     expect(parse(argv, '1.0.0')).toBeNull();
   });

@@ -26,6 +26,12 @@ const DEPTH = 6;
 export const hasLayoutName = ({ network, eraId, versionLabel }: ChainName): boolean =>
   [network, eraId, versionLabel].some((name) => name.startsWith('_') || name === OLD_TABLE);
 
+/**
+ * What a file system keeps at the root of a mount: only root may look into it, and what is in it are pieces that fsck
+ * found. No network, era or version can have the name.
+ */
+const NO_BRONZE = 'lost+found';
+
 /** What is in a folder; links count as what they lead to. Throws STORE_*. */
 export async function entriesOf(folder: string): Promise<{ name: string; isFolder: boolean }[]> {
   try {
@@ -59,7 +65,9 @@ async function search(folder: string, depth: number, found: string[]): Promise<v
     return;
   }
   if (depth === 0) return;
-  for (const { name } of entries.filter((entry) => entry.isFolder).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+  for (const { name } of entries
+    .filter((entry) => entry.isFolder && entry.name !== NO_BRONZE)
+    .sort((a, b) => (a.name < b.name ? -1 : 1))) {
     await search(join(folder, name), depth - 1, found);
   }
 }

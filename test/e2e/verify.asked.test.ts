@@ -1,5 +1,5 @@
 // `verify` says only what it read: what was asked for and is not there is missing, and text and JSON say the same.
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { TABLE } from '../support/estate.ts';
@@ -115,6 +115,12 @@ describe('what nothing can be read of', () => {
         `verify ${estate.chain}${path === join(estate.chain, TABLE) ? '' : ' --from 10 --to 19'}`,
       );
     }
+  });
+
+  it('does not enter lost+found, where a mount begins', async () => {
+    cpSync(estate.chain, join(estate.scene.data, 'lost+found/#12/sample/whole/v1'), { recursive: true });
+    const { stdout } = await program('verify', estate.scene.data, '--threads', '1', '--json');
+    expect(JSON.parse(stdout)).toMatchObject({ ok: true, chains: [{ chain: 'sample/whole/v1' }] });
   });
 
   it('is found from each folder above it', async () => {

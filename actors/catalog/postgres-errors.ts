@@ -69,6 +69,14 @@ export const NO_TLS = 'The server does not support SSL connections';
 /** `pg`: the server wants a password, and there is none, here or in the password file. */
 const NO_PASSWORD = /client password must be a|password must be a string/;
 
+/**
+ * PgBouncer has one SQLSTATE for all it says. What begins or ends like this is a refusal; the rest (a server that is away,
+ * no connection left, a time-out) passes.
+ */
+const POOLER_STATE = '08P01';
+const POOLER_REFUSES =
+  /authentication failed|^no such (?:database|user)|^database .* (?:does not exist|is disabled)|login rejected|^unsupported startup parameter/i;
+
 /** The SQLSTATE of an error of the server; null for any other. */
 export function stateOf(error: unknown): string | null {
   const code = error instanceof Error && 'severity' in error && 'code' in error ? error.code : null;
@@ -98,6 +106,7 @@ function judge(error: unknown): { meaning: Meaning; reason: string } {
   if (state !== null) {
     const { detail } = error as { detail?: unknown };
     const reason = `${message}${typeof detail === 'string' && detail !== '' ? ` (${detail})` : ''} [SQLSTATE ${state}]`;
+    if (state === POOLER_STATE && POOLER_REFUSES.test(message)) return { meaning: DENIED, reason };
     return { meaning: STATES[state] ?? STATES[state.slice(0, 2)] ?? SCHEMA, reason };
   }
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';

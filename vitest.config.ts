@@ -31,6 +31,7 @@ const LONGEST = [
   'test/e2e/leftovers.test.ts',
   'test/e2e/state.test.ts',
   'test/e2e/buckets.lies.test.ts',
+  'test/e2e/raw.test.ts',
   'test/e2e/defects.test.ts',
   'test/crash/give-up.test.ts',
   'test/e2e/inspector.page.test.ts',

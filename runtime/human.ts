@@ -29,6 +29,10 @@ const SHOWN = 4_000;
  */
 const UNPRINTABLE = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
+const ACTING = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: colours begin with one
+const ACTING_OR_COLOUR = /\x1b\[\d{1,2}m|(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
 const escaped = (char: string): string =>
   Array.from({ length: char.length }, (_, n) => `\\u${char.charCodeAt(n).toString(16).padStart(4, '0')}`).join('');
 
@@ -41,6 +45,13 @@ export const printable = (text: string): string =>
     // Begins only where blanks begin, so that each is looked at once.
     .replace(/(?<!\s)\s*\n\s*/g, ' ')
     .replace(UNPRINTABLE, escaped);
+
+/**
+ * The last gate before a standard stream: whatever still acts on a terminal is shown as `\uXXXX`, which inside JSON is the
+ * same text. Line breaks and tabs pass; so do this program's own colours where `colours` says that there are some.
+ */
+export const harmless = (text: string, colours = false): string =>
+  text.replace(colours ? ACTING_OR_COLOUR : ACTING, (found) => (found.endsWith('m') ? found : escaped(found)));
 
 const shortened = (text: string): string =>
   text.length <= SHOWN ? text : `${text.slice(0, SHOWN)}… (${grouped(text.length - SHOWN)} characters more)`;

@@ -2,6 +2,7 @@
  * What the program says on its standard streams. Lines (logs, progress, errors) may be lost: they are counted, and the
  * work goes on. An answer (what a command was asked for) is written whole, or the command has failed. Node's own
  * streams are not used for either: they take a write that was cut short for a whole one, and end with the first error.
+ * Nothing leaves here that acts on a terminal, but for the log's own colours.
  */
 import fs from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,6 +10,7 @@ import { isatty } from 'node:tty';
 import { promisify } from 'node:util';
 import { errnoOf } from '../actors/files.ts';
 import { BronzeError } from '../machines/errors.ts';
+import { harmless } from './human.ts';
 
 export const OUT = 1;
 export const ERR = 2;
@@ -41,7 +43,8 @@ class Lines {
 
   /** Whole lines. Answers why they are lost; null where they were written. Waits for a slow reader, as any program does. */
   write(text: string): Error | null {
-    const bytes = Buffer.from(this.#isCut ? `\n${text}` : text);
+    const whole = harmless(text, true);
+    const bytes = Buffer.from(this.#isCut ? `\n${whole}` : whole);
     let done = 0;
     while (done < bytes.length) {
       try {
@@ -64,7 +67,7 @@ class Lines {
 export const lines = { [OUT]: new Lines(OUT), [ERR]: new Lines(ERR) } as const;
 
 /** Whole lines on standard error; what cannot be written there is counted and otherwise forgotten. */
-export const say = (text: string): void => void lines[ERR].write(text);
+export const say = (text: string): void => void lines[ERR].write(harmless(text));
 
 let isReaderGone = false;
 
@@ -76,7 +79,7 @@ export const readerIsGone = (): boolean => isReaderGone;
  * no error, and nothing more is written then.
  */
 export async function print(text: string): Promise<void> {
-  const bytes = Buffer.from(text);
+  const bytes = Buffer.from(harmless(text));
   let done = 0;
   while (done < bytes.length && !isReaderGone) {
     try {

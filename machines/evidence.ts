@@ -149,7 +149,7 @@ export function ledgersOf(contradictions: readonly Contradiction[]): LedgerRange
 
 /** What somebody can do about it. */
 export const WAY_OUT =
-  'bring Bronze back as it was: mount it, or restore its newest backup; where it is lost for good, `bronze-copier give-up` (docs/runbook.md, "Evidence contradicts")';
+  'bring Bronze back as it was: mount it, or restore its newest backup; another Bronze needs a checkpoint.dir and a pas.backup_dir of its own; where it is lost for good, `bronze-copier give-up` (docs/runbook.md, "Evidence contradicts")';
 
 /** All of them in one sentence: the first few, and how many more there are. */
 export function contradictionText(contradictions: readonly Contradiction[]): string {

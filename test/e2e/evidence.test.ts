@@ -130,6 +130,19 @@ describe('S36: refused before anything is written', () => {
     await isRefused(catalog, `has partition ${LAST}, and Bronze does not hold it`);
   });
 
+  it('another storage under the same state and backup folders, empty or behind', async () => {
+    const empty = whole.copy();
+    empty.change({ storage: { local_dir: join(empty.root, 'other') } });
+    await isRefused(empty, 'and 5 more');
+    const behind = whole.copy();
+    const other = join(behind.root, 'other');
+    cpSync(behind.data, other, { recursive: true });
+    behind.change({ eras: [{ ...sampleEra({ ledger_end: 62 }), partition_size: 10 }] } as never);
+    expect((await behind.run()).code).toBe(0);
+    behind.change({ storage: { local_dir: other } });
+    await isRefused(behind, CHECKPOINT);
+  });
+
   it('every command says the same, and none of them makes a folder where the mount is absent', async () => {
     const scene = whole.copy();
     rmSync(scene.data, { recursive: true });

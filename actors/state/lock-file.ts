@@ -135,6 +135,18 @@ export async function createHolder(files: FileOps, path: string, temp: string, h
   return true;
 }
 
+/** Who stands there instead of `nonce`; null where nobody else does. */
+export async function otherHolder(files: FileOps, path: string, nonce: string): Promise<LockHolder | null> {
+  const now = await readHolder(files, path);
+  return now === null || now === 'corrupt' || now.nonce === nonce ? null : now;
+}
+
+/** Takes the lock of `nonce` away; never that of who took it over while its holder stood still. */
+export async function removeOwn(files: FileOps, path: string, nonce: string): Promise<void> {
+  const now = await readHolder(files, path);
+  if (now !== null && now !== 'corrupt' && now.nonce === nonce) await unlinkIfThere(files, path);
+}
+
 /** Temporary files and claims of copiers that died while they took the lock; only its holder may call this. */
 export async function removeLeftovers(files: FileOps, dir: string, chain: ChainName): Promise<void> {
   const leftover = new Set<string>();

@@ -24,10 +24,12 @@ import {
   createHolder,
   type LockHolder,
   lockPath,
+  otherHolder,
   processOf,
   readHolder,
   readJournal,
   removeLeftovers,
+  removeOwn,
   writeJournal,
 } from './lock-file.ts';
 import { type MarkListener, RENEWS_MS, type Renewing, renewing, watchMark } from './mark.ts';
@@ -87,13 +89,20 @@ export async function acquireLock(options: LockOptions): Promise<ChainLock> {
     await ensureFolder(files, dir);
     const { signal, onWatch } = options;
     const formers = await take({ files, view, dir, chain, path, holder, signal, onWatch });
+    // This process may have stood still since, and whoever took the lock over is not to be swept.
+    const assertOurs = async (): Promise<void> => {
+      const other = await otherHolder(files, path, nonce);
+      if (other !== null) throw lockLost(chain, path, other);
+    };
     try {
       const owners = [...new Set([...(await readJournal(files, dir, chain)), ...formers])];
+      await assertOurs();
       await writeJournal(files, dir, chain, [...owners, nonce]);
       await removeLeftovers(files, dir, chain);
+      await assertOurs();
       return heldLock(files, dir, chain, owners, holder, renewing(files, path, holder, options.onMark ?? UNHEARD));
     } catch (error) {
-      await unlinkIfThere(files, path).catch(() => false);
+      await removeOwn(files, path, nonce).catch(() => undefined);
       throw error;
     }
   } catch (error) {
@@ -123,11 +132,11 @@ function unlessVanished(error: unknown): null {
 }
 
 /** A lock that could not be made durable is not held: it is taken away again. */
-async function fsyncOrRemove({ files, dir, path }: Taking): Promise<void> {
+async function fsyncOrRemove({ files, dir, path, holder }: Taking): Promise<void> {
   try {
     await fsyncFolder(files, dir);
   } catch (error) {
-    await unlinkIfThere(files, path).catch(() => false);
+    await removeOwn(files, path, holder.nonce).catch(() => undefined);
     throw error;
   }
 }
@@ -261,6 +270,14 @@ async function deadOrThrow(
   });
 }
 
+function lockLost(chain: ChainName, path: string, to: LockHolder): BronzeError {
+  const found = describe(to);
+  const hint = 'this process stood still for long, or somebody used `unlock`: stop one of the two';
+  return new BronzeError('LOCK_LOST', `the lock of ${chainKey(chain)} is held by ${found} now; ${hint}`, {
+    details: { object: path, found, hint },
+  });
+}
+
 function heldLock(
   files: FileOps,
   dir: string,
@@ -281,12 +298,7 @@ function heldLock(
       }
     },
     assertHeld() {
-      if (mark.lostTo === null) return;
-      const found = describe(mark.lostTo);
-      const hint = 'this process stood still for long, or somebody used `unlock`: stop one of the two';
-      throw new BronzeError('LOCK_LOST', `the lock of ${chainKey(chain)} is held by ${found} now; ${hint}`, {
-        details: { object: path, found, hint },
-      });
+      if (mark.lostTo !== null) throw lockLost(chain, path, mark.lostTo);
     },
     async release(isUnused = false) {
       killPoint('lock:before-release');

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
 import { said } from '../support/copier.ts';
-import { readJson } from '../support/estate.ts';
+import { attestedIn, grid, readJson } from '../support/estate.ts';
 import { sampleEra, sampleScene } from '../support/lakes.ts';
 import { itInNamespace, PROCESS_1, PROCESS_1_FOREIGN_PROC, pidInside } from '../support/namespaces.ts';
 import { BINARY, type Running, type Scene } from '../support/program.ts';
@@ -17,6 +17,8 @@ import { BINARY, type Running, type Scene } from '../support/program.ts';
 const LOCK = 'lock_sample_whole_v1.json';
 /** Goes on until it is stopped. */
 const following = () => sampleScene(sampleEra({ ledger_end: 0 }), { source: { poll_interval_ms: 50 } });
+/** Partitions of the sample lake that are complete, in an era without an end. */
+const COMPLETE = grid(2, 119, 10).length;
 const hasLock = (scene: Scene): boolean => existsSync(join(scene.state, LOCK));
 /** A mark is watched for 20 s, and a machine may be slow. */
 const PATIENT = { patienceMs: 120_000 };
@@ -86,6 +88,11 @@ describe('a holder in another namespace of process numbers', () => {
   itInNamespace('stopped for long, and going on after it was taken over: LOCK_LOST', async () => {
     const scene = await following();
     const first = await begin(scene, PROCESS_1);
+    // Between two commits: there is something to verify, and nothing half done.
+    await first.until(
+      () => attestedIn(scene.chain('sample', 'whole')).length === COMPLETE,
+      'it has copied what is there',
+    );
     const pid = await pidInside(first);
     process.kill(pid, 'SIGSTOP');
     const second = await begin(scene, []);
@@ -97,6 +104,7 @@ describe('a holder in another namespace of process numbers', () => {
     second.kill('SIGTERM');
     const run = await second.done;
     expect(run.code, said(run)).toBe(0);
-    expect((await scene.verify()).code).toBe(0);
+    const verdict = await scene.verify();
+    expect(verdict.code, said(verdict)).toBe(0);
   });
 });

@@ -240,6 +240,36 @@ describe('the mark', () => {
     second.assertHeld();
   });
 
+  it('S38: one that stands still while it takes the lock leaves it to whoever took it over, wherever that is', async () => {
+    const standingStillAt = async (n: number): Promise<boolean> => {
+      const dir = tempFolder();
+      let count = 0;
+      let second: ChainLock | null = null;
+      const files = new Proxy(realFiles, {
+        get(target, name: keyof FileOps) {
+          const real = target[name] as (...all: unknown[]) => unknown;
+          if (name.endsWith('Sync')) return real;
+          return async (...args: unknown[]) => {
+            if (count++ === n) second = await acquire(dir, elsewhere);
+            return real(...args);
+          };
+        },
+      });
+      const first = await acquire(dir, machine({ 10: 't10' }, 10), files).catch(toFailure);
+      // The last operation was before that.
+      if (second === null) return false;
+      const { nonce } = second as ChainLock;
+      expect((await inspectLock(dir, CHAIN, undefined, elsewhere))?.holder?.nonce, `at ${n}`).toBe(nonce);
+      if ('code' in first)
+        expect(first.code, `at ${n}: ${first.message}`).toMatch(/^(?:LOCK_LOST|LOCK_HELD|STATE_IO)$/);
+      else expect(first.orphaned, `at ${n}`).not.toContain(nonce);
+      return true;
+    };
+    const all = await Promise.all(Array.from({ length: 60 }, (_, n) => standingStillAt(n)));
+    expect(all.filter(Boolean).length).toBeGreaterThan(15);
+    expect(all.at(-1)).toBe(false);
+  });
+
   it('a lock that somebody removed stands there again', async () => {
     const dir = tempFolder();
     let restored = (): void => {};

@@ -8,6 +8,7 @@ import { throwIfCancelled } from '../bounded.ts';
 import { parseJson } from '../json.ts';
 import type { AuditEndpoint } from '../ports.ts';
 import { networkFault, retryAfter } from '../remote/faults.ts';
+import { isProxied, proxyAgent } from '../remote/proxy.ts';
 
 /** For a whole exchange, connecting and the answer's body included, ms. */
 const EXCHANGE_MS = 30_000;
@@ -145,6 +146,20 @@ function networkFailure(target: Target, error: unknown): BronzeError {
   return failed(target, `cannot be reached: ${reason}`, hint, { cause: error });
 }
 
+/** Node's own `fetch`, which asks no proxy; undici's where there is one. */
+type Sender = (url: string, request: RequestInit) => Promise<Response>;
+let proxied: Promise<Sender> | null = null;
+
+function sender(): Sender | Promise<Sender> {
+  if (!isProxied()) return fetch;
+  proxied ??= Promise.all([import('undici'), proxyAgent()]).then(
+    ([undici, dispatcher]): Sender =>
+      (url, request) =>
+        undici.fetch(url, { ...(request as object), dispatcher }) as unknown as Promise<Response>,
+  );
+  return proxied;
+}
+
 async function exchange(
   target: Target,
   request: { method: string; headers?: Record<string, string>; body?: Uint8Array },
@@ -152,6 +167,7 @@ async function exchange(
   signal: AbortSignal | undefined,
 ): Promise<Exchanged> {
   throwIfCancelled(signal);
+  const send = await sender();
   const stop = new AbortController();
   const end = (): void => stop.abort();
   let isLate = false;
@@ -162,7 +178,7 @@ async function exchange(
   signal?.addEventListener('abort', end, { once: true });
   try {
     const headers = { ...target.headers, ...request.headers };
-    const response = await fetch(target.href, { ...request, headers, redirect: 'manual', signal: stop.signal });
+    const response = await send(target.href, { ...request, headers, redirect: 'manual', signal: stop.signal });
     const body = await bodyOf(response);
     return {
       status: response.status,

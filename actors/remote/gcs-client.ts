@@ -25,6 +25,7 @@ import {
   scrubbed,
   withoutSecrets,
 } from './faults.ts';
+import { isProxied } from './proxy.ts';
 
 /** Silence on a connection after which it counts as dead, ms; also the longest wait for a token. A slow upload that
  * moves is not disturbed. */
@@ -111,8 +112,7 @@ async function makeClient(place: GcsPlace, emulator: string | null): Promise<Gcs
 
 /** Undefined where a proxy is configured: the transport then makes an agent for it. */
 function agentFor(endpoint: string): HttpAgent | undefined {
-  const { HTTPS_PROXY, https_proxy, HTTP_PROXY, http_proxy } = process.env;
-  if (HTTPS_PROXY || https_proxy || HTTP_PROXY || http_proxy) return undefined;
+  if (isProxied()) return undefined;
   const options = { keepAlive: true, maxSockets: SOCKETS };
   return endpoint.startsWith('https:') ? new HttpsAgent(options) : new HttpAgent(options);
 }

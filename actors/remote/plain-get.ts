@@ -10,6 +10,7 @@ import { BODY_IDLE_MS } from './body.ts';
 import type { Admission } from './bucket.ts';
 import type { Check } from './checksums.ts';
 import { kindOfStatus, retryAfter } from './faults.ts';
+import { isProxied, proxyAgent } from './proxy.ts';
 
 /** Until a connection stands, ms. */
 const CONNECT_MS = 10_000;
@@ -103,7 +104,7 @@ export async function makeGetter(origin: string, bounds: Bounds = BOUNDS): Promi
 }
 
 async function dispatcherFor(origin: string, bounds: Bounds): Promise<Dispatcher> {
-  const { EnvHttpProxyAgent, Pool } = await import('undici');
+  const { Pool } = await import('undici');
   const options = {
     connections: CONNECTIONS,
     connect: { timeout: bounds.connectMs },
@@ -112,9 +113,7 @@ async function dispatcherFor(origin: string, bounds: Bounds): Promise<Dispatcher
     maxHeaderSize: HEAD_BYTES,
     pipelining: 1,
   };
-  const { HTTPS_PROXY, https_proxy, HTTP_PROXY, http_proxy } = process.env;
-  const isProxied = Boolean(HTTPS_PROXY || https_proxy || HTTP_PROXY || http_proxy);
-  return isProxied ? new EnvHttpProxyAgent(options) : new Pool(origin, options);
+  return isProxied() ? proxyAgent(options) : new Pool(origin, options);
 }
 
 /** What a connection is ended with; nobody sees it. */

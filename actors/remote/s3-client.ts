@@ -18,6 +18,7 @@ import {
   retryAfter,
   scrubbed,
 } from './faults.ts';
+import { isProxied, proxiedHandler } from './proxy.ts';
 
 /** Until a connection stands, ms. */
 const CONNECT_MS = 10_000;
@@ -67,14 +68,16 @@ async function makeClient(place: S3Place): Promise<S3Client> {
     // Stores other than AWS know Content-MD5 and not the newer checksums; those that do send theirs to be compared.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_SUPPORTED',
-    requestHandler: {
-      connectionTimeout: CONNECT_MS,
-      socketTimeout: SILENCE_MS,
-      requestTimeout: 0,
-      socketAcquisitionWarningTimeout: SILENCE_MS,
-      httpAgent: { keepAlive: true, maxSockets: SOCKETS },
-      httpsAgent: { keepAlive: true, maxSockets: SOCKETS },
-    },
+    requestHandler: isProxied()
+      ? await proxiedHandler({ connectMs: CONNECT_MS, silenceMs: SILENCE_MS, connections: SOCKETS })
+      : {
+          connectionTimeout: CONNECT_MS,
+          socketTimeout: SILENCE_MS,
+          requestTimeout: 0,
+          socketAcquisitionWarningTimeout: SILENCE_MS,
+          httpAgent: { keepAlive: true, maxSockets: SOCKETS },
+          httpsAgent: { keepAlive: true, maxSockets: SOCKETS },
+        },
     followRegionRedirects: false,
   });
   client.middlewareStack.add(

@@ -223,6 +223,62 @@ describeBrowser("the inspector's page", () => {
     await page.close();
   });
 
+  it('opened late, and on a telephone: what failed, where, and what to do; colours mean one thing; the chart fits', async () => {
+    const scene = await twoEras();
+    const { running, url } = await start(scene);
+    allow('two', ALL);
+    await running.untilLogged(({ msg, era_id }) => msg === 'era failed' && era_id === 'two', 'era two failed');
+    const { page, complaints } = await open(url);
+    await has(page, '#failures li', /^two failed at ledger 100: LEDGER_HASH: .*See docs\/errors\.md, LEDGER_HASH$/s);
+    await has(page, `${actor('era:two')}.failed`);
+    await has(page, '#eras [data-era=two].failed');
+    expect(await page.locator('#failures li').count()).toBe(1);
+
+    /** Of what is filled with a colour, or written in it. */
+    const colourOf = (selector: string, property: string): Promise<string> =>
+      page.evaluate(`getComputedStyle(document.querySelector(${JSON.stringify(selector)})).${property}`);
+    for (const [name, kind] of [
+      ['era:two', 'failed'],
+      ['era:one', 'running'],
+    ]) {
+      await page.click(`${actor(name as string)} > button`);
+      await has(page, `#chart.${kind} g.lit`);
+      const dot = await colourOf(`${actor(name as string)} > button > .dot`, 'backgroundColor');
+      expect(await colourOf('#chart g.lit > :is(rect, circle, path, .basic)', 'fill')).toBe(dot);
+      expect(await colourOf(`.legend .${kind} .dot`, 'backgroundColor')).toBe(dot);
+    }
+
+    // The largest chart, whole, with names of nine pixels and more.
+    await page.setViewportSize({ width: 1440, height: 900 });
+    await page.click('#fit');
+    const fits = async (): Promise<boolean> =>
+      page.evaluate("document.querySelector('#chart').scrollWidth <= document.querySelector('#chart').clientWidth + 1");
+    await expect.poll(fits).toBe(true);
+    const heights = await page.evaluate<number[]>(
+      "[...document.querySelectorAll('#chart .nodeLabel')].map((label) => label.getBoundingClientRect().height)",
+    );
+    const height = Math.min(...heights.filter((tall) => tall > 0));
+    expect(height).toBeGreaterThan(9);
+    if (process.env.BRONZE_LOOK) await page.screenshot({ path: join(process.env.BRONZE_LOOK, 'fit.png') });
+    await page.click('#fit');
+
+    await page.setViewportSize({ width: 390, height: 844 });
+    const isNarrow = (): Promise<boolean> =>
+      page.evaluate('document.documentElement.scrollWidth <= document.documentElement.clientWidth');
+    await expect.poll(isNarrow).toBe(true);
+    for (const selector of ['#failures li', '#actors', '#chart svg', '#context', '#events li']) {
+      await page.locator(selector).first().scrollIntoViewIfNeeded();
+      const box = await page.locator(selector).first().boundingBox();
+      expect(box?.height, selector).toBeGreaterThan(10);
+    }
+    if (process.env.BRONZE_LOOK)
+      await page.screenshot({ path: join(process.env.BRONZE_LOOK, 'narrow.png'), fullPage: true });
+    expect(complaints).toEqual([]);
+    await page.close();
+    running.kill('SIGKILL');
+    await running.done;
+  });
+
   it('comes back with the copier, and tells the hosted inspector what it knows once its tab is opened', async () => {
     const scene = await twoEras();
     allow('one', ALL);

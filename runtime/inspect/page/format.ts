@@ -45,6 +45,29 @@ export function fieldsOf(context: unknown): Field[] {
 /** 1234567 → `1,234,567`, in any locale. */
 const grouped = (value: number): string => String(value).replace(/\B(?=(\d{3})+$)/g, ',');
 
+/**
+ * Why an era failed, where, and what to do: from its own context, or, where it could not say so itself, from what its
+ * supervisor knows. Null where it has not failed.
+ */
+export function failureOf(era: Actor): { readonly what: string; readonly hint: string } | null {
+  const eraId = era.name.slice('era:'.length);
+  const { context } = era.snapshot;
+  const known = at(era.parent?.snapshot.context, 'eras', eraId, 'summary', 'failure');
+  const failure = [known, at(context, 'failure'), at(context, 'summary', 'failure')].find(isObject);
+  if (failure === undefined) return null;
+  const text = (key: string): string => {
+    const value = at(failure, key);
+    return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+  };
+  const ledger = text('ledger') || text('start');
+  const where = ledger === '' ? '' : ` at ledger ${grouped(Number(ledger))}`;
+  const hint = text('hint');
+  return {
+    what: cut(`${eraId} failed${where}: ${text('code')}: ${text('message')}`, FIELD_TEXT),
+    hint: cut(hint === '' ? `See docs/errors.md, ${text('code')}` : `What to do: ${hint}`, FIELD_TEXT),
+  };
+}
+
 export interface EraGlance {
   readonly actor: Actor;
   readonly eraId: string;

@@ -29,6 +29,7 @@ export const PAGE_HTML = `<!doctype html>
   </div>
 </header>
 <p id="stale" role="alert" hidden></p>
+<ul id="failures" role="alert"></ul>
 <main id="live" role="tabpanel" aria-labelledby="tab-live">
   <nav aria-label="actors">
     <ul id="actors"></ul>
@@ -45,7 +46,7 @@ export const PAGE_HTML = `<!doctype html>
     <div class="bar">
       <h2 id="chart-title"></h2>
       <span id="last-transition"></span>
-      <button type="button" id="fit" aria-pressed="false" title="The whole chart, or one that can be read">fit</button>
+      <button type="button" id="fit" aria-pressed="false" title="The whole chart, in all of the window">fit</button>
     </div>
     <div id="chart" tabindex="0" role="region" aria-label="chart of the chosen actor"></div>
     <details id="context-box" open>

@@ -2,9 +2,9 @@
  * The chart of the chosen actor. Mermaid draws each machine once; what is active is lit by a class on its elements, so
  * that a change of state costs next to nothing. The chart is larger than its place: it scrolls to what is lit.
  */
-import { type Actor, stateText } from './actors.ts';
+import { type Actor, kindOf, stateText } from './actors.ts';
 import { chartId, leaves, stateOfElement } from './chart.ts';
-import { byId, make, setText } from './dom.ts';
+import { byId, make, setClass, setText } from './dom.ts';
 
 declare const mermaid: {
   initialize(options: object): void;
@@ -21,6 +21,12 @@ interface Drawn {
 
 /** Smaller than that, names cannot be read. */
 const READABLE = 0.7;
+
+/** States and arrows only: what stands on the arrows makes a chart several times as wide. */
+export function withoutEvents(text: string): string {
+  const lines = text.split('\n').map((line) => line.replace(/^(\s*\S+ --> \S+?)\s*:.*$/, '$1'));
+  return lines.filter((line, n) => !line.includes('-->') || lines.indexOf(line) === n).join('\n');
+}
 
 export class ChartView {
   readonly #place = byId('chart');
@@ -41,6 +47,8 @@ export class ChartView {
     });
     byId('fit').addEventListener('click', (event) => {
       this.#isFitted = !this.#isFitted;
+      // It takes the place of everything else: in its own, names of the largest could not be read.
+      byId('live').classList.toggle('fitted', this.#isFitted);
       (event.currentTarget as Element).setAttribute('aria-pressed', String(this.#isFitted));
       this.#shown = null;
     });
@@ -58,6 +66,7 @@ export class ChartView {
       this.#shown = '';
       return;
     }
+    setClass(this.#place, kindOf(actor));
     const lit = actor.active.join(' ');
     if (this.#shown === machine && this.#lit === lit) return;
     const isNew = this.#shown !== machine;
@@ -111,10 +120,11 @@ export class ChartView {
   }
 
   #chart(machine: string, text: string): Promise<Drawn> {
-    const known = this.#drawn.get(machine);
+    const key = this.#isFitted ? `${machine}-whole` : machine;
+    const known = this.#drawn.get(key);
     if (known) return known;
-    const drawing = this.#make(machine, text);
-    this.#drawn.set(machine, drawing);
+    const drawing = this.#make(key, this.#isFitted ? withoutEvents(text) : text);
+    this.#drawn.set(key, drawing);
     return drawing;
   }
 

@@ -2,7 +2,7 @@
 import type { Actor } from './actors.ts';
 import { type ConnectionState, connectionText, staleText } from './connection.ts';
 import { byId, make, setAttribute, setChildren, setClass, setText } from './dom.ts';
-import { glance } from './format.ts';
+import { failureOf, glance } from './format.ts';
 
 interface Chip {
   readonly button: HTMLButtonElement;
@@ -14,6 +14,8 @@ export class HeaderView {
   readonly #connection = byId('connection');
   readonly #stale = byId('stale');
   readonly #eras = byId('eras');
+  readonly #failures = byId('failures');
+  readonly #told = new Map<string, HTMLLIElement>();
   readonly #chips = new Map<string, Chip>();
   readonly #choose: (name: string) => void;
 
@@ -39,6 +41,20 @@ export class HeaderView {
         return chip.button;
       }),
     );
+    setChildren(
+      this.#failures,
+      eras.flatMap((era) => this.#failure(era)),
+    );
+  }
+
+  #failure(era: Actor): HTMLLIElement[] {
+    const failure = failureOf(era);
+    if (failure === null) return [];
+    const item = this.#told.get(era.name) ?? make('li');
+    this.#told.set(era.name, item);
+    const { what, hint } = failure;
+    if (item.textContent !== what + hint) item.replaceChildren(make('span', '', what), make('span', 'hint', hint));
+    return [item];
   }
 
   #make(name: string, eraId: string): Chip {

@@ -23,7 +23,7 @@ interface Drawn {
 const READABLE = 0.7;
 
 /** States and arrows only: what stands on the arrows makes a chart several times as wide. */
-export function withoutEvents(text: string): string {
+function withoutEvents(text: string): string {
   const lines = text.split('\n').map((line) => line.replace(/^(\s*\S+ --> \S+?)\s*:.*$/, '$1'));
   return lines.filter((line, n) => !line.includes('-->') || lines.indexOf(line) === n).join('\n');
 }

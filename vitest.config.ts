@@ -20,6 +20,8 @@ const LONGEST = [
   'test/e2e/buckets.test.ts',
   'test/e2e/remote-source.test.ts',
   'test/conformance/answers.test.ts',
+  'test/e2e/many-machines.trouble.test.ts',
+  'test/e2e/many-machines.test.ts',
   'test/e2e/real.test.ts',
   'test/e2e/outside.test.ts',
   'test/e2e/outside.postgres.test.ts',

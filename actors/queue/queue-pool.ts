@@ -73,6 +73,7 @@ export class QueuePool {
   #opening: Promise<Open> | null = null;
   #ticker: NodeJS.Timeout | null = null;
   #isAway = false;
+  #isRefusing = false;
   #closed = false;
   /** Tasks that were taken from a worker that had died or stood still, so far. */
   stalled = 0;
@@ -175,6 +176,7 @@ export class QueuePool {
           if (signal.aborted) throw error;
           const failure = queueError(this.#of.spec, error);
           if (!failure.retryable) throw failure;
+          this.#noteRefusal(failure.message);
           return { wait: QUEUE_WAIT } as const;
         });
         if ('job' in step) {
@@ -208,6 +210,7 @@ export class QueuePool {
         removeOnFail: { age: KEEP_S },
         stackTraceLimit: 0,
       });
+      this.#noteTaken();
       return { wait: WORKER_WAIT };
     }
     const state = await job.getState();
@@ -284,6 +287,19 @@ export class QueuePool {
     this.#isAway = true;
     this.#of.onNotice('warn', `${why}; builds wait for it`);
     this.#changes.emit('all');
+  }
+
+  /** It answers, and takes nothing: it is full, or loading. Wakes nobody: whoever looked would look again at once. */
+  #noteRefusal(why: string): void {
+    if (this.#isRefusing) return;
+    this.#isRefusing = true;
+    this.#of.onNotice('warn', `${why}; builds wait for it`);
+  }
+
+  #noteTaken(): void {
+    if (!this.#isRefusing) return;
+    this.#isRefusing = false;
+    this.#of.onNotice('info', `the queue ${queueUri(this.#of.spec)} takes tasks again`);
   }
 
   #noteBack(): void {

@@ -92,6 +92,17 @@ export class TestRedis {
     }
   }
 
+  /** Any command: `CONFIG SET maxmemory 0`. */
+  async command(name: string, ...args: string[]): Promise<unknown> {
+    const client = new Redis({ port: this.port });
+    client.on('error', () => undefined);
+    try {
+      return await client.call(name, ...args);
+    } finally {
+      client.disconnect();
+    }
+  }
+
   /** Loses what it kept on disk; while it is stopped. */
   lose(): void {
     rmSync(this.#dir, { recursive: true, force: true });

@@ -219,8 +219,13 @@ async function withClaim(
   });
 }
 
-const describe = (holder: LockHolder): string =>
-  `${holder.copier_id} (host ${holder.host}, process ${holder.pid} started at ${holder.process_start ?? 'unknown'}, boot ${holder.boot_id ?? 'unknown'}, namespace ${holder.pid_namespace ?? 'unknown'}, nonce ${holder.nonce}, since ${holder.acquired_at})`;
+/** For a sentence. */
+const describe = ({ copier_id, host, pid, acquired_at }: LockHolder): string =>
+  `${copier_id} (process ${pid} on ${host}, since ${acquired_at})`;
+
+/** All that is known of a holder, for one field of an error. */
+const identify = (holder: LockHolder): string =>
+  `process ${holder.pid} started at ${holder.process_start ?? 'unknown'}, host ${holder.host}, boot ${holder.boot_id ?? 'unknown'}, namespace ${holder.pid_namespace ?? 'unknown'}, nonce ${holder.nonce}`;
 
 const isDead = (state: Liveness): boolean => state === 'dead';
 
@@ -266,15 +271,14 @@ async function deadOrThrow(
   const hint =
     state === 'alive' ? 'wait for it or stop it' : `whether it still runs cannot be checked from here: ${unlock}`;
   throw new BronzeError('LOCK_HELD', `${chain} is being copied by ${describe(found)}; ${hint}`, {
-    details: { object: path, found: describe(found), hint },
+    details: { object: path, found: identify(found), hint },
   });
 }
 
 function lockLost(chain: ChainName, path: string, to: LockHolder): BronzeError {
-  const found = describe(to);
   const hint = 'this process stood still for long, or somebody used `unlock`: stop one of the two';
-  return new BronzeError('LOCK_LOST', `the lock of ${chainKey(chain)} is held by ${found} now; ${hint}`, {
-    details: { object: path, found, hint },
+  return new BronzeError('LOCK_LOST', `the lock of ${chainKey(chain)} is held by ${describe(to)} now; ${hint}`, {
+    details: { object: path, found: identify(to), hint },
   });
 }
 

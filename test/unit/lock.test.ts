@@ -71,8 +71,9 @@ describe('one holder', () => {
     const first = await acquire(dir, machine(alive, 10));
     const failure = await failureOf(acquire(dir, machine(alive, 11)));
     expect(failure).toMatchObject({ code: 'LOCK_HELD', retryable: false });
-    for (const part of ['copier-10', 'host here', 'process 10', 't10', 'boot-1', first.nonce]) {
-      expect(failure.message).toContain(part);
+    expect(failure.message).toContain('copier-10 (process 10 on here, since 2');
+    for (const part of ['process 10', 't10', 'host here', 'boot-1', first.nonce]) {
+      expect(failure.details.found).toContain(part);
     }
     await first.release();
     const second = await acquire(dir, machine(alive, 11));
@@ -366,7 +367,7 @@ describe('unlock', () => {
     const lock = await dead(dir, machine({ 10: 't10' }, 10, 'there', 'boot-3'));
     const removed = await removeLock(dir, CHAIN, { view: here });
     expect(removed).toMatchObject({ liveness: 'unknown', holder: { host: 'there', nonce: lock.nonce } });
-    expect(removed?.description).toContain('host there');
+    expect(removed?.description).toContain('process 10 on there');
     expect(existsSync(join(dir, FILE))).toBe(false);
     expect((await acquire(dir, here)).orphaned).toEqual([lock.nonce]);
   });

@@ -94,6 +94,8 @@ export class QueuePool {
   async readings(): Promise<QueueReadings> {
     // Whoever asks at the very end must not open it again: nobody would close it.
     if (this.#closed) throw cancelled('the queue is closed');
+    // A question would wait until it is back.
+    if (this.#isAway) throw queueError(this.#of.spec, new Error('it is away'));
     return readQueue((await this.#open()).queue);
   }
 

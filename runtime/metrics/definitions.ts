@@ -119,6 +119,7 @@ export const METRICS = [
     'disk',
   ]),
   gauge('disk_size_bytes', 'Size of that disk', ['disk']),
+  gauge('queue_up', '1 while the queue of remote workers answers, else 0; only with perf.queue', []),
   gauge('queue_waiting', 'Tasks in the queue that no remote worker has taken; only with perf.queue', []),
   gauge('queue_active', 'Tasks that a remote worker has taken and not finished', []),
   gauge('queue_workers', 'Remote workers that are connected to the queue', []),

@@ -96,6 +96,10 @@ export class Gauges {
         set({ app_version: PRODUCER.version, commit: PRODUCER.git_sha, node: process.versions.node }, 1),
       disk_free_bytes: this.#perDisk('free'),
       disk_size_bytes: this.#perDisk('size'),
+      queue_up: async (set) => {
+        const { queue } = this.#sources;
+        if (queue !== null) set({}, (await queue.answer()) === null ? 0 : 1);
+      },
       queue_waiting: this.#ofQueue(({ waiting }) => waiting),
       queue_active: this.#ofQueue(({ active }) => active),
       queue_workers: this.#ofQueue(({ workers }) => workers?.length ?? null),

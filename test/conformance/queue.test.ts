@@ -273,7 +273,7 @@ describeRedis('tasks and answers', () => {
       closing.push(metrics);
       return async () => {
         const scrape = new Scrape(await metrics.text());
-        return ['waiting', 'active', 'workers', 'stalled_total'].map((name) => scrape.value(`queue_${name}`));
+        return ['up', 'waiting', 'active', 'workers', 'stalled_total'].map((name) => scrape.value(`queue_${name}`));
       };
     }
 
@@ -287,7 +287,7 @@ describeRedis('tasks and answers', () => {
       const read = await metricsOf(pool);
       const runs = [task, { ...task, attempt: '10-19.2' }].map((of) => failing(pool.run(of, { signal: stop.signal })));
       await expect.poll(ask).toEqual({ waiting: 2, active: 0, workers: [] });
-      expect(await read()).toEqual([2, 0, 0, 0]);
+      expect(await read()).toEqual([1, 2, 0, 0, 0]);
       const hold = { lockDuration: 1_000, stalledInterval: 500, skipLockRenewal: true };
       const never = () => new Promise<never>(() => undefined);
       const silent = new Worker(name, never, { connection: connection(), name: 'host-1', ...hold });
@@ -300,7 +300,7 @@ describeRedis('tasks and answers', () => {
         skipLockRenewal: false,
       });
       await expect.poll(() => pool.stalled, { timeout: 20_000 }).toBe(1);
-      await expect.poll(read).toEqual([1, 1, 1, 1]);
+      await expect.poll(read).toEqual([1, 1, 1, 1, 1]);
       stop.abort();
       await Promise.all(runs);
       await other.close(true);
@@ -308,9 +308,9 @@ describeRedis('tasks and answers', () => {
 
     it('not known, and soon, where the server is away', async () => {
       const read = await metricsOf(pool);
-      expect(await read()).toEqual([0, 0, 0, 0]);
+      expect(await read()).toEqual([1, 0, 0, 0, 0]);
       await redis.stop();
-      expect(await read()).toEqual([null, null, null, 0]);
+      expect(await read()).toEqual([0, null, null, null, 0]);
       expect(await failing(ask())).toMatchObject({ code: 'QUEUE_UNAVAILABLE' });
       await pool.close();
       // A question at the very end opens nothing that nobody would close.

@@ -357,6 +357,10 @@ describePrometheus('every metric, query and alert on real runs', () => {
       const worker = scene.start('worker', { args: ['--concurrency', '1'], patienceMs: RUN_MS });
       await during(running, watch.untilEnds('BronzeCopierNoRemoteWorkers', 'queued'));
       await during(running, watch.untilFires('BronzeCopierRemoteWorkersSilent', 'queued'));
+      await redis.stop();
+      await during(running, watch.untilFires('BronzeCopierQueueAway', 'queued'));
+      await redis.start();
+      await during(running, watch.untilEnds('BronzeCopierQueueAway', 'queued'));
       running.kill('SIGTERM');
       const run = await running.done;
       expect(run.code, said(run)).toBe(0);

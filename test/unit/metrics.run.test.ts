@@ -133,6 +133,7 @@ describe('the metrics of a run', () => {
       'log_lines_lost_total',
       'lake_behind_ledgers',
       'lake_hole_ledger',
+      'queue_up',
       'queue_waiting',
       'queue_active',
       'queue_workers',

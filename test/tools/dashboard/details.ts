@@ -189,10 +189,14 @@ export const DETAILS: Readonly<Record<string, () => PanelBuilder[]>> = {
       {
         ...third,
         title: 'Remote workers',
-        description: 'Connected to the queue. One that died with its machine counts until its connection is given up.',
+        description:
+          'Connected to the queue; one that died with its machine counts until its connection is given up. Up: 1 while the queue answers.',
         unit: 'none',
       },
-      [{ expr: `bronze_copier_queue_workers ${PROCESS}`, legend: '{{instance}}' }],
+      [
+        { expr: `bronze_copier_queue_workers ${PROCESS}`, legend: '{{instance}} workers' },
+        { expr: `bronze_copier_queue_up ${PROCESS}`, legend: '{{instance}} up' },
+      ],
     ),
     lines(
       {

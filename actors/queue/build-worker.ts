@@ -5,6 +5,7 @@
  * it cannot finish: what is not done when it is told to stop goes back to the queue at once.
  */
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Job, Worker } from 'bullmq';
 import { BronzeError, toFailure } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
@@ -35,6 +36,10 @@ const STALLED_AT_MOST = 3;
 const PROGRESS_MS = 2_000;
 /** Between two looks whether a task is still wanted, ms. */
 const WANTED_MS = 2_000;
+/** How long a server that is away is waited for at the end, ms: who takes what is not given back waits longer anyhow. */
+const AWAY_MS = 2_000;
+/** Between two looks whether it is, ms. */
+const LOOK_MS = 50;
 
 export interface BuildWorkerOptions {
   readonly spec: QueueSpec;
@@ -147,9 +152,16 @@ export class BuildWorker {
     const worker = this.#worker;
     if (worker === null) return;
     this.#isClosing = true;
-    const ended = worker.close();
+    let isOver = false;
+    const over = (): void => {
+      isOver = true;
+    };
+    worker.close().then(over, over);
     for (const { stop } of this.#tasks.values()) stop.abort(RETURNED);
-    await ended.catch(() => undefined);
+    // Without its server the library would wait without end.
+    for (let awayMs = 0; !isOver && awayMs < AWAY_MS; awayMs = this.#isReady ? 0 : awayMs + LOOK_MS)
+      await sleep(LOOK_MS);
+    this.#worker = null;
     this.#disconnect();
   }
 

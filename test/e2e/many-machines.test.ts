@@ -155,6 +155,24 @@ describeRedis('S42: many machines, Bronze in a folder that all see', () => {
     await expectSame(scene);
   });
 
+  it('a worker is told to end while the queue is away: it ends, and another one finishes', async () => {
+    const redis = await TestRedis.start();
+    const scene = await sceneWith(redis);
+    const first = startWorker(scene);
+    const running = scene.start('run', PATIENCE);
+    await logged(first, STAGED);
+    await redis.stop();
+    await first.untilLogged((line) => line.component === 'queue' && line.level === 'warn', 'it says so');
+    first.kill('SIGTERM');
+    const ended = await first.done;
+    expect(ended.code, said(ended)).toBe(0);
+    await redis.start();
+    startWorker(scene);
+    const run = await running.done;
+    expect(run.code, said(run)).toBe(0);
+    await expectSame(scene);
+  });
+
   it('the queue is away at the start: a declared wait, not a failure, and nobody else builds', async () => {
     const redis = await TestRedis.stopped();
     const scene = await sceneWith(redis);

@@ -2,7 +2,7 @@
  * What recovery decides from what is durable: where the contiguous prefix of an era ends, and what has to be mended
  * before anything new is committed. Pure: the facts are read elsewhere (survey), the mending is done by the sequencer.
  *
- * The rules (contract 5 and 6):
+ * The rules (contract, sections 5 and 6):
  * - The audit chain tells what was promised. Events are in ledger order without a gap; the first starts the era.
  * - After the attested prefix, sealed partitions that follow without a gap are taken over, once verified.
  * - A partition that is published but not sealed is nothing yet: it is built again and met when it is published.

@@ -1,4 +1,4 @@
-// A real Prometheus scrapes real copiers in which everything goes wrong that an alert is about: every metric moves, every
+// S23: A real Prometheus scrapes real copiers in which everything goes wrong that an alert is about: every metric moves, every
 // query of the dashboard returns data, every alert fires and ends. Four copiers, side by side because all of it is
 // waiting: a backfill of two eras of real ledgers, whose lake, store, catalog and endpoint fail; one whose lake hangs; one
 // that follows its lake, with an era that fails, a hole, and an end that nobody asked for; one with remote workers.

@@ -46,6 +46,10 @@ const sources = ['machines', 'actors', 'config', 'runtime'].flatMap((room) =>
     .map((name) => join(room, name)),
 );
 
+const testFiles = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts'))
+  .map((name) => join('test', name));
+
 describe('docs/errors.md', () => {
   it('has a heading per code, in the order of the codes', () => {
     expect(headings('docs/errors.md', /##/)).toEqual(Object.keys(CODES));
@@ -204,5 +208,37 @@ describe('docs/dependencies.md', () => {
     const { allowScripts } = JSON.parse(read('package.json')) as { allowScripts: Record<string, boolean> };
     const scripts = read('docs/dependencies.md').split('**Install scripts.**')[1]?.split('\n\n')[0] ?? '';
     expect(Object.keys(allowScripts).filter((name) => !scripts.includes(`\`${name}\``))).toEqual([]);
+  });
+});
+
+describe('what code and tests refer to', () => {
+  const words = [...sources, ...testFiles].map((file) => ({ file, text: read(file) }));
+  const scenarios = headings('docs/scenarios.md', /###/);
+  const sections = headings('docs/contract.md', /##/).map((heading) => /^\d+/.exec(heading)?.[0]);
+
+  it('are scenarios and sections of the contract that are there', () => {
+    const lost = words.flatMap(({ file, text }) => [
+      ...[...text.matchAll(/\bS(\d{1,2})\b(?=[:, )])/g)]
+        .filter(([, n]) => !scenarios.includes(`S${n}`))
+        .map(([found]) => `${file}: ${found}`),
+      ...[...text.matchAll(/[Cc]ontract,? sections? (\d+)/g)]
+        .filter(([, n]) => !sections.includes(n))
+        .map(([found]) => `${file}: ${found}`),
+    ]);
+    expect(lost).toEqual([]);
+  });
+
+  it('has a test that names each scenario which is built', () => {
+    const named = new Set(
+      words.flatMap(({ file, text }) => (file.endsWith('.test.ts') ? (text.match(/\bS\d{1,2}\b/g) ?? []) : [])),
+    );
+    const unbuilt = read('docs/scenarios.md')
+      .split(/^### /m)
+      .filter((section) => section.includes('not built yet'));
+    const expected = scenarios.filter((name) => !unbuilt.some((section) => section.startsWith(`${name}\n`)));
+    expect(expected.filter((name) => !named.has(name))).toEqual([]);
+    expect(scenarios.map((name) => Number(name.slice(1))).sort((a, b) => a - b)).toEqual(
+      Array.from({ length: scenarios.length }, (_, n) => n + 1),
+    );
   });
 });

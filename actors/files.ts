@@ -144,9 +144,12 @@ const SHAPE: Readonly<Record<string, string>> = {
   EFBIG: 'the file-size limit of this process (ulimit -f) or of the file system is reached: raise it',
   ENAMETOOLONG: 'the name is too long for this file system: use shorter labels',
   EXDEV: 'the staging folder is on another file system than its target: no mount may lie inside a chain',
-  ENOTSUP: 'the file system has no hard links, without which nothing can be published safely: use another one',
-  EOPNOTSUPP: 'the file system has no hard links, without which nothing can be published safely: use another one',
 };
+
+/** How file systems refuse a hard link that they have not got: exFAT and FAT with EPERM, network and FUSE ones otherwise. */
+const LINKLESS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
+const NO_LINKS =
+  'the file system has no hard links (exFAT, FAT, some network shares), without which nothing can be created safely, or does not allow them to this user: use another one';
 
 /** Passing conditions of this process or machine, where the disk is not to blame. */
 const SCARCE: Readonly<Record<string, string>> = {
@@ -165,6 +168,7 @@ export function fileError(domain: Domain, action: string, path: string, error: u
   const errno = errnoOf(error);
   const shape = errno === null ? undefined : SHAPE[errno];
   const reason = error instanceof Error ? error.message : String(error);
+  const isLink = error instanceof Error && 'syscall' in error && error.syscall === 'link';
   const of = (code: 'STORE_FULL' | 'STORE_DENIED' | 'STORE_IO', retryable: boolean, hint: string): BronzeError =>
     new BronzeError(domain === 'state' ? 'STATE_IO' : code, `could not ${action} ${path}: ${reason}; ${hint}`, {
       details: { object: path, hint },
@@ -174,11 +178,12 @@ export function fileError(domain: Domain, action: string, path: string, error: u
   if (errno !== null && FULL.has(errno)) {
     return of('STORE_FULL', true, 'free space on this disk or raise the quota; nothing half-written is visible');
   }
+  if (isLink && errno !== null && LINKLESS.has(errno)) return of('STORE_IO', false, NO_LINKS);
   if (errno !== null && DENIED.has(errno)) {
     const hint =
       errno === 'EROFS'
         ? 'the file system is mounted read-only: remount it or configure another folder'
-        : 'give the user of this process read and write permission there; hard links must be allowed';
+        : 'give the user of this process read and write permission there';
     return of('STORE_DENIED', false, hint);
   }
   if (shape !== undefined) return of('STORE_IO', false, shape);

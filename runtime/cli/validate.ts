@@ -1,12 +1,13 @@
 /** `validate`: every problem of the configuration; `--online` also whether lake, store and state can be used. */
 
 import { randomBytes } from 'node:crypto';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { openEndpoint } from '../../actors/audit/endpoint.ts';
+import { type Domain, fileError } from '../../actors/files.ts';
 import { checkConfig } from '../../config/load.ts';
 import { formatOrigin, formatProblem } from '../../config/problems.ts';
-import { BronzeError, type Failure, fromFailure } from '../../machines/errors.ts';
+import { type Failure, fromFailure } from '../../machines/errors.ts';
 import { type Context, openContext } from '../context.ts';
 import { printable } from '../human.ts';
 import { failureOf, outlookOf } from '../outlook.ts';
@@ -16,16 +17,18 @@ import { type Answer, switchOption, textOption } from './answer.ts';
 
 const never = new AbortController().signal;
 
-async function checkFolder(folder: string, what: string): Promise<void> {
+/** With a file and a hard link of its own, which it takes away again. Throws STORE_* or STATE_IO. */
+async function checkFolder(domain: Domain, folder: string, what: string): Promise<void> {
   const probe = join(folder, `.probe-${randomBytes(6).toString('hex')}`);
+  const linked = `${probe}-link`;
   try {
     await mkdir(folder, { recursive: true });
     await writeFile(probe, '', { flag: 'wx' });
-    await rm(probe);
+    await link(probe, linked);
   } catch (error) {
-    throw new BronzeError('STATE_IO', `${what} ${folder} cannot be written: ${(error as Error).message}`, {
-      details: { object: folder },
-    });
+    throw fileError(domain, `write to ${what}`, folder, error);
+  } finally {
+    for (const made of [linked, probe]) await rm(made, { force: true }).catch(() => undefined);
   }
 }
 
@@ -61,12 +64,12 @@ async function lookOutside(context: Context): Promise<Findings> {
     isRefused
       ? undefined
       : context.storeSpec.backend === 'local'
-        ? checkFolder(resolve(config.storage.local_dir), 'storage.local_dir')
+        ? checkFolder('store', resolve(config.storage.local_dir), 'storage.local_dir')
         : // Whether it can be written, and what it enforces: with objects of its own, which it takes away again.
           store.prepare(),
   );
-  await attempt(() => checkFolder(resolve(config.checkpoint.dir), 'checkpoint.dir'));
-  if (config.pas.enabled) await attempt(() => checkFolder(resolve(config.pas.backup_dir), 'pas.backup_dir'));
+  await attempt(() => checkFolder('state', resolve(config.checkpoint.dir), 'checkpoint.dir'));
+  if (config.pas.enabled) await attempt(() => checkFolder('state', resolve(config.pas.backup_dir), 'pas.backup_dir'));
   return { failures, notices };
 }
 

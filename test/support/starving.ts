@@ -12,7 +12,7 @@ import { tempFolder } from './bronze.ts';
 import type { Place } from './outcome.ts';
 import type { Running, Scene } from './program.ts';
 
-const works = (file: string, ...args: readonly string[]): boolean => spawnSync(file, args).status === 0;
+export const works = (file: string, ...args: readonly string[]): boolean => spawnSync(file, args).status === 0;
 
 /** An `it` for tests that want something of the machine; they run side by side, for they wait more than they work. */
 export function itWhere(holds: boolean, what: string) {
@@ -29,7 +29,7 @@ export function itWhere(holds: boolean, what: string) {
 /** util-linux: limits of a process that runs already. */
 export const itLimited = itWhere(works('prlimit', '--version'), 'prlimit');
 
-const canMount = (): boolean =>
+export const canMount = (): boolean =>
   works('nsenter', '--version') &&
   works('unshare', '--mount', '--propagation', 'private', 'mount', '-t', 'tmpfs', 'none', tempFolder());
 

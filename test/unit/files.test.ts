@@ -30,6 +30,15 @@ describe('errno become codes', () => {
     expect(error.details.hint).toBeTruthy();
   });
 
+  it.each(['EPERM', 'ENOSYS', 'EOPNOTSUPP'])('%s of a hard link says what is missing', (code) => {
+    const refused = Object.assign(errno(code), { syscall: 'link' });
+    expect(fileError('store', 'publish', '/bronze/x', refused)).toMatchObject({
+      code: 'STORE_IO',
+      retryable: false,
+      details: { hint: expect.stringContaining('has no hard links') },
+    });
+  });
+
   it.each([
     ['ENOMEM', 'memory'],
     ['EMFILE', 'ulimit -n'],

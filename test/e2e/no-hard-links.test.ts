@@ -9,7 +9,7 @@ import { sampleEra, sampleScene } from '../support/lakes.ts';
 import { canMount, itWhere, works } from '../support/starving.ts';
 
 /** Not of every kernel. Where there are none nothing can be mounted that has no hard links. */
-const hasDevices = existsSync('/dev/fuse') && existsSync('/dev/loop-control');
+const hasDevices = existsSync('/dev/fuse') && works('losetup', '--find');
 const hasTools = works('sh', '-c', 'command -v mkfs.exfat && command -v mount.exfat-fuse && command -v losetup');
 const itOnExfat = itWhere(hasTools && canMount(), 'exfat-fuse, exfatprogs and the right to mount');
 

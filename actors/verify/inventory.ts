@@ -95,6 +95,13 @@ export async function takeInventory(store: BronzeStore, chain: ChainName, signal
         stray(table, `${prefix}${table}/${folder}/`);
     }
   }
+  // In the place of an event a folder would hide that it is gone: nothing but objects lies in these.
+  for (const folder of OWN_FOLDERS.filter((name) => name !== STAGING_FOLDER)) {
+    for (const inside of await store.folders(`${prefix}${folder}/`, signal)) {
+      const key = `${prefix}${folder}/${inside}/`;
+      if (!events.some((event) => event.key.startsWith(key))) stray(folder, key);
+    }
+  }
   const inOrder = (all: ReadonlyMap<string, Listed>): Listed[] =>
     [...all.values()].sort((a, b) => a.range.start - b.range.start || a.range.end - b.range.end);
   return {

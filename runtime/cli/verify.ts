@@ -16,7 +16,7 @@ import {
   verifyChain,
   verifyEraLinks,
 } from '../../actors/verify/verify-chain.ts';
-import { BronzeError, type ErrorCode, toFailure } from '../../machines/errors.ts';
+import { BronzeError, type ErrorCode, type Failure, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import { chainOf, openContext } from '../context.ts';
 import { counted, printable } from '../human.ts';
@@ -135,13 +135,15 @@ const badName = (chain: string): Finding => ({
 
 /** Of a chain that could not even be listed: nothing was found wrong in it, and nothing right. */
 const UNREACHED: ReadonlySet<ErrorCode> = new Set([
-  'STORE_IO',
   'STORE_DENIED',
   'BUCKET_MISSING',
   'BUCKET_REGION',
   'CREDENTIALS_INVALID',
   'ENDPOINT_INVALID',
 ]);
+
+/** STORE_IO that does not pass is about what stands there: a folder, a link or a pipe in the place of a file. */
+const isUnreached = ({ code, retryable }: Failure): boolean => (code === 'STORE_IO' ? retryable : UNREACHED.has(code));
 
 export async function execute(answer: Answer): Promise<number> {
   const sample = sampleOf(answer);
@@ -196,7 +198,7 @@ export async function execute(answer: Answer): Promise<number> {
         if (failure.code === 'CANCELLED') throw error;
         const finding: Finding = { ...failure, chain: chainKey(chain) };
         findings.push(finding);
-        if (UNREACHED.has(failure.code)) unreached.set(finding, chain);
+        if (isUnreached(failure)) unreached.set(finding, chain);
       }
       if (shows) process.stderr.write('\r\x1b[K');
     }

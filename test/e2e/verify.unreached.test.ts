@@ -1,5 +1,8 @@
 // A chain that `verify` cannot look at is nothing wrong that it found: exit 1, as of every command, and no word about
 // ledgers that may well be there.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { expectDone, newCopier, said } from '../support/copier.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
@@ -48,4 +51,21 @@ it('exits 3 where something is wrong in another one', async () => {
   expect(code).toBe(3);
   expect(codes).toContain(UNREACHED);
   await scene.bucket.put(key, manifest as Buffer);
+});
+
+it.each<[string, (path: string) => void]>([
+  ['a folder', (path) => mkdirSync(path)],
+  ['a link to itself', (path) => symlinkSync(path, path)],
+  ['a pipe', (path) => void execFileSync('mkfifo', [path])],
+])('exits 3 where %s stands where a file of Bronze belongs: that is found, and not out of reach', async (_, put) => {
+  const local = await newCopier({ start: 60, end: 67, size: 4 });
+  await expectDone(local);
+  const table = join('ledgers_lcm_raw', 'range=60-63');
+  for (const name of ['_bronze.json', '_audit/0000000000.json', join(table, 'part-60-63.parquet')]) {
+    const copy = local.copy();
+    const path = join(copy.chain('sample', 'before'), name);
+    rmSync(path);
+    put(path);
+    expect((await copy.verify()).code, name).toBe(3);
+  }
 });

@@ -10,7 +10,7 @@ import { isatty } from 'node:tty';
 import { promisify } from 'node:util';
 import { errnoOf } from '../actors/files.ts';
 import { BronzeError } from '../machines/errors.ts';
-import { harmless } from './human.ts';
+import { harmless, printable } from './human.ts';
 
 export const OUT = 1;
 export const ERR = 2;
@@ -68,6 +68,10 @@ export const lines = { [OUT]: new Lines(OUT), [ERR]: new Lines(ERR) } as const;
 
 /** Whole lines on standard error; what cannot be written there is counted and otherwise forgotten. */
 export const say = (text: string): void => void lines[ERR].write(harmless(text));
+
+/** A line at the bottom of a terminal that takes the place of the one before; an empty one only takes it away. */
+export const redraw = (text: string): void =>
+  void process.stderr.write(text === '' ? '\r\x1b[0J' : `\r${printable(text)} `);
 
 let isReaderGone = false;
 

@@ -20,7 +20,7 @@ import { printable } from '../human.ts';
 import { errorText } from '../print-error.ts';
 import type { EraSetup } from '../session.ts';
 import { onSignals } from '../signals.ts';
-import { print } from '../streams.ts';
+import { print, redraw } from '../streams.ts';
 import { type Answer, switchOption } from './answer.ts';
 import { locked } from './locked.ts';
 
@@ -252,8 +252,7 @@ export async function execute(answer: Answer): Promise<number> {
       repair: repairs,
       quick: switchOption(answer, 'quick'),
       onPartition: (chain, done, of) => {
-        if (shows)
-          process.stderr.write(`\r${chain}: ${done} of ${of} data objects read${done === of ? '\r\x1b[K' : ' '}`);
+        if (shows) redraw(done === of ? '' : `${chain}: ${done} of ${of} data objects read`);
       },
     };
     results = await reconcileEras(context, pool, pool.size, choices, stop.signal);

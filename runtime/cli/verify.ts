@@ -21,7 +21,7 @@ import { rangeLabel } from '../../machines/partitions.ts';
 import { chainOf, openContext } from '../context.ts';
 import { counted, printable } from '../human.ts';
 import { onSignals } from '../signals.ts';
-import { print, say } from '../streams.ts';
+import { print, redraw, say } from '../streams.ts';
 import { type Answer, ledgerOption, switchOption, textOption, usage } from './answer.ts';
 
 /** Another part at every call, so that on a schedule everything is read in time. */
@@ -188,7 +188,7 @@ export async function execute(answer: Answer): Promise<number> {
           signal: stop.signal,
           readBack: (task) => pool.run(task, { signal: stop.signal }),
           onPartition: (done, of) => {
-            if (shows) process.stderr.write(`\r${chainKey(chain)}: ${done} of ${of} partitions `);
+            if (shows) redraw(`${chainKey(chain)}: ${done} of ${of} partitions`);
           },
         });
         reports.push({ report, chain });
@@ -200,7 +200,7 @@ export async function execute(answer: Answer): Promise<number> {
         findings.push(finding);
         if (isUnreached(failure)) unreached.set(finding, chain);
       }
-      if (shows) process.stderr.write('\r\x1b[K');
+      if (shows) redraw('');
     }
   } finally {
     await pool.close();

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { sampleEra, sampleScene } from '../support/lakes.ts';
 import type { Outcome, Scene } from '../support/program.ts';
+import { describeTerminal, InTerminal } from '../support/terminal.ts';
 
 /** Sets a title, begins a sequence in one byte, turns the line around, hides, goes back to its start, rings. */
 const FOUL = 'x\u001b]0;owned\u0007\u009b2J\u202egnol\u200b\r\u0000\u2028y';
@@ -142,5 +143,18 @@ describe('S45: nothing foreign acts on a terminal', () => {
       expect(outcome.code).toBe(2);
       expect(raw(outcome), JSON.stringify(outcome)).toEqual([]);
     }
+  });
+});
+
+describeTerminal('in a terminal', () => {
+  it('progress shows it, and nothing of it acts', async () => {
+    const scene = whole.copy();
+    cpSync(chainOf(scene), join(scene.data, 'sample', 'whole', `v${FOUL_NAME}`), { recursive: true });
+    const run = new InTerminal(['verify', scene.data, '--threads', '1'], { cwd: scene.root, columns: 200, rows: 24 });
+    expect(await run.done).toBe(3);
+    expect(run.raw).toMatch(/vx\\u001b[^\n]*: \d of \d partitions/);
+    // Its own: back to the beginning of the line, and erase.
+    const foreign = run.raw.replaceAll('\u001b[0J', '').replaceAll('\r', '');
+    expect([...foreign.matchAll(ACTS)].map(([char]) => char)).toEqual([]);
   });
 });

@@ -2,6 +2,7 @@
  * A few lines at the bottom of a terminal that are drawn anew in place, below whatever else is written to it. It must
  * never leave a line of its own behind, hide the cursor, or write more than the terminal has room for.
  */
+import { UNPRINTABLE } from './human.ts';
 
 /** A redraw after a log line comes no sooner than this after the last one, ms: floods of lines cost nothing then. */
 const CALM_MS = 100;
@@ -22,7 +23,7 @@ export function widthOf(text: string): number {
 /** The text in at most so many columns, with `…` where something is cut off. Control characters are taken out. */
 export function cutTo(text: string, columns: number): string {
   // As printable() has it, but one column each.
-  const clean = text.replace(/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, ' ');
+  const clean = text.replace(UNPRINTABLE, ' ');
   if (widthOf(clean) <= columns) return clean;
   let cut = '';
   let width = 1;

@@ -27,11 +27,7 @@ const SHOWN = 4_000;
  * What acts on a terminal, or lies about what stands there: control characters, directions of writing and other formats
  * that show nothing, separators of lines, halves of characters. The joiners of scripts and emoji are left.
  */
-const UNPRINTABLE = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
-
-const ACTING = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: colours begin with one
-const ACTING_OR_COLOUR = /\x1b\[\d{1,2}m|(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+export const UNPRINTABLE = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 const escaped = (char: string): string =>
   Array.from({ length: char.length }, (_, n) => `\\u${char.charCodeAt(n).toString(16).padStart(4, '0')}`).join('');
@@ -46,12 +42,22 @@ export const printable = (text: string): string =>
     .replace(/(?<!\s)\s*\n\s*/g, ' ')
     .replace(UNPRINTABLE, escaped);
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: colours begin with one
+const COLOUR = /(\x1b\[\d{1,2}m)/;
+
 /**
  * The last gate before a standard stream: whatever still acts on a terminal is shown as `\uXXXX`, which inside JSON is the
- * same text. Line breaks and tabs pass; so do this program's own colours where `colours` says that there are some.
+ * same text. Line breaks and tabs pass.
  */
-export const harmless = (text: string, colours = false): string =>
-  text.replace(colours ? ACTING_OR_COLOUR : ACTING, (found) => (found.endsWith('m') ? found : escaped(found)));
+export const harmless = (text: string): string =>
+  text.replace(UNPRINTABLE, (char) => (char === '\n' || char === '\t' ? char : escaped(char)));
+
+/** The same of a line of the log, whose own colours pass as well. */
+export const harmlessLine = (text: string): string =>
+  text
+    .split(COLOUR)
+    .map((piece, n) => (n % 2 === 1 ? piece : harmless(piece)))
+    .join('');
 
 const shortened = (text: string): string =>
   text.length <= SHOWN ? text : `${text.slice(0, SHOWN)}… (${grouped(text.length - SHOWN)} characters more)`;

@@ -10,7 +10,7 @@ import { isatty } from 'node:tty';
 import { promisify } from 'node:util';
 import { errnoOf } from '../actors/files.ts';
 import { BronzeError } from '../machines/errors.ts';
-import { harmless, printable } from './human.ts';
+import { harmless, harmlessLine, printable } from './human.ts';
 
 export const OUT = 1;
 export const ERR = 2;
@@ -43,7 +43,7 @@ class Lines {
 
   /** Whole lines. Answers why they are lost; null where they were written. Waits for a slow reader, as any program does. */
   write(text: string): Error | null {
-    const whole = harmless(text, true);
+    const whole = harmlessLine(text);
     const bytes = Buffer.from(this.#isCut ? `\n${whole}` : whole);
     let done = 0;
     while (done < bytes.length) {

@@ -16,7 +16,7 @@ export interface Finding extends Failure {
 }
 
 /** Findings of one kind that are told one by one; what is more is counted. */
-export const TOLD = 10;
+const TOLD = 10;
 /** Stretches of ledgers in one finding. */
 const RANGES_TOLD = 100;
 /** Stretches of ledgers in one sentence. */
@@ -84,17 +84,34 @@ const partOf = ({ start, end, ledger }: Failure): LedgerRange[] =>
       ? []
       : [{ start: ledger, end: ledger }];
 
+/**
+ * By kind, in the order in which they came: those that are told one by one, and those that are only counted, which are
+ * none or several.
+ */
+export function byKind<T>(
+  items: readonly T[],
+  kindOf: (item: T) => string,
+): { readonly told: readonly T[]; readonly rest: readonly T[] }[] {
+  const kinds = new Map<string, T[]>();
+  for (const item of items) {
+    const all = kinds.get(kindOf(item)) ?? [];
+    kinds.set(kindOf(item), all);
+    all.push(item);
+  }
+  return [...kinds.values()].map((all) => {
+    const told = all.length <= TOLD + 1 ? all.length : TOLD;
+    return { told: all.slice(0, told), rest: all.slice(told) };
+  });
+}
+
 /** The first findings of each kind, and one that counts the others of it. In the order in which they were found. */
 export function summedUp<T extends Failure>(
   findings: readonly T[],
   kindOf = ({ code, check }: T): string => `${code} ${check}`,
 ): T[] {
-  const kinds = new Map<string, T[]>();
-  for (const finding of findings) kinds.set(kindOf(finding), [...(kinds.get(kindOf(finding)) ?? []), finding]);
-  return [...kinds.values()].flatMap((all) => {
-    if (all.length <= TOLD + 1) return all;
-    const rest = all.slice(TOLD);
-    const sample = rest[0] as T;
+  return byKind(findings, kindOf).flatMap(({ told, rest }) => {
+    const [sample] = rest;
+    if (sample === undefined) return told;
     const ranges = joined(rest.flatMap(partOf));
     const where = ranges.length === 0 ? '' : `, ledgers ${ledgersText(ranges)}`;
     const { code, check, retryable, hint } = sample;
@@ -110,7 +127,7 @@ export function summedUp<T extends Failure>(
         ? {}
         : { ranges: ranges.slice(0, RANGES_TOLD).map(({ start, end }) => ({ start, end })) }),
     };
-    return [...all.slice(0, TOLD), sum as unknown as T];
+    return [...told, sum as unknown as T];
   });
 }
 

@@ -11,7 +11,7 @@ import type { DataReading } from '../../actors/reconcile/look.ts';
 import { type Reconciled, reconcileChain } from '../../actors/reconcile/reconcile.ts';
 import type { Repair, RepairPlace } from '../../actors/reconcile/repair.ts';
 import { inspectLock } from '../../actors/state/lock.ts';
-import { ledgersText, TOLD } from '../../actors/verify/findings.ts';
+import { byKind, ledgersText } from '../../actors/verify/findings.ts';
 import type { EraConfig } from '../../config/schema.ts';
 import { type Failure, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
@@ -147,24 +147,15 @@ function block({ kind, chain, range, object, what, cause, cure }: Difference): s
 }
 
 /** The first of each kind, and a line for the others of it: of 2,000 partitions that are gone, nobody reads 10,000 lines. */
-function blocksOf(differences: readonly Difference[]): string[] {
-  const kinds = new Map<string, Difference[]>();
-  for (const difference of differences) {
-    const key = `${difference.chain} ${difference.kind}`;
-    kinds.set(key, [...(kinds.get(key) ?? []), difference]);
-  }
-  return [...kinds.values()].flatMap((all) => {
-    if (all.length <= TOLD + 1) return all.map(block);
-    const [{ chain, kind }] = all as [Difference];
-    const rest = all.slice(TOLD);
+const blocksOf = (differences: readonly Difference[]): string[] =>
+  byKind(differences, ({ chain, kind }) => `${chain} ${kind}`).flatMap(({ told, rest }) => {
+    const [first] = rest;
+    if (first === undefined) return told.map(block);
     const ranges = rest.flatMap(({ range }) => (range === undefined ? [] : [range]));
     const where = ranges.length === 0 ? '' : `, ledgers ${ledgersText(ranges)}`;
-    return [
-      ...all.slice(0, TOLD).map(block),
-      `${chain}: ${kind}: ${rest.length} more like these${where}; --json has them all`,
-    ];
+    const { chain, kind } = first;
+    return [...told.map(block), `${chain}: ${kind}: ${rest.length} more like these${where}; --json has them all`];
   });
-}
 
 const repairLine = ({ difference: { kind, chain, object }, failure }: Repair): string =>
   failure === null

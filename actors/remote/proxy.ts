@@ -6,6 +6,7 @@
 import type { Readable } from 'node:stream';
 import type { EnvHttpProxyAgent } from 'undici';
 import { BronzeError } from '../../machines/errors.ts';
+import { type SdkRequest, searchOf } from './sdk-request.ts';
 
 const VARIABLES = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'] as const;
 
@@ -38,19 +39,6 @@ export async function proxyAgent(options: AgentOptions = {}): Promise<EnvHttpPro
   return new EnvHttpProxyAgent({ ...options, clientFactory: (origin, all) => new ProxyPool(origin, all) });
 }
 
-/** A request as the AWS SDK hands it to what sends it. */
-interface SdkRequest {
-  readonly method: string;
-  /** With its colon. */
-  readonly protocol: string;
-  readonly hostname: string;
-  readonly port?: number | undefined;
-  readonly path: string;
-  readonly query?: Readonly<Record<string, string | readonly string[] | null>>;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body?: unknown;
-}
-
 interface SdkAnswer {
   readonly statusCode: number;
   readonly reason: string;
@@ -65,20 +53,6 @@ interface Patience {
   readonly silenceMs: number;
   /** Connections to one host. */
   readonly connections: number;
-}
-
-/** As the SDK writes queries into a path. */
-function searchOf(query: NonNullable<SdkRequest['query']>): string {
-  const encoded = (text: string): string =>
-    encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
-  const parts = Object.keys(query)
-    .sort()
-    .flatMap((name) =>
-      [query[name] ?? null]
-        .flat()
-        .map((value) => (value === null ? encoded(name) : `${encoded(name)}=${encoded(value)}`)),
-    );
-  return parts.length === 0 ? '' : `?${parts.join('&')}`;
 }
 
 /** What sends the requests of the AWS SDK: its own handler cannot choose by host whether a proxy is asked. */

@@ -10,22 +10,11 @@ import type { S3Place } from './bucket.ts';
 import { s3Check } from './checksums.ts';
 import { type PlainGetter, plainGetter } from './plain-get.ts';
 import { s3Client, s3Sdk } from './s3-client.ts';
+import { type SdkRequest, searchOf } from './sdk-request.ts';
 import { ShortWay, type Wanting } from './short-way.ts';
 
 /** SHA-256 of an empty body. */
 const EMPTY = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
-
-/** A request as the SDK gives it to what sends it. */
-interface SdkRequest {
-  readonly method: string;
-  /** With its colon. */
-  readonly protocol: string;
-  readonly hostname: string;
-  readonly port?: number | undefined;
-  readonly path: string;
-  readonly query?: Readonly<Record<string, string>>;
-  readonly headers: Readonly<Record<string, string>>;
-}
 
 /** What every GET of a place has in common. */
 interface Form {
@@ -93,13 +82,12 @@ async function formOf(place: S3Place): Promise<Form | null> {
   const isSigned = headers.authorization !== undefined;
   if (request.method !== 'GET' || !path.endsWith('/k') || 'x-amz-s3session-token' in headers) return null;
   if (isSigned && (region === undefined || service === undefined)) return null;
-  const search = new URLSearchParams(query).toString();
   const { RequestSigner } = await import('aws4').then((module) => module.default ?? module);
   return {
     getter: await plainGetter(`${protocol}//${hostname}${port === undefined ? '' : `:${port}`}`),
     client,
     path: path.slice(0, -1),
-    query: search === '' ? '' : `?${search}`,
+    query: searchOf(query),
     headers: Object.fromEntries(Object.entries(headers).filter(([name]) => !PASSING.test(name))),
     sign: isSigned ? { Signer: RequestSigner, service: service as string, region: region as string } : null,
   };

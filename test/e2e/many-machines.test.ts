@@ -4,7 +4,7 @@
 import { truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { said } from '../support/copier.ts';
 import { grid } from '../support/estate.ts';
 import { copyOf, objectOf, sampleEra, sampleLake, sampleScene } from '../support/lakes.ts';
@@ -12,29 +12,12 @@ import { expectWhole, type Reference, referenceOf } from '../support/outcome.ts'
 import type { Running, Scene, Settings } from '../support/program.ts';
 import { describeRedis, TestRedis } from '../support/redis.ts';
 import { type RemoteScene, remoteScene } from '../support/remote-scene.ts';
+import { PATIENCE, STAGED, startWorker } from '../support/remote-workers.ts';
 import { describeServer } from '../support/servers.ts';
 
 const ERA = sampleEra({ partition_size: 7 });
 const PARTITIONS = grid(2, 127, 7).length;
-/** A hold of a dead worker lasts 15 s, and the machine may be busy. */
-const PATIENCE = { patienceMs: 120_000 };
 const TAKEN = 'partition taken from the queue';
-const STAGED = 'partition built and staged';
-
-const workers: Running[] = [];
-
-afterEach(async () => {
-  for (const worker of workers.splice(0)) {
-    worker.kill('SIGKILL');
-    await worker.done;
-  }
-});
-
-function startWorker(scene: Scene, env: Record<string, string> = {}): Running {
-  const worker = scene.start('worker', { args: ['--concurrency', '1'], env, ...PATIENCE });
-  workers.push(worker);
-  return worker;
-}
 
 const logged = (running: Running, msg: string): Promise<void> =>
   running.untilLogged((line) => line.msg === msg, JSON.stringify(msg));

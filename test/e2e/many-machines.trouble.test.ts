@@ -2,35 +2,18 @@
 // full, a second coordinator that was started by mistake.
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { said } from '../support/copier.ts';
 import { grid } from '../support/estate.ts';
 import { sampleEra, sampleScene } from '../support/lakes.ts';
 import { expectWhole, type Reference, referenceOf } from '../support/outcome.ts';
 import type { Outcome, Running, Scene } from '../support/program.ts';
 import { describeRedis, TestRedis } from '../support/redis.ts';
+import { PATIENCE, STAGED, startWorker } from '../support/remote-workers.ts';
 
 const ERA = sampleEra({ partition_size: 7 });
 const PARTITIONS = grid(2, 127, 7).length;
 const HOUR_MS = 3_600_000;
-/** A hold of a dead worker lasts 15 s, and the machine may be busy. */
-const PATIENCE = { patienceMs: 120_000 };
-const STAGED = 'partition built and staged';
-
-const workers: Running[] = [];
-
-afterEach(async () => {
-  for (const worker of workers.splice(0)) {
-    worker.kill('SIGKILL');
-    await worker.done;
-  }
-});
-
-function startWorker(scene: Scene, env: Record<string, string> = {}): Running {
-  const worker = scene.start('worker', { args: ['--concurrency', '1'], env, ...PATIENCE });
-  workers.push(worker);
-  return worker;
-}
 
 const shiftedBy = (ms: number): Record<string, string> => ({
   NODE_OPTIONS: `--import ${join(import.meta.dirname, '../support/shifted-clock.mjs')}`,

@@ -32,15 +32,19 @@ const FEWEST = 4;
 export const MOST = 128;
 /**
  * Where a store is so far away that a thread waits although the most are in flight, they become more, up to this; and
- * fewer again where it is busy: then the store is near enough. Looked at after so many answers.
+ * fewer again where it is busy: then the store is near enough.
  */
 const UTMOST = 384;
-const LOOK_AFTER = 128;
+/**
+ * Looked at no sooner than after so many ms: answers come in bursts, a round trip apart, and a thread that waits most of
+ * the time is busy for as long as one of them lasts.
+ */
+const LOOK_AFTER_MS = 250;
 /** An answer that comes sooner is from near, whatever the thread waits for, ms. */
 const NEAR_MS = 20;
 /** Part of its time that a thread works, below which it waits, and above which it is busy. */
-const WAITING = 0.7;
-const BUSY = 0.95;
+const WAITING = 0.9;
+const BUSY = 0.98;
 /** Objects that are held or in flight: one slow answer must not stop the others, nor let them pile up without end. */
 const MOST_OBJECTS = 2_048;
 /** What one batch gives out at the most, so that requests go on while it is unpacked. */
@@ -121,7 +125,7 @@ export class BucketReader {
   #failed = false;
   #wake: (() => void) | null = null;
   #lastTurn = performance.now();
-  #answers = 0;
+  #looked = performance.now();
   #worked = performance.eventLoopUtilization();
 
   constructor(
@@ -216,8 +220,9 @@ export class BucketReader {
 
   /** Whether more in flight would be of use: only to a thread that waits. */
   #look(): void {
-    this.#answers += 1;
-    if (this.#answers % LOOK_AFTER !== 0) return;
+    const now = performance.now();
+    if (now - this.#looked < LOOK_AFTER_MS) return;
+    this.#looked = now;
     const { utilization } = performance.eventLoopUtilization(this.#worked);
     this.#worked = performance.eventLoopUtilization();
     const { most, quickest } = this.#memory;

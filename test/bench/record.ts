@@ -41,11 +41,12 @@ export function record(kind: string, data: unknown, save: boolean): void {
   if (save) appendFileSync(HISTORY, `${JSON.stringify(entry)}\n`);
 }
 
-/** The last entry of a kind, or null. */
-export function lastEntry<T>(kind: string): Entry<T> | null {
+/** The last entry of a kind that has what is wanted, or null. */
+export function lastEntry<T>(kind: string, has: (data: T) => boolean = () => true): Entry<T> | null {
   if (!existsSync(HISTORY)) return null;
   const lines = readFileSync(HISTORY, 'utf8').trim().split('\n');
-  return (lines.map((line) => JSON.parse(line) as Entry<T>).findLast((entry) => entry.kind === kind) ?? null) as never;
+  const entries = lines.map((line) => JSON.parse(line) as Entry<T>);
+  return entries.findLast((entry) => entry.kind === kind && has(entry.data)) ?? null;
 }
 
 export function median(values: readonly number[]): number {

@@ -1,5 +1,5 @@
 /**
- * What commands have in common: the configuration, a logger, the sessions of the chosen eras. Opens no lake and no
+ * What commands have in common: the configuration, a logger, the chosen eras. Opens no lake and no
  * store beyond what is asked for; whoever made a context closes it.
  */
 import { readFileSync } from 'node:fs';
@@ -10,7 +10,9 @@ import { openEndpoint } from '../actors/audit/endpoint.ts';
 import type { BackupFolder } from '../actors/audit/old-chain.ts';
 import { openCatalog } from '../actors/catalog/index.ts';
 import type { MemoryPlace } from '../actors/commit/memories.ts';
-import type { Neighbour } from '../actors/commit/neighbours.ts';
+import { RunningEra } from '../actors/era/running-era.ts';
+import type { EraSetup, Neighbour } from '../actors/era/setup.ts';
+
 import { type ChainName, checkpointFile, deliveryFile } from '../actors/paths.ts';
 import type { BronzeStore, Catalog, CatalogSpec, LakeSource, SourceSpec, StoreSpec } from '../actors/ports.ts';
 import type { QueueSpec } from '../actors/queue/connect.ts';
@@ -30,7 +32,8 @@ import { BronzeError } from '../machines/errors.ts';
 import { type Answer, switchOption, textOption } from './cli/answer.ts';
 import { chosenEras, modeOf } from './era-spec.ts';
 import { type Logger, makeLogger } from './log.ts';
-import { EraSession, type EraSetup } from './session.ts';
+import { newNames } from './new-names.ts';
+import { PRODUCER } from './version.ts';
 
 /** The numbers of a lake without `.config.json`, as far as somebody wrote them down; otherwise they are found. */
 function configuredNumbers(source: SourceConfig): SourceSpec['configured'] {
@@ -257,9 +260,11 @@ export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'
   const stateDir = resolve(config.checkpoint.dir);
   const copies = copiesOf(config, chain);
   return {
+    eraId: era.era_id,
     chain,
     table,
     copierId: config.copier_id,
+    producer: PRODUCER,
     stateDir,
     store: context.store,
     storeSpec: context.storeSpec,
@@ -289,8 +294,9 @@ export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'
     delivery: openDelivery(config, chain),
     pool,
     log: context.log.child({ era_id: era.era_id, version_label: era.version_label, network: era.network }),
+    newNames: () => newNames({ store: context.store, storeSpec: context.storeSpec, table }, chain),
   };
 }
 
-export const openSessions = (context: Context, pool: EraSetup['pool'], once: boolean): Map<string, EraSession> =>
-  new Map(context.eras.map((era) => [era.era_id, new EraSession(eraSetup(context, era, pool, once))]));
+export const openEras = (context: Context, pool: EraSetup['pool'], once: boolean): Map<string, RunningEra> =>
+  new Map(context.eras.map((era) => [era.era_id, new RunningEra(eraSetup(context, era, pool, once))]));

@@ -2,9 +2,13 @@
  * From the configuration to what the machines need: era specs, and a clear refusal of what this release cannot do.
  * It opens nothing.
  */
+import { randomBytes } from 'node:crypto';
 import type { Config, EraConfig } from '../config/schema.ts';
 import { BronzeError } from '../machines/errors.ts';
 import type { EraSpec, Mode } from '../machines/protocol.ts';
+
+/** Tells the correlation ids of one process from those of another. */
+export const newRunId = (): string => randomBytes(4).toString('hex');
 
 /** Choices of one command that are not configuration. */
 export interface RunChoices {

@@ -2,9 +2,9 @@
  * What a copy will read, write, take and hold, estimated from a few real ledgers that are read, checked and compressed
  * here, in this process, and written nowhere. Costs that a sample does not show are measured ones (docs/performance.md).
  */
-import { buildPartition } from '../actors/build/build-partition.ts';
-import { ROW_GROUP } from '../actors/build/parquet-writer.ts';
-import type { BuildAnswer } from '../actors/build/spec.ts';
+import { buildPartition } from '../actors/parquet/build-partition.ts';
+import { ROW_GROUP } from '../actors/parquet/parquet-writer.ts';
+import type { BuildAnswer } from '../actors/parquet/spec.ts';
 import type { LakeLayout } from '../actors/ports.ts';
 import { fileCount, fileOf } from '../actors/source/keys.ts';
 import { AHEAD_BYTES } from '../actors/source/local-read.ts';

@@ -6,10 +6,10 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { checkNeighbours } from '../actors/commit/neighbours.ts';
 import { fileError } from '../actors/files.ts';
 import { chainKey } from '../actors/paths.ts';
 import type { LakeLayout } from '../actors/ports.ts';
+import { compareNeighbours } from '../actors/sequencer/check-neighbours.ts';
 import { committedEnds, compareLake } from '../actors/source/compare-lake.ts';
 import { openLakeFor } from '../actors/source/open-lake.ts';
 import { networkPassphrase } from '../config/networks.ts';
@@ -129,7 +129,7 @@ async function lookAtFirst(
   const others = neighboursOf(context.config, era);
   // Only the side before it: what the era ends with is not known yet.
   const before = others.filter(({ ledgerEnd }) => ledgerEnd !== null && ledgerEnd < ledger);
-  await checkNeighbours({ store: context.store, chain, others: before }, { range, ledgers });
+  await compareNeighbours({ store: context.store, chain, others: before }, { range, ledgers });
 }
 
 /**

@@ -1,23 +1,25 @@
 /**
- * One run: machines, sessions, threads, observer, signals, from start to report. The machines decide when it is over.
+ * One run: machines, eras, threads, observer, signals, from start to report. The machines decide when it is over.
  */
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createActor } from 'xstate';
 import { judgesContent } from '../actors/catalog/quality.ts';
+import { recordFailure } from '../actors/courier/record-failure.ts';
+import { performFor } from '../actors/effect.ts';
+import { close } from '../actors/era/close-chain.ts';
+import { supervisor } from '../actors/supervisor/supervisor.ts';
 import { layoutNamedChains } from '../actors/verify/chains.ts';
 import { SUPERVISOR_ID } from '../machines/peers.ts';
 import type { RunSummary } from '../machines/supervisor.ts';
-import { assemble } from './assemble.ts';
-import { type Context, chainOf, openBuilders, openPool, openSessions } from './context.ts';
+import { type Context, chainOf, openBuilders, openEras, openPool } from './context.ts';
 import { Diagnostics } from './diagnostics.ts';
-import { eraSpec } from './era-spec.ts';
+import { eraSpec, newRunId } from './era-spec.ts';
 import type { InspectOptions } from './inspect/index.ts';
 import { endForSure } from './last-resort.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import { Observer } from './observer.ts';
 import { Progress } from './progress.ts';
-import { EraSession } from './session.ts';
 import { onSignals } from './signals.ts';
 import { makeReport, type RunReport } from './summary.ts';
 import { openWatchers } from './watchers.ts';
@@ -61,13 +63,13 @@ async function tellLayoutNames({ store, eras, log }: Context): Promise<void> {
 
 export async function runEras(context: Context, options: RunOptions): Promise<RunReport> {
   const { config, eras, log } = context;
-  const runId = EraSession.runId();
+  const runId = newRunId();
   const specs = eras.map((era) => eraSpec(config, era, { eras: null, ...options }, runId));
   let addReads: Metrics['addReads'] | null = null;
   const pool = openPool(config, { onReads: (chain, reads) => addReads?.(chain, reads) });
   const builders = openBuilders(context, pool);
-  const sessions = openSessions(context, builders, options.once);
-  const watchers = await openWatchers(context, specs, sessions, builders.queue, options.inspect ?? null);
+  const running = openEras(context, builders, options.once);
+  const watchers = await openWatchers(context, specs, running, builders.queue, options.inspect ?? null);
   addReads = watchers.metrics?.addReads ?? null;
   // Before the eras' own clocks: none of them takes longer than its run.
   const startedAt = new Date();
@@ -79,8 +81,8 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
     const where = 'path' in written ? { dump: written.path } : { dump_problem: written.problem };
     log.error({ component: 'supervisor', ...(eraId === undefined ? {} : { era_id: eraId }), ...where }, reason);
   };
-  const machine = assemble(
-    sessions,
+  const machine = supervisor(
+    performFor(running),
     {
       pollInterval: config.source.poll_interval_ms,
       stallTimeout: config.perf.stall_timeout_ms,
@@ -132,7 +134,8 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
     const summary = await over;
     for (const [eraId, { refused }] of observer.eras) {
       if (refused && judgesContent(refused.failure.code)) {
-        await sessions.get(eraId)?.recordFailure(refused.range, refused.failure);
+        const era = running.get(eraId);
+        if (era) await recordFailure(era, refused.range, refused.failure);
       }
     }
     const report = makeReport(summary, observer, startedAt, performance.now() - t0, cpuBefore);
@@ -142,7 +145,7 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
     progress?.stop();
     actor.stop();
     // An era that was stopped in the middle (stall, crash) has not given its lock back.
-    const chains = [...sessions.values()].map((session) => session.closeChain().catch(() => null));
+    const chains = [...running.values()].map((era) => close(era).catch(() => null));
     const end = Promise.all(chains)
       .then(() => builders.queue?.close())
       .then(() => pool.close())

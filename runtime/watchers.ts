@@ -5,13 +5,14 @@
  */
 import { resolve } from 'node:path';
 import type { InspectionEvent } from 'xstate';
+import { lakeHead } from '../actors/era/find-head.ts';
+import type { RunningEra } from '../actors/era/running-era.ts';
 import type { QueuePool } from '../actors/queue/queue-pool.ts';
 import type { EraSpec } from '../machines/protocol.ts';
 import type { Context } from './context.ts';
 import type { InspectOptions } from './inspect/index.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics/metrics.ts';
-import type { EraSession } from './session.ts';
 import type { Watcher } from './watcher.ts';
 
 /** All who watch, as one. */
@@ -24,7 +25,7 @@ export interface Watchers extends Watcher {
 export async function openWatchers(
   context: Context,
   specs: readonly EraSpec[],
-  sessions: ReadonlyMap<string, EraSession>,
+  running: ReadonlyMap<string, RunningEra>,
   queue: QueuePool | null,
   inspect: InspectOptions | null,
 ): Promise<Watchers> {
@@ -37,7 +38,7 @@ export async function openWatchers(
       opened.push(await openInspector({ ...inspect, log }));
     }
     if (config.metrics.enabled) {
-      metrics = await openServed(context, specs, sessions, queue, opened);
+      metrics = await openServed(context, specs, running, queue, opened);
     }
   } catch (error) {
     await closeAll(opened);
@@ -72,7 +73,7 @@ export function asOne(watchers: readonly Watcher[], log: Pick<Logger, 'error'>):
 async function openServed(
   { config, log, sourceSpec, storeSpec }: Context,
   specs: readonly EraSpec[],
-  sessions: ReadonlyMap<string, EraSession>,
+  running: ReadonlyMap<string, RunningEra>,
   queue: QueuePool | null,
   opened: Watcher[],
 ): Promise<Metrics> {
@@ -85,7 +86,7 @@ async function openServed(
   const health = new Health(specs);
   const metrics = await openMetrics({
     specs,
-    sessions,
+    running,
     sourceSpec,
     storeSpec,
     stateDir: resolve(config.checkpoint.dir),
@@ -96,7 +97,10 @@ async function openServed(
   const server = await openWatchServer(config.metrics, health, metrics);
   const heads = watchHeads({
     specs,
-    sessions,
+    lakeHead: async (eraId, from, signal) => {
+      const era = running.get(eraId);
+      return era ? lakeHead(era, from, signal) : null;
+    },
     frontierOf: (eraId) => metrics.frontierOf(eraId),
     onHead: (eraId, head) => metrics.noteHead(eraId, head),
   });

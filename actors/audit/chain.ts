@@ -209,7 +209,7 @@ async function assertCopyAgrees(
  * Throws AUDIT_FORK (other content for this partition, or a chain that left ours), AUDIT_HOLE, AUDIT_INVALID,
  * EVIDENCE_CONTRADICTS (a copy that says something else, or that knows an event which is not there), MANIFEST_INVALID, PARTITION_DAMAGED, STORE_*, STATE_IO (copies).
  */
-export async function attestPartition(
+export async function appendEvent(
   place: ChainPlace & { readonly backup: BackupFolder | null },
   input: {
     readonly range: LedgerRange;

@@ -2,7 +2,7 @@
  * The ledgers themselves in BigQuery: the table that partitions are loaded into, and the statements for it and for an
  * external table over Bronze. It must never do I/O.
  */
-import { COLUMNS, type Column } from '../build/columns.ts';
+import { COLUMNS, type Column } from '../parquet/columns.ts';
 import { type ChainName, tablePrefix } from '../paths.ts';
 import type { Json } from './bigquery-client.ts';
 

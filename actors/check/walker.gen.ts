@@ -2,7 +2,7 @@
  * GENERATED, do not edit. A strict skip walker over LedgerCloseMeta: it accepts what the full decode of the SDK accepts,
  * builds nothing, and notes where the fields lie that the checks need. It must never read a ledger's meaning.
  *
- * Made by: npx tsc -p tsconfig.tools.json && node build/test/tools/generate-walker.js
+ * Made by: npx tsc -p tsconfig.tools.json && node build/tools/generate-walker.js
  * From: @stellar/stellar-sdk 17.2.0, @stellar/js-xdr 5.0.0
  *
  * In every function: d the buffer, o the offset of the value, e the offset at which the bytes end, depth how many

@@ -5,7 +5,7 @@
 import { BronzeError, CODES, type ErrorCode } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import type { ChainPlace } from '../audit/chain.ts';
-import type { CheckSpec, ReadBackAnswer, ReadBackTask } from '../build/spec.ts';
+import type { CheckSpec, ReadBackAnswer, ReadBackTask } from '../parquet/spec.ts';
 import { dataKey } from '../paths.ts';
 
 /** Reads a published data object in a worker thread; throws BronzeError, retryable where a retry can help. */

@@ -6,7 +6,7 @@
 import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerEnds, LedgerRange, SealedPartition } from '../../machines/protocol.ts';
 import { throwIfCancelled } from '../bounded.ts';
-import { MerkleTree } from '../build/merkle.ts';
+import { MerkleTree } from '../parquet/merkle.ts';
 import { type ChainName, dataKey, manifestKey } from '../paths.ts';
 import type { BronzeStore, ObjectReader } from '../ports.ts';
 import { damaged } from '../verify/damaged.ts';

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Job, Worker } from 'bullmq';
 import { BronzeError, toFailure } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
-import { writerOf } from '../build/parquet-writer.ts';
+import { writerOf } from '../parquet/parquet-writer.ts';
 import { chainPrefix } from '../paths.ts';
 import type { BronzeStore, SourceSpec, StagingSpec, StoreSpec } from '../ports.ts';
 import type { ThreadPool } from '../threads/pool.ts';

@@ -8,8 +8,8 @@ import * as z from 'zod';
 import { BronzeError, CODES, type Failure, fromFailure, toFailure } from '../../machines/errors.ts';
 import { rangeLabel, sameRange } from '../../machines/partitions.ts';
 import type { WriterVersions } from '../../machines/protocol.ts';
-import type { BuildAnswer, BuildTask } from '../build/spec.ts';
 import { endsSchema, fromEnds, toEnds } from '../commit/manifest.ts';
+import type { BuildAnswer, BuildTask } from '../parquet/spec.ts';
 import { chainKey, dataFileName, dataKey } from '../paths.ts';
 import type { SourceSpec, StagingSpec, StoreSpec } from '../ports.ts';
 

@@ -10,11 +10,11 @@ import { buildEvent } from '../audit/event.ts';
 import type { BackupFolder } from '../audit/old-chain.ts';
 import { prefixesOf } from '../audit/rederive.ts';
 import { mapBounded } from '../bounded.ts';
-import type { ReadBackAnswer } from '../build/spec.ts';
 import { type BronzeFacts, compareBronze, readBronze } from '../commit/bronze-json.ts';
 import { manifestData, parseAnyManifest, sha256Hex, toEnds } from '../commit/manifest.ts';
 import { checkpointRemembers, deliveryRemembers, type MemoryPlace } from '../commit/memories.ts';
 import { condemnsContent } from '../commit/place.ts';
+import type { ReadBackAnswer } from '../parquet/spec.ts';
 import { auditPrefix, dataFileName, manifestKey, parsePartitionKey, tablePrefix } from '../paths.ts';
 import type { AuditEndpoint, Catalog, CheckpointStore, DatasetName, DeliveryPointer } from '../ports.ts';
 import type {

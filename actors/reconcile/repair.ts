@@ -6,20 +6,21 @@
 import { BronzeError, type Failure, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { AttestedEvent, LedgerRange } from '../../machines/protocol.ts';
-import { attestPartition, placeInChain, readEvent } from '../audit/chain.ts';
+import { appendEvent, placeInChain, readEvent } from '../audit/chain.ts';
 import { lookAtCopy, restoreCopies, writeCopies } from '../audit/copies.ts';
 import type { BackupFolder } from '../audit/old-chain.ts';
 import { findAdoption } from '../commit/adoption.ts';
 import { restoreBronze } from '../commit/bronze-json.ts';
 import { sameData, sameLedgers } from '../commit/manifest.ts';
-import { checkNeighbours, type Neighbour } from '../commit/neighbours.ts';
 import { refuseOverlap } from '../commit/overlaps.ts';
 import { readPartition } from '../commit/place.ts';
-import { type ResealPlace, resealPartition } from '../commit/reseal.ts';
-import { verifySealed } from '../commit/verify-sealed.ts';
+import type { Neighbour } from '../era/setup.ts';
 import { parseJson, prettyJson } from '../json.ts';
 import { killPoint } from '../kill-points.ts';
 import { dataKey, eventKey } from '../paths.ts';
+import { compareNeighbours } from '../sequencer/check-neighbours.ts';
+import { type ResealPlace, resealAttested } from '../sequencer/reseal-partition.ts';
+import { verifyStored } from '../sequencer/verify-sealed.ts';
 import { committedEnd } from './compare-beside.ts';
 import type { ChainFacts, Fill } from './facts.ts';
 import type { Difference, Kind } from './kinds.ts';
@@ -103,7 +104,7 @@ class Repairs {
   }
 
   async #manifest(range: LedgerRange): Promise<void> {
-    await resealPartition(this.#place, this.#truth(range), this.#signal);
+    await resealAttested(this.#place, this.#truth(range), this.#signal);
   }
 
   #truth(range: LedgerRange): AttestedEvent {
@@ -128,11 +129,7 @@ class Repairs {
   async #fromManifest({ event }: Fill): Promise<void> {
     const { range, sequence, prevEventHash } = event;
     const chain = { nextSequence: sequence, prevEventHash };
-    await attestPartition(
-      this.#place,
-      { range, chain, storagePrefix: event.storagePrefix, expected: event },
-      this.#signal,
-    );
+    await appendEvent(this.#place, { range, chain, storagePrefix: event.storagePrefix, expected: event }, this.#signal);
   }
 
   /** The hash is believed, which the event after it names; not the copy. */
@@ -183,10 +180,10 @@ class Repairs {
     }
     await refuseOverlap(place, range, this.#signal);
     const others = { store: place.store, chain: place.chain, others: place.neighbours };
-    await checkNeighbours(others, { range, ledgers: event.ledgers }, this.#signal);
+    await compareNeighbours(others, { range, ledgers: event.ledgers }, this.#signal);
     const chain = { nextSequence: event.sequence, prevEventHash: event.prevEventHash };
     const { storagePrefix } = event;
-    const done = await attestPartition(place, { range, chain, storagePrefix, expected }, this.#signal);
+    const done = await appendEvent(place, { range, chain, storagePrefix, expected }, this.#signal);
     if (done.attested) return;
     const object = eventKey(place.chain, event.sequence);
     throw new BronzeError('AUDIT_FORK', `another event came first under ${object}`, { details: { ...range, object } });
@@ -226,7 +223,7 @@ class Repairs {
     }
     const { data, ledgers, sha256 } = last.manifest;
     const sealed = { range: end.range, data, ledgers, manifestSha256: sha256, createdAt: '' };
-    await verifySealed(this.#place, sealed, this.#signal);
+    await verifyStored(this.#place, sealed, this.#signal);
     await checkpoint.store.write(end.range, end.checksum);
   }
 }

@@ -2,7 +2,7 @@
  * What the pool and its threads say to each other. Plain data only: it is cloned, and an error crosses as a Failure.
  */
 import type { Failure } from '../../machines/errors.ts';
-import type { BuildAnswer, BuildTask, Progress, ReadBackAnswer, ReadBackTask } from '../build/spec.ts';
+import type { BuildAnswer, BuildTask, Progress, ReadBackAnswer, ReadBackTask } from '../parquet/spec.ts';
 import type { ReadCounts } from '../source/meter.ts';
 
 export type ThreadTask = BuildTask | ReadBackTask;

@@ -7,8 +7,8 @@
 import { inspect } from 'node:util';
 import { parentPort } from 'node:worker_threads';
 import { BronzeError, toFailure } from '../../machines/errors.ts';
-import type { BuildMemory } from '../build/build-partition.ts';
-import type { Progress } from '../build/spec.ts';
+import type { BuildMemory } from '../parquet/build-partition.ts';
+import type { Progress } from '../parquet/spec.ts';
 import { SourceMeter } from '../source/meter.ts';
 import { keepHeapsSmall } from './heaps.ts';
 import type { CancelFlag, FromThread, ThreadAnswer, ThreadTask, ToThread } from './messages.ts';
@@ -37,7 +37,7 @@ async function perform(
   const cancelled = (): boolean => Atomics.load(wanted, 0) !== 0;
   if (task.kind === 'build') {
     const [build, { openSource }, { openStagingWriter }] = await Promise.all([
-      import('../build/build-partition.ts'),
+      import('../parquet/build-partition.ts'),
       import('../source/index.ts'),
       import('../store/staging-writer.ts'),
     ]);

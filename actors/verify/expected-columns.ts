@@ -1,12 +1,12 @@
 /**
- * What every column must say, by column definition: 2 is this program's (actors/build/columns.ts), 1 the old program's.
+ * What every column must say, by column definition: 2 is this program's (actors/parquet/columns.ts), 1 the old program's.
  * The one place that knows how they differ. It must never take a value from a file: everything follows from the ledger.
  */
 import type { SchemaElement } from 'hyparquet';
-import { type ChainValues, COLUMNS } from '../build/columns.ts';
 import type { LedgerFacts } from '../check/ledger-checker.ts';
 import { WalkRecord } from '../check/walk-record.ts';
 import { walkLedger } from '../check/walker.gen.ts';
+import { type ChainValues, COLUMNS } from '../parquet/columns.ts';
 import type { ChainName } from '../paths.ts';
 import type { PhysicalType } from './parquet-values.ts';
 

@@ -6,15 +6,15 @@ import type { ColumnMetaData, FileMetaData, RowGroup } from 'hyparquet';
 import { ByteWriter } from 'hyparquet-writer';
 import { writeMetadata } from 'hyparquet-writer/src/metadata.js';
 import type { WriterVersions } from '../../machines/protocol.ts';
-import { COLUMNS, SCHEMA } from '../build/columns.ts';
+import { COLUMNS, SCHEMA } from '../parquet/columns.ts';
 import {
   createdBy,
   footerKeys,
   HYPARQUET_WRITER_VERSION,
   WRITER_KEY,
   writerVersionsIn,
-} from '../build/parquet-writer.ts';
-import type { ReadBackTask } from '../build/spec.ts';
+} from '../parquet/parquet-writer.ts';
+import type { ReadBackTask } from '../parquet/spec.ts';
 import { damaged } from './damaged.ts';
 import type { Footer } from './parquet-footer.ts';
 

@@ -8,7 +8,6 @@ import { overlapsOrGap, rangeLabel, sameRange } from '../../machines/partitions.
 import type { DataFile, LedgerEnds, LedgerRange } from '../../machines/protocol.ts';
 import type { ChainEvent } from '../audit/event.ts';
 import { mapBounded } from '../bounded.ts';
-import type { ReadBackAnswer, ReadBackTask } from '../build/spec.ts';
 import {
   type Manifest,
   manifestData,
@@ -19,6 +18,7 @@ import {
   sha256Hex,
   toEnds,
 } from '../commit/manifest.ts';
+import type { ReadBackAnswer, ReadBackTask } from '../parquet/spec.ts';
 import { bronzeJsonKey, type ChainName, chainKey, chainPrefix, dataKey, manifestKey } from '../paths.ts';
 import type { BronzeStore, LineageRow, StoreSpec } from '../ports.ts';
 import { fixedTerms, termsMisfit } from './bronze-facts.ts';

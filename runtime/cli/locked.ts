@@ -1,7 +1,8 @@
 /** A command that works on a chain for a moment, under its lock: `reconcile --repair` and `give-up`. */
+
+import type { EraSetup } from '../../actors/era/setup.ts';
 import { chainPrefix } from '../../actors/paths.ts';
 import { acquireLock } from '../../actors/state/lock.ts';
-import type { EraSetup } from '../session.ts';
 
 /** Holds the chain's lock while `work` runs, so that no copier of this state folder is beside it. Throws LOCK_HELD. */
 export async function locked<T>({ stateDir, chain, copierId, store }: EraSetup, work: () => Promise<T>): Promise<T> {

@@ -5,6 +5,7 @@
 
 import { join } from 'node:path';
 import { type LossFound, lossText, readLosses } from '../../actors/commit/losses.ts';
+import type { EraSetup } from '../../actors/era/setup.ts';
 import { chainKey, checkpointFile, dataKey } from '../../actors/paths.ts';
 import { type Difference, type Repairable, weightOf } from '../../actors/reconcile/kinds.ts';
 import type { DataReading } from '../../actors/reconcile/look.ts';
@@ -18,7 +19,6 @@ import { rangeLabel } from '../../machines/partitions.ts';
 import { type Context, chainOf, eraSetup, openContext, openPool } from '../context.ts';
 import { printable } from '../human.ts';
 import { errorText } from '../print-error.ts';
-import type { EraSetup } from '../session.ts';
 import { onSignals } from '../signals.ts';
 import { print, redraw } from '../streams.ts';
 import { type Answer, switchOption } from './answer.ts';

@@ -1,12 +1,12 @@
 /**
- * The gauges: found out when somebody asks, from the last snapshot of every actor that is there, from what sessions and
+ * The gauges: found out when somebody asks, from the last snapshot of every actor that is there, from what running eras and
  * disks say. It keeps references to snapshots and nothing else; those of actors that ended are forgotten.
  */
 
+import type { RunningEra } from '../../actors/era/running-era.ts';
 import type { QueueReadings } from '../../actors/queue/readings.ts';
 import type { EraSummary } from '../../machines/protocol.ts';
 import { activePaths } from '../diagnostics.ts';
-import type { EraSession } from '../session.ts';
 import { PRODUCER } from '../version.ts';
 import type { Ask } from './ask.ts';
 import type { MetricName } from './definitions.ts';
@@ -16,7 +16,7 @@ import type { Fill } from './registry.ts';
 
 export interface GaugeSources {
   readonly eras: ReadonlyMap<string, EraWatch>;
-  readonly sessions: ReadonlyMap<string, Pick<EraSession, 'readings'>>;
+  readonly running: ReadonlyMap<string, Pick<RunningEra, 'readings'>>;
   /** By what lies on them. */
   readonly disks: Readonly<Record<string, Disk>>;
   /** Null where no remote workers build. */
@@ -80,8 +80,8 @@ export class Gauges {
   }
 
   fills(): Readonly<Record<MetricName<'gauge'>, Fill>> {
-    const { sessions, isHealthy, now } = this.#sources;
-    const readings = ({ spec }: EraWatch) => sessions.get(spec.eraId)?.readings();
+    const { running, isHealthy, now } = this.#sources;
+    const readings = ({ spec }: EraWatch) => running.get(spec.eraId)?.readings();
     const fromSnapshot = (name: (typeof ERA_GAUGES)[number]): Fill => this.#perEra((era) => era.gauges(now())[name]);
     return {
       ...(Object.fromEntries(ERA_GAUGES.map((name) => [name, fromSnapshot(name)])) as Record<

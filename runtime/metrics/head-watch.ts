@@ -4,21 +4,21 @@
  * once a minute, and never says anything to the machines.
  */
 import type { EraSpec } from '../../machines/protocol.ts';
-import type { EraSession } from '../session.ts';
 import type { Watcher } from '../watcher.ts';
 
 const PERIOD_MS = 60_000;
 
 interface HeadWatchOptions {
   readonly specs: readonly EraSpec[];
-  readonly sessions: ReadonlyMap<string, Pick<EraSession, 'lakeHead'>>;
+  /** Looks in the lake of an era, from a ledger on; null where there is nothing to be seen. */
+  readonly lakeHead: (eraId: string, from: number, signal: AbortSignal) => Promise<number | null>;
   /** First ledger that is not committed. */
   readonly frontierOf: (eraId: string) => number;
   readonly onHead: (eraId: string, head: number) => void;
 }
 
 /** For eras that follow their lake; those with an end need no head. */
-export function watchHeads({ specs, sessions, frontierOf, onHead }: HeadWatchOptions, periodMs = PERIOD_MS): Watcher {
+export function watchHeads({ specs, lakeHead, frontierOf, onHead }: HeadWatchOptions, periodMs = PERIOD_MS): Watcher {
   const following = specs.filter(({ grid, once }) => grid.ledgerEnd === null && !once);
   const over = new AbortController();
   let isLooking = false;
@@ -28,11 +28,8 @@ export function watchHeads({ specs, sessions, frontierOf, onHead }: HeadWatchOpt
     isLooking = true;
     for (const { eraId } of following) {
       // What is wrong with the lake is told by those who copy from it.
-      const head = await sessions
-        .get(eraId)
-        ?.lakeHead(frontierOf(eraId), over.signal)
-        .catch(() => null);
-      if (head != null && !over.signal.aborted) onHead(eraId, head);
+      const head = await lakeHead(eraId, frontierOf(eraId), over.signal).catch(() => null);
+      if (head !== null && !over.signal.aborted) onHead(eraId, head);
     }
     isLooking = false;
   };

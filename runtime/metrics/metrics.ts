@@ -1,6 +1,6 @@
 /**
  * The metrics of a run, from what passes between its actors (XState's `inspect`), from what threads count while they read
- * the lake, and from what sessions know. Counters move as events pass; gauges are read from the last snapshots when
+ * the lake, and from what running eras know. Counters move as events pass; gauges are read from the last snapshots when
  * somebody asks. It must never send an event, never throw into the actors, and never keep anything that grows with the
  * number of partitions.
  *
@@ -10,7 +10,9 @@
  * parent made of it stands in its snapshot that names that event. Of an effect that was stopped neither comes; of a
  * machine that threw no snapshot does.
  */
+
 import type { AnyActorRef, InspectionEvent } from 'xstate';
+import type { RunningEra } from '../../actors/era/running-era.ts';
 import type { ChainName } from '../../actors/paths.ts';
 import type { SourceSpec, StoreSpec } from '../../actors/ports.ts';
 import type { QueueReadings } from '../../actors/queue/readings.ts';
@@ -26,7 +28,6 @@ import type {
   SupervisorEvent,
   WorkerEvent,
 } from '../../machines/protocol.ts';
-import type { EraSession } from '../session.ts';
 import { lostLines } from '../streams.ts';
 import type { Watcher } from '../watcher.ts';
 import { Ask } from './ask.ts';
@@ -46,7 +47,7 @@ export interface WatchedQueue {
 
 export interface MetricsOptions {
   readonly specs: readonly EraSpec[];
-  readonly sessions: ReadonlyMap<string, Pick<EraSession, 'readings'>>;
+  readonly running: ReadonlyMap<string, Pick<RunningEra, 'readings'>>;
   readonly sourceSpec: SourceSpec;
   readonly storeSpec: StoreSpec;
   /** Absolute path of the folder of checkpoints. */
@@ -65,14 +66,14 @@ export interface MetricsOptions {
 
 /** Metrics of a run that has not begun. Loads prom-client. */
 export async function openMetrics(options: MetricsOptions): Promise<Metrics> {
-  const { specs, sessions, storeSpec, stateDir, isHealthy, now = () => performance.now() } = options;
+  const { specs, running, storeSpec, stateDir, isHealthy, now = () => performance.now() } = options;
   const eras = new Map(specs.map((spec) => [spec.eraId, new EraWatch(spec, now())]));
   const disks = {
     ...(storeSpec.backend === 'local' ? { bronze: new Disk(storeSpec.root) } : {}),
     state: new Disk(stateDir),
   };
   const queue = options.queue ? new Ask(options.queue.readings) : null;
-  const gauges = new Gauges({ eras, sessions, disks, queue, isHealthy, now });
+  const gauges = new Gauges({ eras, running, disks, queue, isHealthy, now });
   const reads = () => [...eras.values()];
   return new Metrics({ ...options, now }, eras, gauges, await openRegistry({ gauges: gauges.fills(), reads }));
 }

@@ -85,9 +85,9 @@ async function simulate(builds: readonly number[], workers: number, commitMs: nu
           else free += 1;
           return stagedPartition(job, retries);
         },
-        publishPartition: async (input, signal, report) => {
+        publishPartition: async (input, tools) => {
           await last(commitMs);
-          return usual.publishPartition(input, signal, report);
+          return usual.publishPartition(input, tools);
         },
       };
     },

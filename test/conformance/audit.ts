@@ -3,10 +3,10 @@
  * sequence whoever attests and how often, and a chain that forks, has a hole or was changed is seen.
  */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { attestPartition, type ChainPlace, readChain } from '../../actors/audit/chain.ts';
-import { sealPartition } from '../../actors/commit/seal.ts';
+import { appendEvent, type ChainPlace, readChain } from '../../actors/audit/chain.ts';
 import { auditPrefix, eventKey, manifestKey } from '../../actors/paths.ts';
 import type { BronzeStore } from '../../actors/ports.ts';
+import { sealPublished } from '../../actors/sequencer/seal-partition.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import type { AttestedEvent, ChainHead, LedgerRange } from '../../machines/protocol.ts';
 import { CHAIN, CHECKS, contentOf, endsOf, FIRST, NOW, PRODUCER, rangesOf, sha, TABLE } from '../support/bronze.ts';
@@ -41,7 +41,7 @@ async function seal(store: BronzeStore, ranges: readonly LedgerRange[], fork = '
       source: 'file:///lake/',
       found: false,
     };
-    await sealPartition(place, { producer: PRODUCER, now: () => now }, { published, attested: null });
+    await sealPublished(place, { producer: PRODUCER, now: () => now }, { published, attested: null });
   }
 }
 
@@ -52,7 +52,7 @@ const attest = (
   range: LedgerRange,
   chain: ChainHead = FIRST,
   expected: AttestedEvent | null = null,
-) => attestPartition({ ...placeOf(store), backup: null }, { range, chain, storagePrefix: store.prefix, expected });
+) => appendEvent({ ...placeOf(store), backup: null }, { range, chain, storagePrefix: store.prefix, expected });
 
 /** Attests partitions in order as a sequencer does: where another's event stands, its own comes after it. */
 async function attestAll(store: BronzeStore, ranges: readonly LedgerRange[]): Promise<ChainHead> {

@@ -1,9 +1,9 @@
 // The catalog in BigQuery, on a double of it: the suite of every catalog, and what is BigQuery's own.
 import { createHash } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { pageCompressor } from '../../actors/build/compression.ts';
-import { LedgerParquetWriter } from '../../actors/build/parquet-writer.ts';
 import { openBigQuery } from '../../actors/catalog/bigquery.ts';
+import { pageCompressor } from '../../actors/parquet/compression.ts';
+import { LedgerParquetWriter } from '../../actors/parquet/parquet-writer.ts';
 import type { Catalog, PartitionRecord } from '../../actors/ports.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { type BigQueryDouble, startBigQueryDouble } from '../support/bigquery-double.ts';

@@ -1,13 +1,13 @@
 // What one commit asks of a store, request by request: how many of them wait for one another. Counted at a proxy before the
 // server, whose answers are late, so that what goes out together is seen to.
 import { describe, expect, it } from 'vitest';
-import { attestPartition } from '../../actors/audit/chain.ts';
+import { appendEvent } from '../../actors/audit/chain.ts';
 import { bothDone } from '../../actors/bounded.ts';
 import { refuseOverlap } from '../../actors/commit/overlaps.ts';
-import { publishPartition } from '../../actors/commit/publish.ts';
-import { sealPartition } from '../../actors/commit/seal.ts';
 import { dataKey } from '../../actors/paths.ts';
 import type { BronzeStore } from '../../actors/ports.ts';
+import { publishStaged } from '../../actors/sequencer/publish-partition.ts';
+import { sealPublished } from '../../actors/sequencer/seal-partition.ts';
 import { openStagingWriter } from '../../actors/store/staging-writer.ts';
 import type { ChainHead, StagedPartition } from '../../machines/protocol.ts';
 import { type FaultProxy, type SeenRequest, startFaultProxy } from '../support/fault-proxy.ts';
@@ -50,7 +50,7 @@ async function commit(store: BronzeStore, n: number, head: ChainHead): Promise<C
   const grid = { size: SIZE, origin: 0 };
   const place = { store, chain, table, grid, backup: null };
   const readBack = () => Promise.reject(new Error('nothing is read back'));
-  const published = await publishPartition({ ...place, readBack, checks: {} as never }, { staged, attested: null });
+  const published = await publishStaged({ ...place, readBack, checks: {} as never }, { staged, attested: null });
   let manifest: Uint8Array | null = null;
   const sealer = {
     producer: { name: 'test', version: '1', git_sha: 'x' },
@@ -59,8 +59,8 @@ async function commit(store: BronzeStore, n: number, head: ChainHead): Promise<C
       manifest = bytes;
     },
   };
-  await bothDone(sealPartition(place, sealer, { published, attested: null }), refuseOverlap(place, range));
-  const done = await attestPartition(
+  await bothDone(sealPublished(place, sealer, { published, attested: null }), refuseOverlap(place, range));
+  const done = await appendEvent(
     place,
     { range, chain: head, storagePrefix: 'bronze/', expected: null },
     undefined,

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { METRICS, PREFIX } from '../../runtime/metrics/definitions.ts';
+import { buildDashboard, queriesOf } from '../../tools/dashboard/board.ts';
 import { tempFolder } from '../support/bronze.ts';
 import {
   describePrometheus,
@@ -14,7 +15,6 @@ import {
   ruleFiles,
   rulesIn,
 } from '../support/prometheus.ts';
-import { buildDashboard, queriesOf } from '../tools/dashboard/board.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const CASES = join(import.meta.dirname, 'alerts');

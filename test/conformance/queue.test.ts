@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { Queue, QueueEvents, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { writerOf } from '../../actors/build/parquet-writer.ts';
-import type { BuildTask } from '../../actors/build/spec.ts';
+import { writerOf } from '../../actors/parquet/parquet-writer.ts';
+import type { BuildTask } from '../../actors/parquet/spec.ts';
 import { chainPrefix, dataKey } from '../../actors/paths.ts';
 import { BuildWorker } from '../../actors/queue/build-worker.ts';
 import { checkQueue } from '../../actors/queue/connect.ts';
@@ -262,7 +262,7 @@ describeRedis('tasks and answers', () => {
     async function metricsOf(of: QueuePool): Promise<() => Promise<(number | null)[]>> {
       const metrics = await openMetrics({
         specs: [],
-        sessions: new Map(),
+        running: new Map(),
         sourceSpec,
         storeSpec,
         stateDir: root,

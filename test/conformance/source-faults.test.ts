@@ -3,7 +3,7 @@
  * not there, what passes is tried again within bounds, and the code says what it was.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildPartition } from '../../actors/build/build-partition.ts';
+import { buildPartition } from '../../actors/parquet/build-partition.ts';
 import type { LakeSource } from '../../actors/ports.ts';
 import { openSource } from '../../actors/source/index.ts';
 import { BronzeError } from '../../machines/errors.ts';

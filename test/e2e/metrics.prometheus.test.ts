@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { METRICS, PREFIX } from '../../runtime/metrics/definitions.ts';
+import { buildDashboard, queriesOf } from '../../tools/dashboard/board.ts';
 import { type AuditServer, startAuditServer } from '../support/audit-endpoint.ts';
 import { tempFolder } from '../support/bronze.ts';
 import { holdCatalog } from '../support/catalog.ts';
@@ -31,7 +32,6 @@ import { describeRedis, TestRedis } from '../support/redis.ts';
 import { environmentFor, lakeIn, remoteScene, sourceIn } from '../support/remote-scene.ts';
 import { scaledRanges, scaledRules } from '../support/scaled-rules.ts';
 import { describeShared } from '../support/shared.ts';
-import { buildDashboard, queriesOf } from '../tools/dashboard/board.ts';
 
 const SCRAPE_MS = 500;
 /** Ten samples in the shortest range, five minutes. */

@@ -2,6 +2,7 @@
 // or waits for something outside and says so, is left alone for hours; what hangs is restarted in sequential mode, and
 // given up when it hangs again, while other eras finish.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Tools } from '../../actors/effect.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { eraActorId, sequencerActorId, workerActorId } from '../../machines/peers.ts';
 import { FakeWorld, HOUR, MINUTE, never, type Override, SECOND, STALL_TIMEOUT, specOf } from '../support/fake-eras.ts';
@@ -50,12 +51,12 @@ describe('S34: what the circuit breaker leaves alone', () => {
   it('a slow but healthy link: three hours a partition, a sign of life now and then', async () => {
     const world = start([specOf('slow')], {
       slow: (_, usual, that) => ({
-        buildPartition: async (input, listener, signal) => {
+        buildPartition: async (input, tools) => {
           for (let n = 1; n <= 37; n++) {
             await that.sleep(STALL_TIMEOUT - 10 * SECOND);
-            listener.onProgress({ ledgers: n, rawBytes: n });
+            tools.tell(input.workerId, { type: 'build.progressed', ticket: input.job.ticket, ledgers: n, rawBytes: n });
           }
-          return usual.buildPartition(input, listener, signal);
+          return usual.buildPartition(input, tools);
         },
       }),
     });
@@ -68,12 +69,12 @@ describe('S34: what the circuit breaker leaves alone', () => {
   it('a file that takes hours to be read back before it is sealed', async () => {
     const world = start([specOf('slow')], {
       slow: (_, usual, that) => ({
-        publishPartition: async (input, signal, alive) => {
+        publishPartition: async (input, tools) => {
           for (let n = 0; n < 20; n++) {
             await that.sleep(STALL_TIMEOUT - 10 * SECOND);
-            alive('effect.progressed');
+            tools.tell(sequencerActorId(input.eraId), { type: 'effect.progressed' });
           }
-          return usual.publishPartition(input, signal, alive);
+          return usual.publishPartition(input, tools);
         },
       }),
     });
@@ -155,7 +156,7 @@ describe('S34: what the circuit breaker leaves alone', () => {
 
   it('an endpoint that never answers is waited for at the end, for a limited time', async () => {
     const world = start([specOf('lenient', { delivery: 'lenient' })], {
-      lenient: (era) => ({ deliverPending: (_, signal) => never(era, signal) }),
+      lenient: (era) => ({ deliverPending: (_, { signal }) => never(era, signal) }),
     });
     await world.pass(MINUTE);
     expect(world.summary).toMatchObject({ outcome: 'done', breakerTrips: 0 });
@@ -166,9 +167,9 @@ describe('S34: what the circuit breaker leaves alone', () => {
     let failures = 2;
     const world = start([specOf('patient', { retryBackoffMs: HOUR })], {
       patient: (_, usual) => ({
-        surveyChain: async (signal) => {
+        surveyChain: async (input, tools) => {
           if (failures-- > 0) throw new BronzeError('STORE_IO', 'not now');
-          return usual.surveyChain(signal);
+          return usual.surveyChain(input, tools);
         },
       }),
     });
@@ -179,11 +180,11 @@ describe('S34: what the circuit breaker leaves alone', () => {
   it('hours in the queue for a thread that others use', async () => {
     const world = start([specOf('queued', { workers: 1 })], {
       queued: (_, usual, that) => ({
-        buildPartition: async (input, listener, signal) => {
-          listener.onQueued();
+        buildPartition: async (input, tools) => {
+          tools.tell(input.workerId, { type: 'build.queued', ticket: input.job.ticket });
           await that.sleep(2 * HOUR);
-          listener.onStarted();
-          return usual.buildPartition(input, listener, signal);
+          tools.tell(input.workerId, { type: 'build.started', ticket: input.job.ticket });
+          return usual.buildPartition(input, tools);
         },
       }),
     });
@@ -215,11 +216,8 @@ const hanging =
   (name: 'buildPartition' | 'publishPartition' | 'openChain' | 'closeChain' | 'openLake', times: number): Override =>
   (era, usual) => {
     let left = times;
-    const hangs = async (...args: never[]): Promise<unknown> => {
-      const signal = (args as unknown[]).find((arg) => arg instanceof AbortSignal) as AbortSignal | undefined;
-      if (left-- > 0) return never(era, signal);
-      return (usual[name] as (...all: never[]) => Promise<unknown>)(...args);
-    };
+    const hangs = async (input: never, tools: Tools): Promise<unknown> =>
+      left-- > 0 ? never(era, tools.signal) : usual[name](input, tools);
     return { [name]: hangs };
   };
 
@@ -262,10 +260,10 @@ describe('what the circuit breaker is for', () => {
       stuck: (era, usual) => {
         let hangs = true;
         return {
-          buildPartition: (input, listener, signal) => {
-            if (input.job.range.start !== 30 || !hangs) return usual.buildPartition(input, listener, signal);
+          buildPartition: (input, tools) => {
+            if (input.job.range.start !== 30 || !hangs) return usual.buildPartition(input, tools);
             hangs = false;
-            return never(era, signal);
+            return never(era, tools.signal);
           },
         };
       },
@@ -305,8 +303,8 @@ describe('what the circuit breaker is for', () => {
   it('an era that stalls after it has committed says how far it came', async () => {
     const world = start([specOf('stuck', { workers: 1 })], {
       stuck: (era, usual) => ({
-        buildPartition: (input, listener, signal) =>
-          input.job.range.start === 30 ? never(era, signal) : usual.buildPartition(input, listener, signal),
+        buildPartition: (input, tools) =>
+          input.job.range.start === 30 ? never(era, tools.signal) : usual.buildPartition(input, tools),
       }),
     });
     await world.pass(HOUR);
@@ -327,9 +325,9 @@ describe('S27: eras are isolated', () => {
   it('one that fails for good stops no other', async () => {
     const world = start([specOf('broken'), specOf('sound')], {
       broken: (_, usual) => ({
-        buildPartition: async (input, listener, signal) => {
+        buildPartition: async (input, tools) => {
           if (input.job.range.start === 20) throw new BronzeError('LINK_BROKEN', 'forked');
-          return usual.buildPartition(input, listener, signal);
+          return usual.buildPartition(input, tools);
         },
       }),
     });
@@ -361,7 +359,9 @@ describe('S27: eras are isolated', () => {
   it('an era actor that throws twice and then no more finishes', async () => {
     let left = 2;
     const world = start([specOf('mad')], {
-      mad: (_, usual) => ({ surveyChain: async (signal) => (left-- > 0 ? nonsense : usual.surveyChain(signal)) }),
+      mad: (_, usual) => ({
+        surveyChain: async (input, tools) => (left-- > 0 ? nonsense : usual.surveyChain(input, tools)),
+      }),
     });
     await world.pass(HOUR);
     expect(world.summary?.outcome).toBe('done');
@@ -372,8 +372,8 @@ describe('S27: eras are isolated', () => {
     let left = 2;
     const world = start([specOf('mad')], {
       mad: (_, usual) => ({
-        attestPartition: async (input, signal) => {
-          const answer = await usual.attestPartition(input, signal);
+        attestPartition: async (input, tools) => {
+          const answer = await usual.attestPartition(input, tools);
           return left-- > 0 ? nonsense : answer;
         },
       }),
@@ -389,14 +389,14 @@ describe('S27: eras are isolated', () => {
     const grid = { size: 10, origin: 0, ledgerStart: 10, ledgerEnd: 79 };
     const world = start([specOf('mad', { grid, workers: 1 })], {
       mad: (_, usual, that) => ({
-        buildPartition: async (input, listener, signal) => {
-          listener.onQueued();
+        buildPartition: async (input, tools) => {
+          tools.tell(input.workerId, { type: 'build.queued', ticket: input.job.ticket });
           await that.sleep(50 * MINUTE);
-          listener.onStarted();
-          return usual.buildPartition(input, listener, signal);
+          tools.tell(input.workerId, { type: 'build.started', ticket: input.job.ticket });
+          return usual.buildPartition(input, tools);
         },
-        attestPartition: async (input, signal) => {
-          const answer = await usual.attestPartition(input, signal);
+        attestPartition: async (input, tools) => {
+          const answer = await usual.attestPartition(input, tools);
           return crashes-- > 0 ? nonsense : answer;
         },
       }),

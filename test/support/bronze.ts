@@ -8,12 +8,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll } from 'vitest';
 import type { ChainPlace } from '../../actors/audit/chain.ts';
-import { attestPartition } from '../../actors/audit/chain.ts';
+import { appendEvent } from '../../actors/audit/chain.ts';
 import type { CommitPlace, ReadBack } from '../../actors/commit/place.ts';
-import { publishPartition } from '../../actors/commit/publish.ts';
-import { sealPartition } from '../../actors/commit/seal.ts';
 import { type FileOps, realFiles } from '../../actors/files.ts';
 import { type ChainName, chainPrefix, dataFileName, dataKey } from '../../actors/paths.ts';
+import { publishStaged } from '../../actors/sequencer/publish-partition.ts';
+import { sealPublished } from '../../actors/sequencer/seal-partition.ts';
 import { openStore } from '../../actors/store/index.ts';
 import { openStagingWriter } from '../../actors/store/staging-writer.ts';
 import { BronzeError } from '../../machines/errors.ts';
@@ -141,11 +141,11 @@ export async function commitAll(
   let chain = head;
   for (const range of ranges) {
     const staged = await stageIn(estate, range, options);
-    const published = await publishPartition(estate, { staged, attested: null });
-    await sealPartition(estate, { producer: PRODUCER, now: () => options.now ?? NOW }, { published, attested: null });
+    const published = await publishStaged(estate, { staged, attested: null });
+    await sealPublished(estate, { producer: PRODUCER, now: () => options.now ?? NOW }, { published, attested: null });
     if (options.attest === false) continue;
     const input = { range, chain, storagePrefix: options.prefix ?? estate.store.prefix, expected: null };
-    const done = await attestPartition({ ...estate, backup: null }, input);
+    const done = await appendEvent({ ...estate, backup: null }, input);
     chain = { nextSequence: done.sequence + 1, prevEventHash: done.eventHash };
   }
   return chain;

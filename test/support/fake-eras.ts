@@ -2,13 +2,14 @@
  * Eras of real actors, joined as the program joins them, over effects that only say what they would have done, and a
  * clock that a test turns. Hours take milliseconds.
  */
-import { type AnyActorRef, createActor, type InspectionEvent, SimulatedClock } from 'xstate';
+import { type AnyActorRef, createActor, fromPromise, type InspectionEvent, SimulatedClock } from 'xstate';
+import type { Perform, Tools } from '../../actors/effect.ts';
+import { supervisor } from '../../actors/supervisor/supervisor.ts';
+import type { EffectInput, EffectName, EffectOutput } from '../../machines/effects.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { SUPERVISOR_ID } from '../../machines/peers.ts';
 import type { AttestedEvent, EraSpec, LedgerRange, SealedPartition } from '../../machines/protocol.ts';
 import type { RunSummary } from '../../machines/supervisor.ts';
-import { assemble } from '../../runtime/assemble.ts';
-import type { EraEffects } from '../../runtime/session.ts';
 import { attestedEvent, sealedPartition, stagedPartition } from './pure-values.ts';
 
 export const SECOND = 1_000;
@@ -49,6 +50,11 @@ export interface FakeEra {
   aborted: number;
 }
 
+type FakeEffect<K extends EffectName> = (input: EffectInput<K>, tools: Tools) => Promise<EffectOutput<K>>;
+
+/** What stands in the place of effects. */
+export type EraEffects = { readonly [K in EffectName]: FakeEffect<K> };
+
 /** Replaces single effects; `usual` is what would have been done. */
 export type Override = (era: FakeEra, usual: EraEffects, world: FakeWorld) => Partial<EraEffects>;
 
@@ -86,15 +92,15 @@ export class FakeWorld {
     overrides: Readonly<Record<string, Override>> = {},
     inspect: (event: InspectionEvent) => void = () => {},
   ) {
-    const sessions = new Map<string, EraEffects>();
+    const effects = new Map<string, EraEffects>();
     for (const spec of specs) {
       const era: FakeEra = { spec, sealed: [], events: [], calls: [], builds: 0, mostBuilds: 0, aborted: 0 };
       this.eras.set(spec.eraId, era);
       const usual = this.#usual(era);
-      sessions.set(spec.eraId, this.#noting(era, { ...usual, ...overrides[spec.eraId]?.(era, usual, this) }));
+      effects.set(spec.eraId, { ...usual, ...overrides[spec.eraId]?.(era, usual, this) });
     }
     const tuning = { pollInterval: 5 * SECOND, stallTimeout: STALL_TIMEOUT, headPatience: 10 * MINUTE };
-    const machine = assemble(sessions, tuning, (eraId, reason) =>
+    const machine = supervisor(this.#perform(effects), tuning, (eraId, reason) =>
       this.stalls.push({ eraId, reason, at: this.clock.now() }),
     );
     const actor = createActor(machine, {
@@ -143,17 +149,15 @@ export class FakeWorld {
     this.#actor.stop();
   }
 
-  #noting(era: FakeEra, effects: EraEffects): EraEffects {
-    return new Proxy(effects, {
-      get: (target, name: keyof EraEffects) => {
-        const effect = target[name] as (...args: unknown[]) => unknown;
-        return (...args: unknown[]) => {
-          const range = (args[0] as { job?: { range: LedgerRange } } | undefined)?.job?.range;
-          era.calls.push({ name, at: this.clock.now(), ...(range ? { range } : {}) });
-          return effect(...args);
-        };
-      },
-    });
+  /** Whatever the program would do, these do in its place. */
+  #perform(effects: ReadonlyMap<string, EraEffects>): Perform {
+    return (name) =>
+      fromPromise(({ input, signal, system }) => {
+        const { range } = (input as { job?: { range: LedgerRange } }).job ?? {};
+        this.era(input.eraId).calls.push({ name, at: this.clock.now(), ...(range ? { range } : {}) });
+        const effect = effects.get(input.eraId)?.[name] as FakeEffect<typeof name>;
+        return effect(input, { signal, tell: (id, event) => system.get(id)?.send(event) });
+      });
   }
 
   #usual(era: FakeEra): EraEffects {
@@ -175,7 +179,7 @@ export class FakeWorld {
       openLake: async () => ({ source: 'file:///lake' }),
       compareLake: async () => ({ behind: null }),
       findHead: async () => ({ head: 9, contiguousTo: 9, holeAt: null }),
-      buildPartition: async ({ job, retries }, _listener, signal) => {
+      buildPartition: async ({ job, retries }, { signal }) => {
         era.builds += 1;
         era.mostBuilds = Math.max(era.mostBuilds, era.builds);
         try {

@@ -1,26 +1,28 @@
 /**
- * A run of real machines over real sessions inside this process, without threads where none are given: every file
+ * A run of real machines over real effects inside this process, without threads where none are given: every file
  * operation and every call of the store can be made to fail. Otherwise as in runtime/run-eras.ts.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createActor, type InspectionEvent } from 'xstate';
-import { buildPartition } from '../../actors/build/build-partition.ts';
+import { performFor } from '../../actors/effect.ts';
+import { close } from '../../actors/era/close-chain.ts';
+import { RunningEra } from '../../actors/era/running-era.ts';
 import { type FileOps, realFiles } from '../../actors/files.ts';
+import { buildPartition } from '../../actors/parquet/build-partition.ts';
 import type { BronzeStore } from '../../actors/ports.ts';
 import { openSource } from '../../actors/source/index.ts';
 import { openCheckpoint } from '../../actors/state/checkpoint.ts';
 import { openStore } from '../../actors/store/index.ts';
 import { openStagingWriter } from '../../actors/store/staging-writer.ts';
+import { supervisor } from '../../actors/supervisor/supervisor.ts';
 import type { ThreadAnswer, ThreadTask } from '../../actors/threads/messages.ts';
 import type { ThreadPool } from '../../actors/threads/pool.ts';
 import { readBack } from '../../actors/verify/read-back.ts';
 import { SUPERVISOR_ID } from '../../machines/peers.ts';
 import type { RunSummary } from '../../machines/supervisor.ts';
-import { assemble } from '../../runtime/assemble.ts';
 import { eraSetup, openContext } from '../../runtime/context.ts';
-import { eraSpec } from '../../runtime/era-spec.ts';
-import { EraSession } from '../../runtime/session.ts';
+import { eraSpec, newRunId } from '../../runtime/era-spec.ts';
 import type { Scene } from './program.ts';
 
 /** What a thread does, done here. */
@@ -48,8 +50,8 @@ export interface InProcess {
   readonly once?: boolean;
   /** Is told what passes between the actors. */
   readonly inspect?: (event: InspectionEvent) => void;
-  /** Gets the sessions of the run, by era. */
-  readonly sessions?: Map<string, EraSession>;
+  /** Gets the eras of the run, by their id. */
+  readonly running?: Map<string, RunningEra>;
 }
 
 /** A started run. */
@@ -61,18 +63,18 @@ export interface RunInProcess {
 
 export function startInProcess(scene: Scene, options: InProcess = {}): RunInProcess {
   const { files = realFiles, beside = files, store: around = (real) => real, patience = 60_000 } = options;
-  const { pool = poolWith(files), once = false, inspect = () => {}, sessions = new Map() } = options;
+  const { pool = poolWith(files), once = false, inspect = () => {}, running = new Map<string, RunningEra>() } = options;
   const context = openContext({ args: [], options: { config: scene.config() } }, {});
   context.log.level = 'silent';
-  const runId = EraSession.runId();
+  const runId = newRunId();
   const specs = context.eras.map((era) => eraSpec(context.config, era, { eras: null, stopAfter: null, once }, runId));
   const store = around(openStore(context.storeSpec, files));
   for (const era of context.eras) {
     const setup = eraSetup({ ...context, store }, era, pool, once);
     const { backup, chain, copierId, stateDir } = setup;
-    sessions.set(
+    running.set(
       era.era_id,
-      new EraSession({
+      new RunningEra({
         ...setup,
         files,
         backup: backup && { ...backup, files: beside },
@@ -82,7 +84,7 @@ export function startInProcess(scene: Scene, options: InProcess = {}): RunInProc
   }
   const tuning = { pollInterval: 1_000, stallTimeout: 300_000, headPatience: 600_000 };
   const actor = createActor(
-    assemble(sessions, tuning, () => {}),
+    supervisor(performFor(running), tuning, () => {}),
     { id: SUPERVISOR_ID, systemId: SUPERVISOR_ID, input: { eras: specs }, inspect },
   );
   let dead = false;
@@ -100,7 +102,7 @@ export function startInProcess(scene: Scene, options: InProcess = {}): RunInProc
   const done = over.finally(async () => {
     actor.stop();
     if (dead) return;
-    for (const session of sessions.values()) await session.closeChain().catch(() => null);
+    for (const era of running.values()) await close(era).catch(() => null);
     await context.catalog?.close();
   });
   return {

@@ -5,7 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import zstd from 'zstd-napi/binding.js';
-import type { BuildTask, CheckSpec, CompressionSpec } from '../../actors/build/spec.ts';
+import type { BuildTask, CheckSpec, CompressionSpec } from '../../actors/parquet/spec.ts';
 import { type ChainName, dataKey } from '../../actors/paths.ts';
 import type { LakeLayout, LakeObject, LakeSource, StagingWriter } from '../../actors/ports.ts';
 import { fileCount, fileOf, objectKey } from '../../actors/source/keys.ts';

@@ -3,10 +3,10 @@
  * imported by a test file, which looks after every test whether the metrics had a bug to tell.
  */
 import { afterEach, beforeEach, expect, vi } from 'vitest';
+import type { Readings } from '../../actors/era/running-era.ts';
 import { BronzeError, type ErrorCode } from '../../machines/errors.ts';
 import type { EraSpec } from '../../machines/protocol.ts';
 import { type Metrics, openMetrics } from '../../runtime/metrics/metrics.ts';
-import type { Readings } from '../../runtime/session.ts';
 import { tempFolder } from './bronze.ts';
 import { FakeWorld, type Override } from './fake-eras.ts';
 import { Scrape } from './read-metrics.ts';
@@ -32,7 +32,7 @@ export class Watched {
     const problems: unknown[] = [];
     const metrics = await openMetrics({
       specs,
-      sessions: new Map(
+      running: new Map(
         specs.map(({ eraId }) => [
           eraId,
           { readings: () => it?.readings.get(eraId) ?? { pendingRows: null, undelivered: null } },

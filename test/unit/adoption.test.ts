@@ -6,15 +6,15 @@ import { createHash } from 'node:crypto';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { attestPartition } from '../../actors/audit/chain.ts';
+import { appendEvent } from '../../actors/audit/chain.ts';
 import { restoreCopies, writeCopies } from '../../actors/audit/copies.ts';
 import { type BackupFolder, readOldChain } from '../../actors/audit/old-chain.ts';
 import { type Adoption, findAdoption } from '../../actors/commit/adoption.ts';
-import { checkNeighbours } from '../../actors/commit/neighbours.ts';
 import { storedPartition } from '../../actors/commit/stored-partition.ts';
 import { surveyChain } from '../../actors/commit/survey.ts';
-import { verifySealed } from '../../actors/commit/verify-sealed.ts';
 import { dataKey, manifestKey, partitionPrefix } from '../../actors/paths.ts';
+import { compareNeighbours } from '../../actors/sequencer/check-neighbours.ts';
+import { verifyStored } from '../../actors/sequencer/verify-sealed.ts';
 import { readBack } from '../../actors/verify/read-back.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import {
@@ -95,14 +95,14 @@ describeShared('S28: partitions of the old program', () => {
     const { partitions } = await surveyChain({ ...placeOf(estate), checkpoint: null, memories: null });
     const sealed = partitions[1]?.manifest;
     if (!sealed) throw new Error('the survey has no facts of an old partition');
-    expect(await verifySealed(estate, sealed)).toEqual(sealed);
+    expect(await verifyStored(estate, sealed)).toEqual(sealed);
     const claimed = { ...sealed, ledgers: { ...sealed.ledgers, contentRoot: endsOf(sealed.range).contentRoot } };
-    expect(await failureOf(verifySealed(estate, claimed))).toMatchObject({
+    expect(await failureOf(verifyStored(estate, claimed))).toMatchObject({
       code: 'PARTITION_DAMAGED',
       details: { check: 'content_root' },
     });
     const other = { ...sealed, manifestSha256: sealed.data.checksum };
-    expect((await failureOf(verifySealed(estate, other))).code).toBe('PARTITION_DAMAGED');
+    expect((await failureOf(verifyStored(estate, other))).code).toBe('PARTITION_DAMAGED');
   });
 
   it('without their file, or with a shorter one, are damage and no facts', async () => {
@@ -114,7 +114,7 @@ describeShared('S28: partitions of the old program', () => {
     rmSync(path);
     expect((await survey()).partitions.at(-1)).toMatchObject({ hasManifest: true, dataBytes: null, manifest: null });
     const input = { range: LAST, chain: FIRST, storagePrefix: '', expected: null };
-    const attest = attestPartition({ ...placeOf(estate), backup: null }, input);
+    const attest = appendEvent({ ...placeOf(estate), backup: null }, input);
     expect((await failureOf(attest)).code).toBe('PARTITION_DAMAGED');
   });
 
@@ -127,7 +127,7 @@ describeShared('S28: partitions of the old program', () => {
     const next = { ...CHAIN, eraId: 'p23_plus' };
     const others = [{ chain: CHAIN, table: TABLE, ledgerStart: 64000, ledgerEnd: 64024 }];
     const check = (previousHash: string) =>
-      checkNeighbours({ store, chain: next, others }, { range, ledgers: { ...endsOf(range), previousHash } });
+      compareNeighbours({ store, chain: next, others }, { range, ledgers: { ...endsOf(range), previousHash } });
     expect(await check(sealed.ledgers.lastHash)).toBeNull();
     expect((await failureOf(check(endsOf(range).previousHash))).code).toBe('ERA_LINK_BROKEN');
   });
@@ -172,7 +172,7 @@ describeShared("S28: the old program's audit chain", () => {
   it('with the head of our own events in the heads file is not missed', async () => {
     const estate = oldEstate();
     const range = RANGES[0] as LedgerRange;
-    await attestPartition(estate, { range, chain: FIRST, storagePrefix: '', expected: null });
+    await appendEvent(estate, { range, chain: FIRST, storagePrefix: '', expected: null });
     for (const each of RANGES) rmSync(eventPath(estate, each), { force: true });
     rmSync(join(estate.backup.dir, 'v1.1'), { recursive: true });
     expect((await adopt(estate))?.record).toMatchObject({ chain_head: null, events: 0 });

@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { attestPartition, placeInChain, readChain } from '../../actors/audit/chain.ts';
+import { appendEvent, placeInChain, readChain } from '../../actors/audit/chain.ts';
 import { restoreCopies, writeCopies } from '../../actors/audit/copies.ts';
 import { HEADS_FILE } from '../../actors/audit/heads.ts';
 import { eventKey } from '../../actors/paths.ts';
@@ -33,7 +33,7 @@ const sealedEstate = async (fork = '') => {
   return estate;
 };
 const attest = (estate: Awaited<ReturnType<typeof sealedEstate>>, range: typeof P0, chain = FIRST, dir?: string) =>
-  attestPartition(
+  appendEvent(
     { ...placeOf(estate), backup: dir ? { dir, chain: CHAIN, files: estate.files } : null },
     { range, chain, storagePrefix: 'bronze/', expected: null },
   );
@@ -91,7 +91,7 @@ describe('attesting', () => {
     };
     const wrong = { ...expected, eventHash: `sha256:${hex('x')}` };
     const refill = (event: typeof expected) =>
-      attestPartition({ ...placeOf(estate), backup: null }, { ...input, expected: event });
+      appendEvent({ ...placeOf(estate), backup: null }, { ...input, expected: event });
     expect((await failureOf(refill(wrong))).code).toBe('AUDIT_HOLE');
     expect((await readChain(placeOf(estate))).holes).toEqual([1]);
     expect(await refill(expected)).toMatchObject({ attested: true, eventHash: expected.eventHash });
@@ -279,7 +279,7 @@ describe('copies', () => {
   it('S21: what cannot be written is STATE_IO; the event stands, and the next try writes the copy', async () => {
     const estate = await sealedEstate();
     const dir = join(tempFolder(), 'pas-backup');
-    const faulty = attestPartition(
+    const faulty = appendEvent(
       { ...placeOf(estate), backup: { dir, chain: CHAIN, files: failing(['rename'], 'ENOSPC') } },
       { range: P0, chain: FIRST, storagePrefix: 'bronze/', expected: null },
     );

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { BuildMemory, buildPartition } from '../../actors/build/build-partition.ts';
-import { MerkleTree } from '../../actors/build/merkle.ts';
-import type { BuildAnswer, Progress } from '../../actors/build/spec.ts';
+import { BuildMemory, buildPartition } from '../../actors/parquet/build-partition.ts';
+import { MerkleTree } from '../../actors/parquet/merkle.ts';
+import type { BuildAnswer, Progress } from '../../actors/parquet/spec.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { hashOf } from '../support/made-ledger.ts';
 import { queryWithDuckDb, type Row } from '../support/parquet-readers.ts';

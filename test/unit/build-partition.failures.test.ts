@@ -3,8 +3,8 @@
  * error says where.
  */
 import { describe, expect, it } from 'vitest';
-import { BuildMemory, buildPartition } from '../../actors/build/build-partition.ts';
-import type { CheckSpec } from '../../actors/build/spec.ts';
+import { BuildMemory, buildPartition } from '../../actors/parquet/build-partition.ts';
+import type { CheckSpec } from '../../actors/parquet/spec.ts';
 import type { LakeObject } from '../../actors/ports.ts';
 import { BronzeError, type Details, type ErrorCode } from '../../machines/errors.ts';
 import { fill, makeLedger } from '../support/made-ledger.ts';

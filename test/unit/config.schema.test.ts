@@ -7,8 +7,8 @@ import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { loadConfig } from '../../config/load.ts';
 import { leaves } from '../../config/tree.ts';
+import { generatedFiles } from '../../tools/generate-config-schema.ts';
 import { problemsOf } from '../support/config.ts';
-import { generatedFiles } from '../tools/generate-config-schema.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const EXAMPLES = join(ROOT, 'config', 'examples');

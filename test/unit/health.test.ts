@@ -42,7 +42,7 @@ describe('health', () => {
 
   it('an era that stands still is 503 from when the breaker acts until something moves, not merely starts again', async () => {
     const { health, world } = watched([specOf('a'), specOf('b')], {
-      a: (era) => ({ buildPartition: (_input, _listener, signal) => never(era, signal) }),
+      a: (era) => ({ buildPartition: (_, { signal }) => never(era, signal) }),
     });
     await world.pass(4 * MINUTE);
     expect(health.report().ok).toBe(true);
@@ -64,11 +64,11 @@ describe('health', () => {
     let builds = 0;
     const { health, world } = watched([specOf('a')], {
       a: (era, usual) => ({
-        buildPartition: async (input, listener, signal) => {
+        buildPartition: async (input, tools) => {
           builds += 1;
-          if (builds <= 2) return never(era, signal);
+          if (builds <= 2) return never(era, tools.signal);
           await world.sleep(20 * SECOND);
-          return usual.buildPartition(input, listener, signal);
+          return usual.buildPartition(input, tools);
         },
       }),
     });

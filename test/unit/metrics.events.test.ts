@@ -13,19 +13,19 @@ describe('what is copied', () => {
   it('is counted when it is committed, with its size and how long it took', async () => {
     const { world, scrape } = await Watched.start([specOf('era', { workers: 1 })], {
       era: (_, usual, that) => ({
-        buildPartition: async (input, listener, signal) => {
-          listener.onQueued();
+        buildPartition: async (input, tools) => {
+          tools.tell(input.workerId, { type: 'build.queued', ticket: input.job.ticket });
           await that.sleep(30 * SECOND);
-          listener.onStarted();
-          return usual.buildPartition(input, listener, signal);
+          tools.tell(input.workerId, { type: 'build.started', ticket: input.job.ticket });
+          return usual.buildPartition(input, tools);
         },
         stagePartition: async ({ staged }) => {
           await that.sleep(2 * SECOND);
           return staged;
         },
-        sealPartition: async (input, signal, report) => {
+        sealPartition: async (input, tools) => {
           await that.sleep(4 * SECOND);
-          return usual.sealPartition(input, signal, report);
+          return usual.sealPartition(input, tools);
         },
       }),
     });
@@ -61,16 +61,17 @@ describe('what is copied', () => {
   it('shows while it is under way', async () => {
     const { world, scrape } = await Watched.start([specOf('era', { workers: 3 })], {
       era: (_, usual, that) => ({
-        buildPartition: async (input, listener, signal) => {
-          if (input.job.range.start === 30) listener.onQueued();
-          else listener.onStarted();
+        buildPartition: async (input, tools) => {
+          if (input.job.range.start === 30)
+            tools.tell(input.workerId, { type: 'build.queued', ticket: input.job.ticket });
+          else tools.tell(input.workerId, { type: 'build.started', ticket: input.job.ticket });
           await that.sleep(input.job.range.start * SECOND);
-          listener.onProgress({ ledgers: 5, rawBytes: 1 });
-          return usual.buildPartition(input, listener, signal);
+          tools.tell(input.workerId, { type: 'build.progressed', ticket: input.job.ticket, ledgers: 5, rawBytes: 1 });
+          return usual.buildPartition(input, tools);
         },
-        publishPartition: async (input, signal, report) => {
+        publishPartition: async (input, tools) => {
           await that.sleep(MINUTE);
-          return usual.publishPartition(input, signal, report);
+          return usual.publishPartition(input, tools);
         },
       }),
     });
@@ -122,8 +123,8 @@ describe('what is copied', () => {
           return { created: false };
         },
         // The sequencer throws, and a fresh era finds what this process has committed.
-        attestPartition: async (input, signal) => {
-          const answer = await usual.attestPartition(input, signal);
+        attestPartition: async (input, tools) => {
+          const answer = await usual.attestPartition(input, tools);
           return input.range.start === 50 && crashes-- > 0 ? (undefined as never) : answer;
         },
       }),
@@ -207,9 +208,9 @@ describe('an era that follows its lake', () => {
     const fail = failing(2, 'SOURCE_READ');
     const { world, scrape } = await Watched.start([specOf('era', { grid })], {
       era: (_, usual, that) => ({
-        findHead: async (input, signal) => {
+        findHead: async (input, tools) => {
           if (that.clock.now() > 0) fail();
-          return usual.findHead(input, signal);
+          return usual.findHead(input, tools);
         },
       }),
     });

@@ -21,33 +21,33 @@ describe('what fails', () => {
     };
     const { world, scrape } = await Watched.start([specOf('era')], {
       era: (_, usual) => ({
-        surveyChain: async (signal) => {
+        surveyChain: async (input, tools) => {
           fail.survey();
-          return usual.surveyChain(signal);
+          return usual.surveyChain(input, tools);
         },
-        openLake: async (signal) => {
+        openLake: async (input, tools) => {
           fail.lake();
-          return usual.openLake(signal);
+          return usual.openLake(input, tools);
         },
-        buildPartition: async (input, listener, signal) => {
+        buildPartition: async (input, tools) => {
           if (input.job.range.start === 20) fail.build();
-          return usual.buildPartition(input, listener, signal);
+          return usual.buildPartition(input, tools);
         },
-        stagePartition: async (input, signal) => {
+        stagePartition: async (input, tools) => {
           fail.stage();
-          return usual.stagePartition(input, signal);
+          return usual.stagePartition(input, tools);
         },
-        sealPartition: async (input, signal, report) => {
+        sealPartition: async (input, tools) => {
           fail.seal();
-          return usual.sealPartition(input, signal, report);
+          return usual.sealPartition(input, tools);
         },
-        attestPartition: async (input, signal) => {
+        attestPartition: async (input, tools) => {
           fail.attest();
-          return usual.attestPartition(input, signal);
+          return usual.attestPartition(input, tools);
         },
-        writeCheckpoint: async (input) => {
+        writeCheckpoint: async (input, tools) => {
           fail.state();
-          return usual.writeCheckpoint(input);
+          return usual.writeCheckpoint(input, tools);
         },
       }),
     });
@@ -74,10 +74,10 @@ describe('what fails', () => {
   it('for good is no retry, and stops the era at one partition', async () => {
     const { world, scrape } = await Watched.start([specOf('era', { workers: 3 }), specOf('other')], {
       era: (_, usual) => ({
-        buildPartition: async (input, listener, signal) => {
+        buildPartition: async (input, tools) => {
           // The later one first: the era stops at the earlier.
           if (input.job.range.start === 30) throw new BronzeError('LEDGER_MISSING', 'it is not there');
-          const built = await usual.buildPartition(input, listener, signal);
+          const built = await usual.buildPartition(input, tools);
           if (input.job.range.start === 20) throw new BronzeError('TX_SET_HASH', 'it is another one');
           return built;
         },
@@ -100,8 +100,8 @@ describe('what fails', () => {
   it('without an effect that failed: a broken link, an estate that cannot be gone on from', async () => {
     const { world, scrape } = await Watched.start([specOf('linked'), specOf('holed')], {
       linked: (_, usual) => ({
-        buildPartition: async (input, listener, signal) => {
-          const built = await usual.buildPartition(input, listener, signal);
+        buildPartition: async (input, tools) => {
+          const built = await usual.buildPartition(input, tools);
           return input.job.range.start === 20 ? { ...built, ledgers: { ...built.ledgers, previousHash: 'x' } } : built;
         },
       }),
@@ -125,9 +125,9 @@ describe('what fails', () => {
   it('because what was staged has vanished is built again, until that has been tried often enough', async () => {
     const { world, scrape } = await Watched.start([specOf('era')], {
       era: (_, usual) => ({
-        publishPartition: async (input, signal, report) => {
+        publishPartition: async (input, tools) => {
           if (input.staged.range.start === 20) throw new BronzeError('STAGED_GONE', 'it is gone');
-          return usual.publishPartition(input, signal, report);
+          return usual.publishPartition(input, tools);
         },
       }),
     });
@@ -144,13 +144,13 @@ describe('what fails', () => {
       const catalog = failing(2, 'CATALOG_UNAVAILABLE');
       const endpoint = failing(2, 'DELIVERY_FAILED');
       return {
-        recordPartition: async (input, signal) => {
+        recordPartition: async (input, tools) => {
           catalog();
-          return usual.recordPartition(input, signal);
+          return usual.recordPartition(input, tools);
         },
-        deliverPending: async (input, signal) => {
+        deliverPending: async (input, tools) => {
           endpoint();
-          return usual.deliverPending(input, signal);
+          return usual.deliverPending(input, tools);
         },
       };
     };
@@ -202,8 +202,8 @@ describe('what fails', () => {
   it('by standing still trips the breaker, and what the era was is forgotten', async () => {
     const { world, scrape } = await Watched.start([specOf('era'), specOf('sound')], {
       era: (era, usual) => ({
-        buildPartition: (input, listener, signal) =>
-          input.job.range.start === 20 ? never(era, signal) : usual.buildPartition(input, listener, signal),
+        buildPartition: (input, tools) =>
+          input.job.range.start === 20 ? never(era, tools.signal) : usual.buildPartition(input, tools),
       }),
     });
     await world.pass(STALL_TIMEOUT + 30 * SECOND, SECOND);

@@ -5,8 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { EFFECTS } from '../../runtime/metrics/blame.ts';
 import { METRICS } from '../../runtime/metrics/definitions.ts';
 import { Disk } from '../../runtime/metrics/disks.ts';
+import { metricsPage } from '../../tools/generate-metrics-docs.ts';
 import { tempFolder } from '../support/bronze.ts';
-import { metricsPage } from '../tools/generate-metrics-docs.ts';
 
 describe('a disk', () => {
   it('says how full it is', async () => {

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AnyStateNode, InspectionEvent } from 'xstate';
+import type { RunningEra } from '../../actors/era/running-era.ts';
 import type { BronzeStore } from '../../actors/ports.ts';
 import { ThreadPool } from '../../actors/threads/pool.ts';
 import { BronzeError, CODES } from '../../machines/errors.ts';
@@ -15,7 +16,6 @@ import { eraSpec } from '../../runtime/era-spec.ts';
 import { EFFECTS } from '../../runtime/metrics/blame.ts';
 import { METRICS } from '../../runtime/metrics/definitions.ts';
 import { openMetrics } from '../../runtime/metrics/metrics.ts';
-import type { EraSession } from '../../runtime/session.ts';
 import { PRODUCER } from '../../runtime/version.ts';
 import { type AuditServer, startAuditServer } from '../support/audit-endpoint.ts';
 import { runInProcess } from '../support/in-process.ts';
@@ -61,11 +61,11 @@ interface Watched {
 
 async function watch(scene: Scene): Promise<Watched> {
   const { config, eras, sourceSpec, storeSpec } = openContext({ args: [], options: { config: scene.config() } }, {});
-  const sessions = new Map<string, EraSession>();
+  const running = new Map<string, RunningEra>();
   const problems: unknown[] = [];
   const metrics = await openMetrics({
     specs: eras.map((era) => eraSpec(config, era, { eras: null, stopAfter: null, once: true }, 'run')),
-    sessions,
+    running,
     sourceSpec,
     storeSpec,
     stateDir: scene.state,
@@ -81,7 +81,7 @@ async function watch(scene: Scene): Promise<Watched> {
     if (event.type === '@xstate.snapshot' && id?.startsWith('era:')) texts.push(metrics.text());
   };
   try {
-    const summary = await runInProcess(scene, { pool, sessions, inspect, store: faulty, once: true, patience: 60_000 });
+    const summary = await runInProcess(scene, { pool, running, inspect, store: faulty, once: true, patience: 60_000 });
     texts.push(metrics.text());
     const scrapes = (await Promise.all(texts)).map((text) => new Scrape(text));
     expect(problems).toEqual([]);

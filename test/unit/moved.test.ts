@@ -3,14 +3,14 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { attestPartition, readChain } from '../../actors/audit/chain.ts';
+import { appendEvent, readChain } from '../../actors/audit/chain.ts';
 import { Derivations } from '../../actors/audit/rederive.ts';
 import { recordedPrefix } from '../../actors/commit/bronze-file.ts';
 import { compareBronze, restoreBronze } from '../../actors/commit/bronze-json.ts';
-import { sealPartition } from '../../actors/commit/seal.ts';
 import { surveyChain } from '../../actors/commit/survey.ts';
 import { bronzeJsonKey, manifestKey } from '../../actors/paths.ts';
 import { compare } from '../../actors/reconcile/compare.ts';
+import { sealPublished } from '../../actors/sequencer/seal-partition.ts';
 import { openStore } from '../../actors/store/index.ts';
 import { PART_BYTES } from '../../actors/store/part-size.ts';
 import type { PublishedPartition } from '../../machines/protocol.ts';
@@ -139,7 +139,7 @@ describe('the place that a chain began at', () => {
     rmSync(pathOf(scene, key(2)));
     const { prevEventHash } = expected;
     const input = { range: at(2), chain: { nextSequence: 2, prevEventHash }, storagePrefix: '', expected };
-    expect(await attestPartition({ ...place, backup: null }, input)).toMatchObject({ attested: true });
+    expect(await appendEvent({ ...place, backup: null }, input)).toMatchObject({ attested: true });
     expect(await eventsOf(scene.estate)).toContainEqual(expected);
   });
 });
@@ -171,7 +171,7 @@ describe('a manifest that is lost after a move between a disk and a bucket', () 
     const [attested] = await eventsOf(scene.estate);
     lose(scene, manifestKey(CHAIN, TABLE, at(0)));
     const again = { ...(await published(scene.estate)), parts };
-    const sealed = await sealPartition(scene.estate, sealer, { published: again, attested: attested! });
+    const sealed = await sealPublished(scene.estate, sealer, { published: again, attested: attested! });
     expect(sealed.manifestSha256).toBe(attested?.manifestSha256);
   });
 
@@ -181,7 +181,7 @@ describe('a manifest that is lost after a move between a disk and a bucket', () 
     lose(scene, manifestKey(CHAIN, TABLE, at(0)));
     const attested = { ...event!, manifestSha256: hex('another') };
     const again = { ...(await published(scene.estate)), parts };
-    const failure = await failureOf(sealPartition(scene.estate, sealer, { published: again, attested }));
+    const failure = await failureOf(sealPublished(scene.estate, sealer, { published: again, attested }));
     expect(failure.code).toBe('AUDIT_ORPHAN');
     expect(PART_BYTES).toBe(8 * 1024 * 1024);
   });

@@ -1,9 +1,10 @@
 /** Links between eras, whichever was copied first. */
 import { describe, expect, it } from 'vitest';
 import { buildManifest, manifestBytes } from '../../actors/commit/manifest.ts';
-import { checkNeighbours, type Neighbour } from '../../actors/commit/neighbours.ts';
+import type { Neighbour } from '../../actors/era/setup.ts';
 import { type ChainName, manifestKey } from '../../actors/paths.ts';
 import type { BronzeStore } from '../../actors/ports.ts';
+import { compareNeighbours } from '../../actors/sequencer/check-neighbours.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import {
   CHAIN,
@@ -41,9 +42,9 @@ const neighbour = (chain: ChainName, ledgerStart: number, ledgerEnd: number | nu
 });
 const others = [neighbour(era('before'), 2, 99), neighbour(era('after'), 200, null), neighbour(CHAIN, 100, 199)];
 const check = (estate: Estate, range: LedgerRange, store: BronzeStore = estate.store) =>
-  checkNeighbours({ store, chain: CHAIN, others }, { range, ledgers: endsOf(range) });
+  compareNeighbours({ store, chain: CHAIN, others }, { range, ledgers: endsOf(range) });
 
-describe('checkNeighbours', () => {
+describe('compareNeighbours', () => {
   it('is content where they link, or where nothing adjoins yet', async () => {
     const estate = estateIn();
     expect(await check(estate, { start: 100, end: 199 })).toBeNull();

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { COLUMNS, COLUMNS_VERSION } from '../../actors/build/columns.ts';
-import { pageCompressor } from '../../actors/build/compression.ts';
-import { LedgerParquetWriter } from '../../actors/build/parquet-writer.ts';
-import type { CompressionSpec } from '../../actors/build/spec.ts';
+import { COLUMNS, COLUMNS_VERSION } from '../../actors/parquet/columns.ts';
+import { pageCompressor } from '../../actors/parquet/compression.ts';
+import { LedgerParquetWriter } from '../../actors/parquet/parquet-writer.ts';
+import type { CompressionSpec } from '../../actors/parquet/spec.ts';
 import { queryWithDuckDb, readWithArrow } from '../support/parquet-readers.ts';
 import { CHAIN, MemoryStaging } from '../support/small-lake.ts';
 import { makeFacts, type RowInput } from '../support/written-rows.ts';

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { pageCompressor, SNAPPY_VERSION } from '../../actors/build/compression.ts';
+import { pageCompressor, SNAPPY_VERSION } from '../../actors/parquet/compression.ts';
 import {
   HYPARQUET_WRITER_VERSION,
   LedgerParquetWriter,
@@ -10,8 +10,8 @@ import {
   ROW_GROUP,
   WRITER_KEY,
   writerVersionsIn,
-} from '../../actors/build/parquet-writer.ts';
-import type { CompressionSpec } from '../../actors/build/spec.ts';
+} from '../../actors/parquet/parquet-writer.ts';
+import type { CompressionSpec } from '../../actors/parquet/spec.ts';
 import { queryWithDuckDb } from '../support/parquet-readers.ts';
 import { CHAIN, MemoryStaging, ZSTD_3 } from '../support/small-lake.ts';
 import { makeFacts, type RowInput } from '../support/written-rows.ts';

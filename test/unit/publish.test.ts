@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readChain } from '../../actors/audit/chain.ts';
 import { condemnsContent } from '../../actors/commit/place.ts';
-import { publishPartition } from '../../actors/commit/publish.ts';
-import { sealPartition } from '../../actors/commit/seal.ts';
-import { verifySealed } from '../../actors/commit/verify-sealed.ts';
 import { dataKey, manifestKey } from '../../actors/paths.ts';
 import type { BronzeStore } from '../../actors/ports.ts';
+import { publishStaged } from '../../actors/sequencer/publish-partition.ts';
+import { sealPublished } from '../../actors/sequencer/seal-partition.ts';
+import { verifyStored } from '../../actors/sequencer/verify-sealed.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import {
   bronzeFiles,
@@ -57,7 +57,7 @@ describe('publishing', () => {
   it('a new partition: the facts are those of what was staged', async () => {
     const estate = estateIn();
     const staged = await stageIn(estate, range);
-    const published = await publishPartition(estate, { staged, attested: null });
+    const published = await publishStaged(estate, { staged, attested: null });
     expect(published).toMatchObject({ range, data: staged.data, found: false });
     expect(Object.keys(bronzeFiles(estate))).toEqual([KEY]);
   });
@@ -65,8 +65,8 @@ describe('publishing', () => {
   it('S8: an answer lost after publish is found out by reading back', async () => {
     const estate = losing(estateIn(), 'publish');
     const staged = await stageIn(estate, range);
-    expect((await failureOf(publishPartition(estate, { staged, attested: null }))).retryable).toBe(true);
-    expect(await publishPartition(estate, { staged, attested: null })).toMatchObject({
+    expect((await failureOf(publishStaged(estate, { staged, attested: null }))).retryable).toBe(true);
+    expect(await publishStaged(estate, { staged, attested: null })).toMatchObject({
       found: true,
       data: staged.data,
     });
@@ -76,7 +76,7 @@ describe('publishing', () => {
     const estate = estateIn();
     const staged = await stageIn(estate, range);
     rmSync(staged.handle);
-    expect((await failureOf(publishPartition(estate, { staged, attested: null }))).code).toBe('STAGED_GONE');
+    expect((await failureOf(publishStaged(estate, { staged, attested: null }))).code).toBe('STAGED_GONE');
   });
 
   it('S10, S26: sealed with the same content is a no-op, and the stored facts win', async () => {
@@ -84,7 +84,7 @@ describe('publishing', () => {
     await commitAll(estate, [range], undefined, { writer: 'old' });
     const before = bronzeFiles(estate);
     const staged = await stageIn(estate, range, { writer: 'new' });
-    const published = await publishPartition(estate, { staged, attested: null });
+    const published = await publishStaged(estate, { staged, attested: null });
     expect(published).toMatchObject({
       found: true,
       writer: { parquet: 'old' },
@@ -97,12 +97,12 @@ describe('publishing', () => {
     const estate = estateIn();
     putFile(estate, KEY, contentOf(range, 'old'));
     const staged = await stageIn(estate, range, { writer: 'new' });
-    const published = await publishPartition(estate, { staged, attested: null });
+    const published = await publishStaged(estate, { staged, attested: null });
     expect(published).toMatchObject({ found: true, writer: { parquet: 'old' } });
-    const sealed = await sealPartition(estate, sealer, { published, attested: null });
+    const sealed = await sealPublished(estate, sealer, { published, attested: null });
     expect(sealed.data.checksum).toBe(sha(contentOf(range, 'old')));
     expect(existsSync(staged.handle)).toBe(false);
-    expect(await verifySealed(estate, sealed)).toEqual(sealed);
+    expect(await verifyStored(estate, sealed)).toEqual(sealed);
   });
 
   it.each<[string, Uint8Array]>([
@@ -114,7 +114,7 @@ describe('publishing', () => {
     const estate = estateIn();
     putFile(estate, KEY, bytes);
     const staged = await stageIn(estate, range);
-    const failure = await failureOf(publishPartition(estate, { staged, attested: null }));
+    const failure = await failureOf(publishStaged(estate, { staged, attested: null }));
     expect(failure).toMatchObject({ code: 'PARTITION_CONFLICT', retryable: false });
     for (const part of [KEY, staged.data.checksum, sha(bytes), 'A partition conflicts', 'version_label']) {
       expect(failure.message).toContain(part);
@@ -126,14 +126,14 @@ describe('publishing', () => {
     const estate = estateIn();
     await commitAll(estate, [range]);
     const forked = await stageIn(estate, range, { fork: 'fork' });
-    expect((await failureOf(publishPartition(estate, { staged: forked, attested: null }))).code).toBe(
+    expect((await failureOf(publishStaged(estate, { staged: forked, attested: null }))).code).toBe(
       'PARTITION_CONFLICT',
     );
     putFile(estate, KEY, Buffer.concat([contentOf(range).subarray(1), Buffer.from('x')]));
     const staged = await stageIn(estate, range);
-    expect((await failureOf(publishPartition(estate, { staged, attested: null }))).code).toBe('PARTITION_DAMAGED');
+    expect((await failureOf(publishStaged(estate, { staged, attested: null }))).code).toBe('PARTITION_DAMAGED');
     putFile(estate, MANIFEST, '{"partition": {"start": 1, "end": 2}}');
-    expect((await failureOf(publishPartition(estate, { staged, attested: null }))).code).toBe('MANIFEST_INVALID');
+    expect((await failureOf(publishStaged(estate, { staged, attested: null }))).code).toBe('MANIFEST_INVALID');
   });
 
   it('S6: what stands there cannot be read now: the error is passed on and nothing is decided', async () => {
@@ -142,7 +142,7 @@ describe('publishing', () => {
     const staged = await stageIn(estate, range);
     for (const code of ['STORE_IO', 'STORE_DENIED', 'THREAD_CRASHED', 'CANCELLED', 'INTERNAL'] as const) {
       const readBack = () => Promise.reject(new BronzeError(code, 'not now'));
-      const failure = await failureOf(publishPartition({ ...estate, readBack }, { staged, attested: null }));
+      const failure = await failureOf(publishStaged({ ...estate, readBack }, { staged, attested: null }));
       expect(failure.code).toBe(code);
     }
     expect(condemnsContent(new Error('bug'))).toBe(false);
@@ -165,9 +165,9 @@ describe('restoring what an event promises', () => {
       const { estate, attested, before, lose } = await committed();
       for (const key of keys) lose(key);
       const staged = await stageIn(estate, range);
-      const published = await publishPartition(estate, { staged, attested });
+      const published = await publishStaged(estate, { staged, attested });
       const later = { producer: { ...PRODUCER, version: '9' }, now: () => NOW };
-      const sealed = await sealPartition(estate, later, { published, attested });
+      const sealed = await sealPublished(estate, later, { published, attested });
       expect(sealed.manifestSha256).toBe(attested?.manifestSha256);
       expect(bronzeFiles(estate)).toEqual(before);
     }
@@ -177,8 +177,8 @@ describe('restoring what an event promises', () => {
     const { estate, attested, before, lose } = await committed();
     lose(MANIFEST);
     const staged = await stageIn(estate, range, { writer: 'new' });
-    const published = await publishPartition(estate, { staged, attested });
-    await sealPartition(estate, sealer, { published, attested });
+    const published = await publishStaged(estate, { staged, attested });
+    await sealPublished(estate, sealer, { published, attested });
     expect(bronzeFiles(estate)).toEqual(before);
   });
 
@@ -186,20 +186,20 @@ describe('restoring what an event promises', () => {
     const { estate, attested, lose } = await committed();
     lose(KEY);
     const staged = await stageIn(estate, range, { writer: 'new' });
-    const failure = await failureOf(publishPartition(estate, { staged, attested }));
+    const failure = await failureOf(publishStaged(estate, { staged, attested }));
     expect(failure).toMatchObject({ code: 'AUDIT_ORPHAN', retryable: false });
     expect(await estate.store.get(KEY)).toBeNull();
     putFile(estate, KEY, contentOf(range, 'new'));
     lose(MANIFEST);
-    expect((await failureOf(publishPartition(estate, { staged, attested }))).code).toBe('AUDIT_ORPHAN');
+    expect((await failureOf(publishStaged(estate, { staged, attested }))).code).toBe('AUDIT_ORPHAN');
   });
 
   it('a manifest that would come out otherwise is AUDIT_ORPHAN and is not written', async () => {
     const { estate, attested, lose } = await committed();
     lose(MANIFEST);
     const staged = await stageIn(estate, range, { source: 's3://moved/' });
-    const published = await publishPartition(estate, { staged, attested });
-    expect((await failureOf(sealPartition(estate, sealer, { published, attested }))).code).toBe('AUDIT_ORPHAN');
+    const published = await publishStaged(estate, { staged, attested });
+    expect((await failureOf(sealPublished(estate, sealer, { published, attested }))).code).toBe('AUDIT_ORPHAN');
     expect(await estate.store.get(MANIFEST)).toBeNull();
   });
 });
@@ -207,20 +207,20 @@ describe('restoring what an event promises', () => {
 it('S9: verifying a sealed partition finds a flipped bit, a cut and a missing object', async () => {
   const estate = estateIn();
   const staged = await stageIn(estate, range);
-  const published = await publishPartition(estate, { staged, attested: null });
-  const sealed = await sealPartition(estate, sealer, { published, attested: null });
+  const published = await publishStaged(estate, { staged, attested: null });
+  const sealed = await sealPublished(estate, sealer, { published, attested: null });
   expect(sealed.ledgers).toEqual(endsOf(range));
   const flipped = Buffer.from(contentOf(range));
   flipped[7] = (flipped[7] as number) ^ 4;
   for (const bytes of [flipped, flipped.subarray(0, 9), Buffer.alloc(0)]) {
     putFile(estate, KEY, bytes);
-    expect(await failureOf(verifySealed(estate, sealed))).toMatchObject({
+    expect(await failureOf(verifyStored(estate, sealed))).toMatchObject({
       code: 'PARTITION_DAMAGED',
       retryable: false,
     });
   }
   rmSync(join(estate.root, 'bronze', KEY));
-  expect((await failureOf(verifySealed(estate, sealed))).code).toBe('PARTITION_DAMAGED');
+  expect((await failureOf(verifyStored(estate, sealed))).code).toBe('PARTITION_DAMAGED');
   const readBack = () => Promise.reject(new BronzeError('STORE_IO', 'not now'));
-  expect((await failureOf(verifySealed({ ...estate, readBack }, sealed))).code).toBe('STORE_IO');
+  expect((await failureOf(verifyStored({ ...estate, readBack }, sealed))).code).toBe('STORE_IO');
 });

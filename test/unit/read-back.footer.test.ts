@@ -1,8 +1,8 @@
 /** What a file says of itself beside its rows: each single thing that is false, or that nobody writes, is found. */
 import type { ColumnChunk, FileMetaData, RowGroup } from 'hyparquet';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { buildPartition } from '../../actors/build/build-partition.ts';
-import type { ReadBackAnswer, ReadBackTask } from '../../actors/build/spec.ts';
+import { buildPartition } from '../../actors/parquet/build-partition.ts';
+import type { ReadBackAnswer, ReadBackTask } from '../../actors/parquet/spec.ts';
 import { readBack } from '../../actors/verify/read-back.ts';
 import { failureOf } from '../support/bronze.ts';
 import { objectStore } from '../support/object-store.ts';

@@ -3,8 +3,8 @@
  * makes the process crash, hang or fill its memory.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { buildPartition } from '../../actors/build/build-partition.ts';
-import type { ReadBackAnswer, ReadBackTask } from '../../actors/build/spec.ts';
+import { buildPartition } from '../../actors/parquet/build-partition.ts';
+import type { ReadBackAnswer, ReadBackTask } from '../../actors/parquet/spec.ts';
 import {
   decodeDeltaLength,
   decodeDictionary,

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import type { ReadBackTask } from '../../actors/build/spec.ts';
+import type { ReadBackTask } from '../../actors/parquet/spec.ts';
 import { readBack } from '../../actors/verify/read-back.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { CHAIN } from '../support/bronze.ts';

@@ -2,12 +2,12 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { attestPartition, readEvent } from '../../actors/audit/chain.ts';
+import { appendEvent, readEvent } from '../../actors/audit/chain.ts';
 import { oldManifestBytes } from '../../actors/commit/manifest.ts';
-import { publishPartition } from '../../actors/commit/publish.ts';
-import { resealPartition } from '../../actors/commit/reseal.ts';
-import { sealPartition } from '../../actors/commit/seal.ts';
 import { dataKey, manifestKey } from '../../actors/paths.ts';
+import { publishStaged } from '../../actors/sequencer/publish-partition.ts';
+import { resealAttested } from '../../actors/sequencer/reseal-partition.ts';
+import { sealPublished } from '../../actors/sequencer/seal-partition.ts';
 import type { AttestedEvent, ChecksDone, LedgerRange } from '../../machines/protocol.ts';
 import {
   bronzeFiles,
@@ -38,14 +38,14 @@ const LATER = '2030-01-01T00:00:00Z';
 async function publishedEstate(fork = '') {
   const estate = estateIn();
   const staged = await stageIn(estate, range, { fork });
-  return { estate, input: { published: await publishPartition(estate, { staged, attested: null }), attested: null } };
+  return { estate, input: { published: await publishStaged(estate, { staged, attested: null }), attested: null } };
 }
 
 it('S8: sealed twice, at other times, the first manifest stands and answers', async () => {
   const { estate, input } = await publishedEstate();
-  const first = await sealPartition(estate, at(NOW), input);
+  const first = await sealPublished(estate, at(NOW), input);
   const files = bronzeFiles(estate);
-  expect(await sealPartition(estate, at(LATER), input)).toEqual(first);
+  expect(await sealPublished(estate, at(LATER), input)).toEqual(first);
   expect(first.createdAt).toBe(NOW);
   expect(bronzeFiles(estate)).toEqual(files);
 });
@@ -53,8 +53,8 @@ it('S8: sealed twice, at other times, the first manifest stands and answers', as
 it('S7: of two that seal at once both answer with the one that is stored', async () => {
   const { estate, input } = await publishedEstate();
   const both = await Promise.all([
-    sealPartition(estate, at(NOW), input),
-    sealPartition(estateIn(estate.root), at(LATER), input),
+    sealPublished(estate, at(NOW), input),
+    sealPublished(estateIn(estate.root), at(LATER), input),
   ]);
   expect(both[0]).toEqual(both[1]);
 });
@@ -62,31 +62,31 @@ it('S7: of two that seal at once both answer with the one that is stored', async
 it('another content is MANIFEST_CONFLICT, garbage MANIFEST_INVALID, and both stay', async () => {
   const { estate, input } = await publishedEstate();
   const other = await publishedEstate('fork');
-  await sealPartition(other.estate, at(NOW), other.input);
+  await sealPublished(other.estate, at(NOW), other.input);
   putFile(estate, KEY, (await other.estate.store.get(KEY)) ?? '');
-  const failure = await failureOf(sealPartition(estate, at(NOW), input));
+  const failure = await failureOf(sealPublished(estate, at(NOW), input));
   expect(failure).toMatchObject({ code: 'MANIFEST_CONFLICT', retryable: false });
   expect(failure.message).toContain(input.published.data.checksum);
   putFile(estate, KEY, 'garbage');
-  expect((await failureOf(sealPartition(estate, at(NOW), input))).code).toBe('MANIFEST_INVALID');
+  expect((await failureOf(sealPublished(estate, at(NOW), input))).code).toBe('MANIFEST_INVALID');
   expect(bronzeFiles(estate)[KEY]).toBe('garbage');
 });
 
 it('S21: no space is retryable and leaves no manifest', async () => {
   const { estate, input } = await publishedEstate();
   const full = estateIn(estate.root, failing(['write'], 'ENOSPC'));
-  expect(await failureOf(sealPartition(full, at(NOW), input))).toMatchObject({ code: 'STORE_FULL', retryable: true });
+  expect(await failureOf(sealPublished(full, at(NOW), input))).toMatchObject({ code: 'STORE_FULL', retryable: true });
   expect(await estate.store.get(KEY)).toBeNull();
 });
 
 it('S5: killed at any operation of publishing and sealing, the second run ends the same', async () => {
   const clean = await publishedEstate();
-  await sealPartition(clean.estate, at(NOW), clean.input);
+  await sealPublished(clean.estate, at(NOW), clean.input);
   const wanted = bronzeFiles(clean.estate);
   const run = async (estate: ReturnType<typeof estateIn>, owner: string) => {
     const staged = await stageIn(estate, range, { owner });
-    const published = await publishPartition(estate, { staged, attested: null });
-    await sealPartition(estate, at(NOW), { published, attested: null });
+    const published = await publishStaged(estate, { staged, attested: null });
+    await sealPublished(estate, at(NOW), { published, attested: null });
   };
   for (let n = 0; ; n++) {
     const { files, state } = dyingAfter(n);
@@ -114,9 +114,9 @@ describe('a manifest that was lost', () => {
         ...(await stageIn(estate, range, options)),
         ...(options.checks ? { checks: options.checks } : {}),
       };
-      const published = await publishPartition(estate, { staged, attested: null });
-      await sealPartition(estate, at(NOW), { published, attested: null });
-      const { sequence, eventHash } = await attestPartition(
+      const published = await publishStaged(estate, { staged, attested: null });
+      await sealPublished(estate, at(NOW), { published, attested: null });
+      const { sequence, eventHash } = await appendEvent(
         { ...estate, backup: null },
         { range, chain, storagePrefix: 'bronze/', expected: null },
       );
@@ -128,7 +128,7 @@ describe('a manifest that was lost', () => {
     return { estate, files, attested };
   }
   const reseal = (estate: Estate, event: AttestedEvent) =>
-    resealPartition({ ...estate, source: 'file:///lake/' }, event);
+    resealAttested({ ...estate, source: 'file:///lake/' }, event);
 
   it.each([
     ['as configured', {}],

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { BuildAnswer, BuildTask, Progress } from '../../actors/build/spec.ts';
+import type { BuildAnswer, BuildTask, Progress } from '../../actors/parquet/spec.ts';
 import { type PoolOptions, type RunOptions, ThreadPool, threadEntry } from '../../actors/threads/pool.ts';
 import { buildTask, layoutOf } from '../support/small-lake.ts';
 

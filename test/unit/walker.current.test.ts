@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { LedgerCloseMeta } from '@stellar/stellar-sdk/xdr';
 import { describe, expect, it } from 'vitest';
-import { currentWalker, generateWalker, type Hook, LEDGER_HOOKS } from '../tools/generate-walker.ts';
+import { currentWalker, generateWalker, type Hook, LEDGER_HOOKS } from '../../tools/generate-walker.ts';
 
 const versions = { sdk: '0', jsXdr: '0' };
 const generate = (hooks: Hook): string => generateWalker(LedgerCloseMeta.schema, hooks, versions);
@@ -11,7 +11,7 @@ const { v0, v1, v2 } = LEDGER_HOOKS.fields as Record<string, Hook>;
 describe('walker.gen.ts', () => {
   it('is what the generator writes today', () => {
     const { path, expected } = currentWalker();
-    expect(readFileSync(path, 'utf8') === expected, 'run node build/test/tools/generate-walker.js').toBe(true);
+    expect(readFileSync(path, 'utf8') === expected, 'run node build/tools/generate-walker.js').toBe(true);
   });
 });
 

@@ -8,12 +8,12 @@ import { LedgerChecker } from '../../actors/check/ledger-checker.ts';
 import { WalkRecord, XdrFault } from '../../actors/check/walk-record.ts';
 import { walkLedger } from '../../actors/check/walker.gen.ts';
 import { BronzeError } from '../../machines/errors.ts';
+import { SDK_MAX_DEPTH } from '../../tools/generate-walker.ts';
 import { component, envelopeV0, envelopeV1, feeBump, makeLedger, parallel } from '../support/made-ledger.ts';
 import { oracleFacts, oracleNotes, sdkAccepts, sdkDecode, walkNotes } from '../support/oracle.ts';
 import { allRealLedgers } from '../support/real-ledgers.ts';
 import { describeShared } from '../support/shared.ts';
 import { makeRng, mutate, type Rng, resized, seedOf, ValueMaker } from '../support/xdr-random.ts';
-import { SDK_MAX_DEPTH } from '../tools/generate-walker.ts';
 
 /** No value nests deeper than this outside recursive types; below it the walker does not count. */
 const PLAIN_DEPTH = 30;

@@ -3,9 +3,10 @@
  * only where exactly these bytes stand there; anything else is read back.
  * It must never replace a manifest, nor answer with facts that are not in the stored one.
  */
+
 import { createHash } from 'node:crypto';
+import type { EffectInput } from '../../machines/effects.ts';
 import { BronzeError } from '../../machines/errors.ts';
-import { rangeLabel } from '../../machines/partitions.ts';
 import type {
   AttestedEvent,
   LedgerRange,
@@ -13,11 +14,9 @@ import type {
   SealedPartition,
   StoredPart,
 } from '../../machines/protocol.ts';
-import { type ChainPlace, readEvent } from '../audit/chain.ts';
-import { throwIfCancelled } from '../bounded.ts';
-import { killPoint } from '../kill-points.ts';
-import { dataKey, eventKey, manifestKey } from '../paths.ts';
-import { PART_BYTES } from '../store/part-size.ts';
+import type { ChainPlace } from '../audit/chain.ts';
+import { bothDone, throwIfCancelled } from '../bounded.ts';
+import { sealingTime } from '../commit/clock.ts';
 import {
   buildManifest,
   type Manifest,
@@ -26,8 +25,17 @@ import {
   sameData,
   sameManifest,
   sha256Hex,
-} from './manifest.ts';
-import { storedPartition } from './stored-partition.ts';
+} from '../commit/manifest.ts';
+import { refuseOverlap } from '../commit/overlaps.ts';
+import { storedPartition } from '../commit/stored-partition.ts';
+import type { Effect, Tools } from '../effect.ts';
+import type { RunningEra } from '../era/running-era.ts';
+import { killPoint } from '../kill-points.ts';
+import { dataKey, manifestKey } from '../paths.ts';
+import { PART_BYTES } from '../store/part-size.ts';
+import { orphan, producerOf } from './attested-manifest.ts';
+import { commitPlaceOf } from './commit-place.ts';
+import { resealAttested } from './reseal-partition.ts';
 
 /** Who seals, and the clock, which only a manifest that is new gets its time from (RFC 3339, UTC). */
 export interface Sealer {
@@ -35,32 +43,6 @@ export interface Sealer {
   readonly now: () => string;
   /** Told the bytes of the manifest that stands there. */
   readonly keep?: (bytes: Uint8Array) => void;
-}
-
-/** The producer that the stored event names: the manifest has to come out as it was, byte for byte. */
-export async function producerOf(place: ChainPlace, attested: AttestedEvent, signal?: AbortSignal): Promise<Producer> {
-  const stored = await readEvent(place, attested.sequence, signal);
-  if (stored !== null && stored.attested.eventHash === attested.eventHash) return stored.event.producer;
-  const object = eventKey(place.chain, attested.sequence);
-  throw new BronzeError('AUDIT_ORPHAN', `the event ${object} changed while its partition was restored`, {
-    details: { ...attested.range, object },
-  });
-}
-
-export function orphan(attested: AttestedEvent, object: string, found: string): BronzeError {
-  return new BronzeError(
-    'AUDIT_ORPHAN',
-    `event ${attested.sequence} attests partition ${rangeLabel(attested.range)} by a manifest with SHA-256 ${attested.manifestSha256}; it cannot be restored: the manifest has ${found}`,
-    {
-      details: {
-        ...attested.range,
-        object,
-        expected: attested.manifestSha256,
-        found,
-        hint: 'a manifest also holds the source URI, the checks and the writer: run with the lake, settings and release that it was written with, or bring it back from a copy; one of the old program only a copy brings back (docs/runbook.md, "A partition cannot be restored")',
-      },
-    },
-  );
 }
 
 /**
@@ -106,7 +88,7 @@ async function partsOf(place: ChainPlace, range: LedgerRange, signal?: AbortSign
  * `attested` the stored manifest must have the hash that the event names, and nothing is written that has another.
  * Throws MANIFEST_CONFLICT, MANIFEST_INVALID, AUDIT_ORPHAN, STORE_*.
  */
-export async function sealPartition(
+export async function sealPublished(
   place: ChainPlace,
   sealer: Sealer,
   input: { readonly published: PublishedPartition; readonly attested: AttestedEvent | null },
@@ -163,4 +145,34 @@ export async function sealPartition(
   }
   sealer.keep?.(stored);
   return facts;
+}
+
+type Input = EffectInput<'sealPartition'>;
+
+export const sealPartition: Effect<'sealPartition'> = async (era, input, tools) => {
+  // Two copiers of different ends that published at the same moment: whoever looks later sees the other. Both have made
+  // visible what they have before they look, and neither attests before it has looked.
+  const about = input.published?.range ?? input.attested?.range;
+  if (about === undefined) throw new BronzeError('INTERNAL', 'a partition is to be sealed, and nothing says as what');
+  const [sealed] = await bothDone(sealOne(era, input, tools), refuseOverlap(era.place, about, tools.signal));
+  era.noteSealed(sealed);
+  // Restored: it has its event already.
+  if (input.attested) era.noteAttested(sealed.range, sealed.data.checksum, input.attested.sequence);
+  return sealed;
+};
+
+async function sealOne(era: RunningEra, { published, attested }: Input, tools: Tools): Promise<SealedPartition> {
+  const { producer, source } = era.setup;
+  if (published !== null) {
+    const keep = (bytes: Uint8Array): void => {
+      era.manifest = { start: published.range.start, bytes };
+    };
+    const sealer = { producer, now: () => sealingTime(published.range), keep };
+    return sealPublished(era.place, sealer, { published, attested }, tools.signal);
+  }
+  if (attested === null) throw new BronzeError('INTERNAL', 'a partition is to be sealed, and nothing says as what');
+  const place = { ...commitPlaceOf(era, tools), source: source.uri };
+  const sealed = await resealAttested(place, attested, tools.signal);
+  era.log.warn({ component: 'store', ...sealed.range }, 'a manifest was missing and is written again as attested');
+  return sealed;
 }

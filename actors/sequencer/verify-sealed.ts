@@ -3,11 +3,14 @@
  * old program, whose manifest says nothing about ledgers, every row is proved.
  * It must never mend, only report.
  */
+
 import { BronzeError, type Details } from '../../machines/errors.ts';
 import type { SealedPartition } from '../../machines/protocol.ts';
+import { parseAnyManifest, sameLedgers, sha256Hex } from '../commit/manifest.ts';
+import { type CommitPlace, condemnsContent, readPartition } from '../commit/place.ts';
+import type { Effect } from '../effect.ts';
 import { dataKey, manifestKey } from '../paths.ts';
-import { parseAnyManifest, sameLedgers, sha256Hex } from './manifest.ts';
-import { type CommitPlace, condemnsContent, readPartition } from './place.ts';
+import { commitPlaceOf } from './commit-place.ts';
 
 const HINT = 'bring it back from a copy (docs/runbook.md, "A partition is damaged"); nothing was changed';
 
@@ -31,7 +34,7 @@ async function columnsOf(place: CommitPlace, sealed: SealedPartition, signal?: A
  * size, checksum and proved ledgers with the facts. Throws PARTITION_DAMAGED, MANIFEST_INVALID, and what reading throws
  * where it says nothing about the content (STORE_*, THREAD_CRASHED).
  */
-export async function verifySealed(
+export async function verifyStored(
   place: CommitPlace,
   sealed: SealedPartition,
   signal?: AbortSignal,
@@ -70,3 +73,9 @@ export async function verifySealed(
   }
   return sealed;
 }
+
+export const verifySealed: Effect<'verifySealed'> = async (era, { sealed }, tools) => {
+  const verified = await verifyStored(commitPlaceOf(era, tools), sealed, tools.signal);
+  era.checksums.set(verified.range.start, verified.data.checksum);
+  return verified;
+};

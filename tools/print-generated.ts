@@ -2,9 +2,9 @@
  * Prints the generated cases for a person to read: what happens, where the machine is then, what it said and asked for.
  * Names of machines as arguments limit it to those. It runs nothing; test/generated/generated.test.ts does.
  */
-import { Coverage, generate } from '../generated/generate.ts';
-import { MODELS } from '../generated/models/index.ts';
-import type { Model, Situation } from '../generated/stepper.ts';
+import { Coverage, generate } from '../test/generated/generate.ts';
+import { MODELS } from '../test/generated/models/index.ts';
+import type { Model, Situation } from '../test/generated/stepper.ts';
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 

@@ -1,7 +1,7 @@
 /**
  * Writes docs/machines.md: the charts of the machines, from the machines. `--check` only says whether it is current.
  */
-import { chartMermaid, MACHINES, stateDescriptions } from '../../runtime/charts.ts';
+import { chartMermaid, MACHINES, stateDescriptions } from '../runtime/charts.ts';
 import { writeGenerated } from './generated.ts';
 
 const TARGET = 'docs/machines.md';

@@ -2,15 +2,20 @@
  * Publishing: a staged partition becomes visible under its final name, or what stands there already is read and found
  * to hold the same ledgers. It must never delete, replace or trust a published object by its name, size or existence.
  */
+
 import { BronzeError } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { AttestedEvent, DataFile, PublishedPartition, StagedPartition } from '../../machines/protocol.ts';
-import type { ReadBackAnswer } from '../build/spec.ts';
+import { openBronze } from '../commit/bronze-json.ts';
+import { sealingTime } from '../commit/clock.ts';
+import { type Manifest, manifestData, parseAnyManifest, sameLedgers, toEnds } from '../commit/manifest.ts';
+import { refuseOverlap } from '../commit/overlaps.ts';
+import { type CommitPlace, condemnsContent, readPartition } from '../commit/place.ts';
+import type { Effect } from '../effect.ts';
 import { killPoint } from '../kill-points.ts';
+import type { ReadBackAnswer } from '../parquet/spec.ts';
 import { dataKey, manifestKey } from '../paths.ts';
-import { type Manifest, manifestData, parseAnyManifest, sameLedgers, toEnds } from './manifest.ts';
-import { refuseOverlap } from './overlaps.ts';
-import { type CommitPlace, condemnsContent, readPartition } from './place.ts';
+import { commitPlaceOf } from './commit-place.ts';
 
 const WAY_OUT =
   'nothing was overwritten; see docs/runbook.md, "A partition conflicts": copy under a new version_label, or find out which of the two is wrong';
@@ -221,7 +226,7 @@ async function tryToPublish(
  * the checksum must be the event's.
  * Throws PARTITION_CONFLICT, PARTITION_DAMAGED, MANIFEST_INVALID, AUDIT_ORPHAN, STAGED_GONE, STORE_*, THREAD_CRASHED.
  */
-export async function publishPartition(
+export async function publishStaged(
   place: CommitPlace,
   input: { readonly staged: StagedPartition; readonly attested: AttestedEvent | null },
   signal?: AbortSignal,
@@ -240,3 +245,15 @@ export async function publishPartition(
   await place.store.discard([staged.handle], signal).catch(() => undefined);
   return published;
 }
+
+export const publishPartition: Effect<'publishPartition'> = async (era, input, tools) => {
+  era.lock?.assertHeld();
+  // What is published has to be sealed, and could not be.
+  if (input.attested === null) sealingTime(input.staged.range);
+  // Not before something is published: a first try with a wrong configuration must not fix anything.
+  if (!era.termsAreFixed) {
+    await openBronze(era.place, era.setup.terms, tools.signal);
+    era.termsAreFixed = true;
+  }
+  return publishStaged(commitPlaceOf(era, tools), input, tools.signal);
+};

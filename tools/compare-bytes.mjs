@@ -1,12 +1,12 @@
 // Copies the sample lake with each of several Node binaries and compares every Parquet file, byte by byte.
-//   node test/tools/compare-bytes.mjs NODE NODE …        needs `npm run build` before
+//   node tools/compare-bytes.mjs NODE NODE …        needs `npm run build` before
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
-const MAIN = resolve(import.meta.dirname, '../../dist/bin/main.js');
+const MAIN = resolve(import.meta.dirname, '../dist/bin/main.js');
 const work = mkdtempSync(join(tmpdir(), 'bronze-bytes-'));
 
 function copy(node, i) {

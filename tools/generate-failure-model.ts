@@ -5,9 +5,9 @@
  *   npm run test:model && npx vitest run test/crash && npm run docs:failures
  */
 import { writeFileSync } from 'node:fs';
-import { KILL_POINTS } from '../../actors/kill-points.ts';
-import { mutants } from '../model/mutants.ts';
-import { type KillResult, type ModelResult, readResults } from '../support/results.ts';
+import { KILL_POINTS } from '../actors/kill-points.ts';
+import { mutants } from '../test/model/mutants.ts';
+import { type KillResult, type ModelResult, readResults } from '../test/support/results.ts';
 
 interface Deaths {
   readonly deaths: number;

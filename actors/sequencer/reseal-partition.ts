@@ -6,11 +6,7 @@
 import { BronzeError } from '../../machines/errors.ts';
 import { rangeLabel, sameRange } from '../../machines/partitions.ts';
 import type { AttestedEvent, ChecksDone, LedgerRange, SealedPartition } from '../../machines/protocol.ts';
-import type { ReadBackAnswer } from '../build/spec.ts';
-import { killPoint } from '../kill-points.ts';
-import { dataKey, manifestKey } from '../paths.ts';
-import { PART_BYTES } from '../store/part-size.ts';
-import { listPartitions } from './list-partitions.ts';
+import { listPartitions } from '../commit/list-partitions.ts';
 import {
   buildManifest,
   manifestBytes,
@@ -19,10 +15,14 @@ import {
   sameData,
   sameLedgers,
   sha256Hex,
-} from './manifest.ts';
-import { type CommitPlace, condemnsContent, readPartition } from './place.ts';
-import { orphan, producerOf } from './seal.ts';
-import { storedPartition } from './stored-partition.ts';
+} from '../commit/manifest.ts';
+import { type CommitPlace, condemnsContent, readPartition } from '../commit/place.ts';
+import { storedPartition } from '../commit/stored-partition.ts';
+import { killPoint } from '../kill-points.ts';
+import type { ReadBackAnswer } from '../parquet/spec.ts';
+import { dataKey, manifestKey } from '../paths.ts';
+import { PART_BYTES } from '../store/part-size.ts';
+import { orphan, producerOf } from './attested-manifest.ts';
 
 /** Manifests on either side that are asked what they say of source and checks, nearest first. */
 const ASKED = 100;
@@ -145,7 +145,7 @@ async function findBytes(place: ResealPlace, event: AttestedEvent, signal?: Abor
  * counts if it is the attested one. Throws PARTITION_DAMAGED where the data is not what was attested, AUDIT_ORPHAN where
  * no manifest comes out as it was, MANIFEST_INVALID, STORE_*.
  */
-export async function resealPartition(
+export async function resealAttested(
   place: ResealPlace,
   event: AttestedEvent,
   signal?: AbortSignal,

@@ -3,21 +3,15 @@
  * was copied first. Asked before sealing and again before attesting, so that of two eras that finish together the
  * later one sees the other. It must never take "could not look" for "does not adjoin".
  */
+
 import { BronzeError } from '../../machines/errors.ts';
 import { MAX_LEDGER, rangeLabel } from '../../machines/partitions.ts';
 import type { LedgerEnds, LedgerRange } from '../../machines/protocol.ts';
+import { storedPartition } from '../commit/stored-partition.ts';
+import type { Effect } from '../effect.ts';
+import type { Neighbour } from '../era/setup.ts';
 import { type ChainName, chainKey, manifestKey, parsePartitionKey, tablePrefix } from '../paths.ts';
 import type { BronzeStore } from '../ports.ts';
-import { storedPartition } from './stored-partition.ts';
-
-/** Another era of the configuration, on the same network. */
-export interface Neighbour {
-  readonly chain: ChainName;
-  readonly table: string;
-  readonly ledgerStart: number;
-  /** Inclusive; null = unbounded. */
-  readonly ledgerEnd: number | null;
-}
 
 /** Sealed partitions of an era that end right before `range` or start right after it. */
 async function adjoining(
@@ -47,7 +41,7 @@ function mayAdjoin(era: Neighbour, range: LedgerRange): boolean {
  * program, with what its file says. Throws ERA_LINK_BROKEN naming both eras, the ledgers and the hashes;
  * MANIFEST_INVALID, PARTITION_DAMAGED, STORE_*.
  */
-export async function checkNeighbours(
+export async function compareNeighbours(
   place: { readonly store: BronzeStore; readonly chain: ChainName; readonly others: readonly Neighbour[] },
   input: { readonly range: LedgerRange; readonly ledgers: LedgerEnds },
   signal?: AbortSignal,
@@ -87,3 +81,8 @@ export async function checkNeighbours(
   }
   return null;
 }
+
+export const checkNeighbours: Effect<'checkNeighbours'> = async ({ setup }, input, { signal }) => {
+  const { store, chain, neighbours } = setup;
+  return compareNeighbours({ store, chain, others: neighbours }, input, signal);
+};

@@ -1,7 +1,7 @@
 /**
  * Writes actors/check/walker.gen.ts: a strict skip walker over LedgerCloseMeta, made from the SDK's own type graph.
  *
- *   npx tsc -p tsconfig.tools.json && node build/test/tools/generate-walker.js [--check]
+ *   npx tsc -p tsconfig.tools.json && node build/tools/generate-walker.js [--check]
  *
  * The walker must give the verdict that the SDK's full decode gives: what js-xdr's `_read` methods reject, the code
  * emitted here rejects, nothing else. It must never be edited by hand: change this file and run it again. `--check`
@@ -12,7 +12,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { AnySchema, UnionArm, UnionSchema, XdrType } from '@stellar/js-xdr';
 import { LedgerCloseMeta } from '@stellar/stellar-sdk/xdr';
-import { SLOT, type SlotName } from '../../actors/check/walk-record.ts';
+import { SLOT, type SlotName } from '../actors/check/walk-record.ts';
 import { writeGenerated } from './generated.ts';
 
 /**
@@ -728,7 +728,7 @@ export function generateWalker(schema: XdrType<unknown>, hooks: Hook, versions: 
  * GENERATED, do not edit. A strict skip walker over ${nameOf(root)}: it accepts what the full decode of the SDK accepts,
  * builds nothing, and notes where the fields lie that the checks need. It must never read a ledger's meaning.
  *
- * Made by: npx tsc -p tsconfig.tools.json && node build/test/tools/generate-walker.js
+ * Made by: npx tsc -p tsconfig.tools.json && node build/tools/generate-walker.js
  * From: @stellar/stellar-sdk ${versions.sdk}, @stellar/js-xdr ${versions.jsXdr}
  *
  * In every function: d the buffer, o the offset of the value, e the offset at which the bytes end, depth how many

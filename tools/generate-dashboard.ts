@@ -1,5 +1,5 @@
 /**
- * Writes the dashboard's JSON from test/tools/dashboard/. `--check` only says whether it is current.
+ * Writes the dashboard's JSON from tools/dashboard/. `--check` only says whether it is current.
  */
 import { buildDashboard } from './dashboard/board.ts';
 import { writeGenerated } from './generated.ts';

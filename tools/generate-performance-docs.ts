@@ -1,18 +1,19 @@
 /** Writes docs/performance.md: what the benchmarks measured last (test/bench/history.jsonl), and how to repeat it. */
 import { join } from 'node:path';
-import type { Case, LakeFigures, Throughput } from '../bench/bench.ts';
-import type { Estate } from '../bench/estate.ts';
-import { ROOT } from '../bench/lake.ts';
-import type { Layout } from '../bench/layout.ts';
-import type { Memory } from '../bench/memory.ts';
-import { type Entry, lastEntry } from '../bench/record.ts';
-import type { Remote } from '../bench/remote.ts';
-import type { Soak } from '../bench/soak.ts';
+import type { Case, LakeFigures, Throughput } from '../test/bench/bench.ts';
+import type { Estate } from '../test/bench/estate.ts';
+import { ROOT } from '../test/bench/lake.ts';
+import type { Layout } from '../test/bench/layout.ts';
+import type { Memory } from '../test/bench/memory.ts';
+import type { QueueCost } from '../test/bench/queue.ts';
+import { type Entry, lastEntry } from '../test/bench/record.ts';
+import type { Remote } from '../test/bench/remote.ts';
+import type { Soak } from '../test/bench/soak.ts';
 import { writeGenerated } from './generated.ts';
 
 const INTRODUCTION = `# Performance
 
-<!-- Generated from test/bench/history.jsonl by test/tools/generate-performance-docs.ts: npm run generate -->
+<!-- Generated from test/bench/history.jsonl by tools/generate-performance-docs.ts: npm run generate -->
 
 How fast it copies, what of that is the price of checking, how much memory it needs, and why row groups and levels are as they are. Every figure was measured by a command that is named beside it; figures of different machines, or of one machine at different hours, cannot be compared, ratios within one run can. MB = 10^6 bytes, "raw" = unpacked XDR.
 
@@ -177,38 +178,73 @@ function layout(entry: Entry<Layout> | null): string[] {
   ];
 }
 
-function remote(entry: Entry<Remote> | null): string[] {
-  if (!entry) return [REMOTE];
-  const { runs, lakes, figures } = entry.data;
-  const sizeOf = (size: string): string => {
-    const lake = lakes.find((one) => one.size === size);
-    return lake === undefined ? size : `${n(lake.objects)} objects of ${n(lake.bytes / 1e3)} kB`;
-  };
+/** One size of objects, as it was measured last. */
+function objectsOf(size: string, entry: Entry<Remote> | null): string[] {
+  const lake = entry?.data.lakes.find((one) => one.size === size);
+  if (!entry || !lake) return [];
+  const { runs, figures } = entry.data;
   const head = ['', 'store', 'late by, ms', 'objects/s', 'CPU ms per object', 'RSS, MB', 'at most, MB'];
   return [
-    REMOTE,
+    `### ${n(lake.objects)} objects of ${n(lake.bytes / 1e3)} kB`,
+    '',
     `${runs > 1 ? `Medians of ${n(runs)}. ` : ''}${measuredOn(entry)}`,
     '',
-    ...lakes.flatMap(({ size }) => [
-      `### ${sizeOf(size)}`,
-      '',
-      ...table(
-        [...head, "the store's cores", 'in flight'],
-        figures
-          .filter((one) => one.size === size)
-          .map((one) => [
-            one.who,
-            one.place,
-            n(one.ms),
-            n(one.perSecond),
-            n(one.cpuMs),
-            n(Math.round(one.rssMB)),
-            n(one.boundMB === null ? null : Math.round(one.boundMB)),
-            n(one.storeCores),
-            n(one.mostInFlight),
-          ]),
-      ),
-    ]),
+    ...table(
+      [...head, "the store's cores", 'in flight'],
+      figures
+        .filter((one) => one.size === size)
+        .map((one) => [
+          one.who,
+          one.place,
+          n(one.ms),
+          n(one.perSecond),
+          n(one.cpuMs),
+          n(Math.round(one.rssMB)),
+          n(one.boundMB === null ? null : Math.round(one.boundMB)),
+          n(one.storeCores),
+          n(one.mostInFlight),
+        ]),
+    ),
+  ];
+}
+
+const remote = (): string[] => [
+  REMOTE,
+  ...['small', 'large'].flatMap((size) =>
+    objectsOf(
+      size,
+      lastEntry<Remote>('remote', ({ lakes }) => lakes.some((one) => one.size === size)),
+    ),
+  ),
+];
+
+const QUEUE = `## Another process that builds
+
+\`npm run bench:queue\`: the same ledgers, into the same kind of folder, copied by one process with two threads, and by a coordinator and one remote worker with two threads over a Redis, all on one machine. Processor time of whole processes, their start included.
+`;
+
+function queue(entry: Entry<QueueCost> | null): string[] {
+  if (!entry) return [];
+  const { year, ledgers, partitions, runs, alone, remote: there } = entry.data;
+  const cpu = there.coordinator + there.worker;
+  return [
+    QUEUE,
+    `${n(ledgers)} ledgers of ${year} in ${n(partitions)} partitions, medians of ${n(runs)}. ${measuredOn(entry)}`,
+    '',
+    ...table(
+      ['', 'CPU, s', 'time, s'],
+      [
+        ['one process', n(alone.cpu), n(alone.wall)],
+        ['coordinator', n(there.coordinator), n(there.wall)],
+        ['worker', n(there.worker), ''],
+        ['Redis', n(there.redis), ''],
+        [
+          'coordinator and worker, against one process',
+          `${n(cpu / alone.cpu)} times`,
+          `${n(there.wall / alone.wall)} times`,
+        ],
+      ],
+    ),
   ];
 }
 
@@ -282,7 +318,8 @@ const page = [
   INTRODUCTION,
   ...throughput(lastEntry('throughput')),
   ...layout(lastEntry('layout')),
-  ...remote(lastEntry('remote')),
+  ...remote(),
+  ...queue(lastEntry('queue')),
   ...memory(lastEntry('memory')),
   ...estate(lastEntry('estate')),
   ...soak(lastEntry('soak')),

@@ -1,6 +1,6 @@
 // Adds to package-lock.json the optional packages of other platforms that a registry mirror without them left out.
 // npm refuses a lock file without them (`npm ci`: "Missing … from lock file"), and on those platforms they are needed.
-//   node test/tools/complete-lockfile.mjs [--check]
+//   node tools/complete-lockfile.mjs [--check]
 import { readFileSync, writeFileSync } from 'node:fs';
 
 const FILE = 'package-lock.json';
@@ -57,7 +57,7 @@ for (const [path, entry] of Object.entries(packages)) {
 }
 if (process.argv.includes('--check')) {
   for (const [path] of missing) console.error(`${path} is missing from ${FILE}`);
-  if (missing.length > 0) console.error('node test/tools/complete-lockfile.mjs adds them');
+  if (missing.length > 0) console.error('node tools/complete-lockfile.mjs adds them');
   process.exit(missing.length > 0 ? 1 : 0);
 }
 for (const [path, entry] of missing) packages[path] = entry;

@@ -1,0 +1,15 @@
+/** The courier: tells catalog and endpoint, beside the copying, what they have still to be told. */
+import { courierMachine } from '../../machines/courier.ts';
+import { retryBackoff } from '../back-off.ts';
+import type { Perform } from '../effect.ts';
+import { deliverPending } from './deliver-pending.ts';
+import { recordPending } from './record-pending.ts';
+
+export const courier = (perform: Perform) =>
+  courierMachine.provide({
+    actors: {
+      recordPending: perform('recordPending', recordPending),
+      deliverPending: perform('deliverPending', deliverPending),
+    },
+    delays: { retryBackoff },
+  });

@@ -1,0 +1,17 @@
+/** Writes the event of a sealed partition to the audit chain. */
+import { appendEvent } from '../audit/chain.ts';
+import { recordedPrefix } from '../commit/bronze-file.ts';
+import type { Effect } from '../effect.ts';
+
+export const attestPartition: Effect<'attestPartition'> = async (era, input, { signal }) => {
+  era.lock?.assertHeld();
+  const { range, expected } = input;
+  // A fact of the chain, wherever it was moved since it began.
+  era.storagePrefix ??= (await recordedPrefix(era.place, signal)) ?? era.setup.store.prefix;
+  const known = era.manifest?.start === range.start ? era.manifest.bytes : null;
+  const answer = await appendEvent(era.place, { ...input, storagePrefix: era.storagePrefix }, signal, known);
+  era.events = Math.max(era.events ?? 0, answer.sequence + 1);
+  const checksum = expected?.data.checksum ?? era.checksums.get(range.start);
+  if (answer.attested && checksum !== undefined) era.noteAttested(range, checksum, answer.sequence);
+  return answer;
+};

@@ -1,0 +1,7 @@
+/** Removes what was staged and is not going to be published. */
+import type { Effect } from '../effect.ts';
+
+export const discardStaged: Effect<'discardStaged'> = async ({ setup }, { handles }, { signal }) => {
+  await setup.store.discard(handles, signal);
+  return null;
+};

@@ -1,0 +1,45 @@
+/** Has a partition read, checked and built by a thread, or by a remote worker; it ends where no reader sees it. */
+import { BronzeError } from '../../machines/errors.ts';
+import type { StagedPartition } from '../../machines/protocol.ts';
+import type { Effect } from '../effect.ts';
+import type { BuildTask } from '../parquet/spec.ts';
+import { dataKey } from '../paths.ts';
+
+/** Cancelled: settles once the thread has removed what it had written. */
+export const buildPartition: Effect<'buildPartition'> = async (era, { workerId, job, retries }, { signal, tell }) => {
+  era.lock?.assertHeld();
+  const { range, ticket, correlationId } = job;
+  const { chain, table, sourceSpec, source, compression, checks, pool, store } = era.setup;
+  const task: BuildTask = {
+    kind: 'build',
+    chain,
+    range,
+    source: sourceSpec,
+    layout: era.layout,
+    staging: era.staging,
+    key: dataKey(chain, table, range),
+    attempt: `${range.start}-${range.end}.${++era.attempts}`,
+    compression,
+    checks,
+  };
+  // XState does not abort the effects of an actor that threw: its successor under the same id ends what is left.
+  era.builds.get(workerId)?.abort();
+  const own = new AbortController();
+  era.builds.set(workerId, own);
+  const either = AbortSignal.any([signal, own.signal]);
+  const run = pool.run(task, {
+    signal: either,
+    onQueued: (reason) => tell(workerId, { type: 'build.queued', ticket, ...(reason === undefined ? {} : { reason }) }),
+    onStarted: () => tell(workerId, { type: 'build.started', ticket }),
+    onProgress: (progress) => tell(workerId, { type: 'build.progressed', ticket, ...progress }),
+  });
+  era.track(run);
+  const answer = await run;
+  if (either.aborted) {
+    // The answer was on its way when the cancel came: nobody will take it.
+    await store.discard([answer.handle]);
+    throw new BronzeError('CANCELLED', 'the work was cancelled');
+  }
+  const staged: StagedPartition = { ...answer, range, ticket, correlationId, source: source.uri, retries };
+  return staged;
+};

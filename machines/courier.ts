@@ -14,6 +14,7 @@ import { backoffMs, effect } from './effects.ts';
 import { type Failure, toFailure } from './errors.ts';
 import { eraActorId, peer } from './peers.ts';
 import type { CourierEvent, EraEvent, Mode } from './protocol.ts';
+import type { Tag } from './tags.ts';
 
 export interface CourierInput {
   readonly eraId: string;
@@ -37,7 +38,12 @@ interface CourierContext extends CourierInput {
 const failureOf = ({ event }: { event: { error: unknown } }) => ({ failure: toFailure(event.error) });
 
 export const courierMachine = setup({
-  types: { context: {} as CourierContext, input: {} as CourierInput, events: {} as CourierEvent },
+  types: {
+    context: {} as CourierContext,
+    input: {} as CourierInput,
+    events: {} as CourierEvent,
+    tags: {} as Tag,
+  },
   actors: { recordPending: effect('recordPending'), deliverPending: effect('deliverPending') },
   delays: {
     retryBackoff: ({ context }) =>
@@ -92,6 +98,7 @@ export const courierMachine = setup({
     },
     idle: {
       description: 'Nothing known to be left.',
+      tags: 'idle',
       always: [
         { guard: 'isQueuedAgain', target: 'choosing' },
         { guard: 'isDraining', target: 'drained' },
@@ -153,11 +160,13 @@ export const courierMachine = setup({
     },
     backingOff: {
       description: 'The other side is down, or a reader holds the catalog: again, without end. No commit waits for it.',
+      tags: 'waiting',
       on: { 'courier.drain': { target: 'choosing', actions: 'startDrain' } },
       after: { retryBackoff: 'choosing' },
     },
     failed: {
       description: 'The other side refuses in a way that no attempt can help: the era ends.',
+      tags: 'failed',
       entry: 'tellFailed',
       always: { guard: 'isDraining', target: 'drained' },
     },
@@ -166,6 +175,6 @@ export const courierMachine = setup({
       type: 'final',
       entry: 'tellDrained',
     },
-    orphaned: { description: 'Its era is lost: it ends without a word.', type: 'final' },
+    orphaned: { description: 'Its era is lost: it ends without a word.', type: 'final', tags: 'orphaned' },
   },
 });

@@ -54,6 +54,7 @@ import type {
 } from './protocol.ts';
 import { assess } from './recovery.ts';
 import { sequencerMachine } from './sequencer.ts';
+import type { Tag } from './tags.ts';
 import { workerMachine } from './worker.ts';
 
 export interface EraInput {
@@ -98,6 +99,7 @@ export const eraMachine = setup({
     input: {} as EraInput,
     events: {} as EraEvent,
     output: {} as EraSummary,
+    tags: {} as Tag,
     children: {} as Record<string, 'worker' | 'sequencer' | 'courier'>,
   },
   actors: {
@@ -475,6 +477,7 @@ export const eraMachine = setup({
   states: {
     recovering: {
       description: 'Finds out what is durable, and judges it.',
+      tags: 'starting',
       entry: 'progress',
       initial: 'opening',
       always: { guard: 'mustEndEarly', target: 'draining' },
@@ -511,6 +514,7 @@ export const eraMachine = setup({
         },
         backingOff: {
           description: 'A declared wait after a failure that may pass.',
+          tags: 'waiting',
           entry: 'progress',
           exit: ['endOwnWait', 'progress'],
           after: { retryBackoff: 'opening' },
@@ -519,6 +523,7 @@ export const eraMachine = setup({
     },
     planning: {
       description: 'Opens the lake. Skipped where nothing is left to copy.',
+      tags: 'starting',
       entry: 'progress',
       initial: 'choosing',
       always: { guard: 'mustEndEarly', target: 'draining' },
@@ -583,6 +588,7 @@ export const eraMachine = setup({
         },
         backingOff: {
           description: 'A declared wait after a failure that may pass.',
+          tags: 'waiting',
           entry: 'progress',
           exit: ['endOwnWait', 'progress'],
           after: { retryBackoff: 'choosing' },
@@ -591,6 +597,7 @@ export const eraMachine = setup({
     },
     copying: {
       description: 'Hands partitions to idle workers within the window; passes what is staged to the sequencer.',
+      tags: 'copying',
       entry: ['dispatch', 'progress'],
       always: [
         { guard: 'mustEnd', target: 'draining' },
@@ -599,6 +606,7 @@ export const eraMachine = setup({
     },
     awaitingLedgers: {
       description: 'No end, and all that is in the lake is committed: a declared wait for more.',
+      tags: ['following', 'waiting'],
       entry: ['declareLedgerWait', 'progress'],
       exit: ['endOwnWait', 'progress'],
       initial: 'judging',
@@ -653,6 +661,7 @@ export const eraMachine = setup({
     },
     draining: {
       description: 'No new partitions. What is before a failure, or staged without a gap, is still committed.',
+      tags: 'draining',
       entry: ['stopWatchingHole', 'cancelPointless', 'dispatch', 'progress'],
       initial: 'settling',
       states: {
@@ -672,6 +681,7 @@ export const eraMachine = setup({
         },
         delivering: {
           description: 'The courier has a limited time for rows and events that are left.',
+          tags: 'waiting',
           entry: ['declareDeliveryWait', { type: 'tellCourier', params: { type: 'courier.drain' } }, 'progress'],
           on: { 'courier.drained': 'closing' },
           after: { courierPatience: { target: 'closing', actions: 'stopCourier' } },
@@ -704,12 +714,14 @@ export const eraMachine = setup({
     },
     failed: {
       description: 'Something cannot be committed; what was committed before it stays.',
+      tags: 'failed',
       type: 'final',
       entry: 'tellFinished',
     },
     /** A child that cannot be replaced threw: the supervisor starts this era afresh, from what is durable. */
     crashed: {
       description: 'A child that cannot be replaced threw: the supervisor starts the era afresh.',
+      tags: ['starting', 'failed'],
       type: 'final',
       entry: 'tellCrashed',
     },

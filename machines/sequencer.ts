@@ -46,6 +46,7 @@ import {
   type SequencerContext,
   takeNext,
 } from './sequencing.ts';
+import type { Tag } from './tags.ts';
 
 export interface SequencerInput {
   readonly eraId: string;
@@ -83,6 +84,7 @@ const waitOrFail = (wait: 'waitingForCatalog' | 'waitingForDelivery') =>
 
 /** The back-off of a step: a declared wait, which a drain cuts short. */
 const waitOutside = {
+  tags: 'waiting',
   entry: 'declareWait',
   exit: 'endWait',
   // A drain does not hide why it had to wait: the failure is reported, and what is half committed is left to recovery.
@@ -94,6 +96,7 @@ export const sequencerMachine = setup({
     context: {} as SequencerContext,
     input: {} as SequencerInput,
     events: {} as SequencerEvent,
+    tags: {} as Tag,
   },
   actors: {
     verifySealed: effect('verifySealed'),
@@ -248,6 +251,7 @@ export const sequencerMachine = setup({
   states: {
     waiting: {
       description: 'The next partition is not here yet; later ones are kept. Left when it is, or when the era drains.',
+      tags: 'idle',
       always: [
         { guard: 'mustCatchUp', target: 'recording' },
         { guard: 'canTakeNext', target: 'choosing', actions: 'takeNext' },
@@ -568,6 +572,7 @@ export const sequencerMachine = setup({
     },
     failed: {
       description: 'A conflict, or no attempts are left: nothing more is committed; waits for the drain.',
+      tags: 'failed',
       entry: {
         type: 'tellEra',
         params: ({ context }) => ({
@@ -594,6 +599,6 @@ export const sequencerMachine = setup({
       type: 'final',
       entry: { type: 'tellEra', params: { type: 'sequencer.drained' } },
     },
-    orphaned: { description: 'Its era is lost: it ends without a word.', type: 'final' },
+    orphaned: { description: 'Its era is lost: it ends without a word.', type: 'final', tags: 'orphaned' },
   },
 });

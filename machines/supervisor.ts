@@ -12,6 +12,7 @@ import { eraMachine } from './era.ts';
 import { type Failure, toFailure } from './errors.ts';
 import { courierActorId, eraActorId, peer, sequencerActorId } from './peers.ts';
 import type { EraEvent, EraSpec, EraSummary, OrphanEvent, SupervisorEvent } from './protocol.ts';
+import type { Tag } from './tags.ts';
 
 export interface SupervisorInput {
   readonly eras: readonly EraSpec[];
@@ -90,6 +91,7 @@ export const supervisorMachine = setup({
     input: {} as SupervisorInput,
     events: {} as SupervisorEvent,
     output: {} as RunSummary,
+    tags: {} as Tag,
     children: {} as Record<string, 'era'>,
   },
   actors: { era: eraMachine },
@@ -317,6 +319,6 @@ export const supervisorMachine = setup({
     },
     done: { description: 'All that was asked for is committed.', type: 'final' },
     stopped: { description: 'Drained before all of it was committed.', type: 'final' },
-    failed: { description: 'At least one era failed.', type: 'final' },
+    failed: { description: 'At least one era failed.', type: 'final', tags: 'failed' },
   },
 });

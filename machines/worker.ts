@@ -12,6 +12,7 @@ import { backoffMs, effect } from './effects.ts';
 import { type Failure, toFailure } from './errors.ts';
 import { eraActorId, peer } from './peers.ts';
 import type { EraEvent, Job, StagedPartition, WorkerEvent } from './protocol.ts';
+import type { Tag } from './tags.ts';
 
 export interface WorkerInput {
   readonly eraId: string;
@@ -39,6 +40,7 @@ export const workerMachine = setup({
     context: {} as WorkerContext,
     input: {} as WorkerInput,
     events: {} as InnerEvent,
+    tags: {} as Tag,
   },
   actors: {
     buildPartition: effect('buildPartition'),
@@ -88,6 +90,7 @@ export const workerMachine = setup({
   states: {
     idle: {
       description: 'Holds nothing: at the start and after every answer to the era.',
+      tags: 'idle',
       entry: ['endPatience', 'forgetJob'],
       on: {
         'partition.assigned': {
@@ -195,6 +198,7 @@ export const workerMachine = setup({
     },
     backingOff: {
       description: 'A declared wait before the next attempt.',
+      tags: 'waiting',
       entry: [
         {
           type: 'tellEra',
@@ -229,6 +233,6 @@ export const workerMachine = setup({
       },
       always: 'idle',
     },
-    orphaned: { description: 'Its era is lost: it ends without a word.', type: 'final' },
+    orphaned: { description: 'Its era is lost: it ends without a word.', type: 'final', tags: 'orphaned' },
   },
 });

@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AnyStateMachine, type AnyStateNode, createMachine } from 'xstate';
+import { ERA_PHASES, type Tag } from '../../machines/tags.ts';
 import { chartJson, chartMermaid, MACHINES, stateDescriptions } from '../../runtime/charts.ts';
 import { describeBrowser, openBrowser } from '../support/browser.ts';
 
@@ -120,6 +121,30 @@ describe.each(NAMES)('the machine %s', (name) => {
         Object.keys(named).sort(),
       );
     }
+  });
+});
+
+/** With those of the states around it. */
+const tagsOf = (node: AnyStateNode): Tag[] => [
+  ...(node.tags as Tag[]),
+  ...(node.parent === undefined ? [] : tagsOf(node.parent)),
+];
+
+describe('the tags', () => {
+  it.each(NAMES)('of %s call every state that ends with a delay, and no other, a wait', (name) => {
+    const leaves = nodes(machineOf(name).root).filter((node) => Object.keys(node.states).length === 0);
+    const untold = leaves.filter((node) => node.after.length > 0 && !tagsOf(node).includes('waiting'));
+    expect(untold.map(({ id }) => id)).toEqual([]);
+    // An era that follows its lake waits, also while it looks.
+    const busy = leaves.filter((node) => node.after.length === 0 && tagsOf(node).includes('waiting'));
+    expect(busy.filter((node) => !tagsOf(node).includes('following')).map(({ id }) => id)).toEqual([]);
+  });
+
+  it('say of every state of an era, but for its ends, in which phase it is', () => {
+    const living = nodes(machineOf('era').root).filter(({ type }) => type !== 'final' && type !== 'compound');
+    const phases = living.map((node) => tagsOf(node).filter((tag) => (ERA_PHASES as readonly Tag[]).includes(tag)));
+    expect(phases.filter(({ length }) => length !== 1)).toEqual([]);
+    expect(new Set(phases.flat())).toEqual(new Set(ERA_PHASES));
   });
 });
 

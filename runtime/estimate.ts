@@ -5,7 +5,7 @@
 import { buildPartition } from '../actors/parquet/build-partition.ts';
 import { ROW_GROUP } from '../actors/parquet/parquet-writer.ts';
 import type { BuildAnswer } from '../actors/parquet/spec.ts';
-import type { LakeLayout } from '../actors/ports.ts';
+import type { LakeLayout } from '../actors/ports/source.ts';
 import { fileCount, fileOf } from '../actors/source/keys.ts';
 import { AHEAD_BYTES } from '../actors/source/local-read.ts';
 import { localSizes } from '../actors/source/local-sizes.ts';

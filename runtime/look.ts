@@ -3,12 +3,13 @@
  * would decide, where the lake ends, who holds the lock.
  */
 import { resolve } from 'node:path';
-import { type Adoption, adoptionText, findAdoption } from '../actors/commit/adoption.ts';
-import { assertOnGrid, compareBronze, expectBronze, rangesFound } from '../actors/commit/bronze-json.ts';
-import { surveyChain } from '../actors/commit/survey.ts';
-import type { ChainName } from '../actors/paths.ts';
+import type { ChainName } from '../actors/bronze/names.ts';
+import { assertOnGrid, compareBronze, expectBronze, rangesFound } from '../actors/chain/bronze-json.ts';
+import { findAdoption } from '../actors/chain/find-adoption.ts';
+import { surveyChain } from '../actors/chain/survey.ts';
 import { openCheckpoint } from '../actors/state/checkpoint.ts';
 import { inspectLock, type LockSight } from '../actors/state/lock.ts';
+import { type Adoption, adoptionText } from '../actors/version-1/adoption.ts';
 import { networkPassphrase } from '../config/networks.ts';
 import type { EraConfig } from '../config/schema.ts';
 import { BronzeError, type Failure, fromFailure, toFailure } from '../machines/errors.ts';

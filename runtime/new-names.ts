@@ -5,8 +5,8 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { distance } from 'fastest-levenshtein';
-import { type ChainName, chainKey, tablePrefix } from '../actors/paths.ts';
-import type { BronzeStore, StoreSpec } from '../actors/ports.ts';
+import { type ChainName, chainKey, tablePrefix } from '../actors/bronze/names.ts';
+import type { BronzeStore, StoreSpec } from '../actors/ports/store.ts';
 import { counted, printable } from './human.ts';
 
 /** Letters that may be added, left out or changed in names that are taken for nearly the same. */

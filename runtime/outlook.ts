@@ -6,9 +6,9 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { chainKey } from '../actors/bronze/names.ts';
 import { fileError } from '../actors/files.ts';
-import { chainKey } from '../actors/paths.ts';
-import type { LakeLayout } from '../actors/ports.ts';
+import type { LakeLayout } from '../actors/ports/source.ts';
 import { compareNeighbours } from '../actors/sequencer/check-neighbours.ts';
 import { committedEnds, compareLake } from '../actors/source/compare-lake.ts';
 import { openLakeFor } from '../actors/source/open-lake.ts';

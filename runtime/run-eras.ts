@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createActor } from 'xstate';
 import { judgesContent } from '../actors/catalog/quality.ts';
 import { recordFailure } from '../actors/courier/record-failure.ts';
-import { performFor } from '../actors/effect.ts';
+import { performFor } from '../actors/effects/effect.ts';
 import { close } from '../actors/era/close-chain.ts';
 import { supervisor } from '../actors/supervisor/supervisor.ts';
 import { layoutNamedChains } from '../actors/verify/chains.ts';

@@ -5,8 +5,8 @@
  */
 import { resolve } from 'node:path';
 import type { InspectionEvent } from 'xstate';
+import type { RunningEra } from '../actors/effects/running-era.ts';
 import { lakeHead } from '../actors/era/find-head.ts';
-import type { RunningEra } from '../actors/era/running-era.ts';
 import type { QueuePool } from '../actors/queue/queue-pool.ts';
 import type { EraSpec } from '../machines/protocol.ts';
 import type { Context } from './context.ts';

@@ -5,7 +5,7 @@
  */
 import { BronzeError } from '../../machines/errors.ts';
 import { mapBounded } from '../bounded.ts';
-import type { DatasetName, PartitionRecord } from '../ports.ts';
+import type { DatasetName, PartitionRecord } from '../ports/catalog.ts';
 import { isMissing } from './bigquery-client.ts';
 import { type JobPlace, read, runLoad } from './bigquery-jobs.ts';
 import type { CatalogSql } from './bigquery-sql.ts';

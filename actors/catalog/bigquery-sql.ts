@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { ChecksDone, LedgerRange } from '../../machines/protocol.ts';
-import type { DatasetName, PartitionRecord } from '../ports.ts';
+import type { DatasetName, PartitionRecord } from '../ports/catalog.ts';
 import type { Json } from './bigquery-client.ts';
 import { type Fields, type Parameter, type Statement, scalar, structs } from './bigquery-jobs.ts';
 import {

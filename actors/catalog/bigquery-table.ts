@@ -2,8 +2,8 @@
  * The ledgers themselves in BigQuery: the table that partitions are loaded into, and the statements for it and for an
  * external table over Bronze. It must never do I/O.
  */
-import { COLUMNS, type Column } from '../parquet/columns.ts';
-import { type ChainName, tablePrefix } from '../paths.ts';
+import { COLUMNS, type Column } from '../bronze/columns.ts';
+import { type ChainName, tablePrefix } from '../bronze/names.ts';
 import type { Json } from './bigquery-client.ts';
 
 type FieldType = 'INTEGER' | 'STRING' | 'TIMESTAMP' | 'BYTES';

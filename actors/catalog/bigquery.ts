@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { orAborted, throwIfCancelled } from '../bounded.ts';
-import type { Catalog, CatalogSpec, DatasetName, LineageRow, PartitionRecord } from '../ports.ts';
+import type { Catalog, CatalogSpec, DatasetName, LineageRow, PartitionRecord } from '../ports/catalog.ts';
 import { BigQueryApi, BigQueryRefusal, catalogError, isCollision, isMissing } from './bigquery-client.ts';
 import { dryRun, type JobPlace, type Row, read, runScript } from './bigquery-jobs.ts';
 import { loadPartitions } from './bigquery-load.ts';
@@ -15,7 +15,7 @@ import { CatalogSql, FILLABLE, OVERTAKEN, type Part } from './bigquery-sql.ts';
 import { checkVersion, createTables, inspect, locate, type Place, schemaError } from './bigquery-tables.ts';
 import { columnsOf, correctionOf, microseconds, planRecord, type StoredRow, schemaHash, spanOf } from './rows.ts';
 
-/** Every call ends within two minutes (ports.ts); BigQuery's own work goes on, and the next call finds it. */
+/** Every call ends within two minutes (ports/catalog.ts); BigQuery's own work goes on, and the next call finds it. */
 const CALL_MS = 110_000;
 /** Before a write that met another one is planned anew, ms; doubles, and half of it is chance. */
 const PAUSE_MS = { first: 200, last: 5_000 } as const;

@@ -3,7 +3,7 @@
  * as one JSON parameter. It must never open, commit or decide what is refused (rows.ts does).
  */
 import type { LedgerRange } from '../../machines/protocol.ts';
-import type { DatasetName, LineageRow, PartitionRecord } from '../ports.ts';
+import type { DatasetName, LineageRow, PartitionRecord } from '../ports/catalog.ts';
 import type { CatalogDb, Row } from './duckdb-file.ts';
 import {
   type ChangeRow,

@@ -7,7 +7,7 @@ import { access, constants } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { errnoOf } from '../files.ts';
-import type { Catalog, CatalogSpec, DatasetName, LineageRow, PartitionRecord } from '../ports.ts';
+import type { Catalog, CatalogSpec, DatasetName, LineageRow, PartitionRecord } from '../ports/catalog.ts';
 import {
   ABSENT,
   type CatalogDb,

@@ -1,5 +1,5 @@
 /** Opens the catalog that a configuration names. The clients are loaded with the first call, only the one that is needed. */
-import type { Catalog, CatalogSpec } from '../ports.ts';
+import type { Catalog, CatalogSpec } from '../ports/catalog.ts';
 import { openBigQuery } from './bigquery.ts';
 import { openEmbedded } from './embedded.ts';
 import { openPostgres } from './postgres.ts';

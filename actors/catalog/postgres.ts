@@ -4,7 +4,7 @@
  * It must never change what is recorded, but for what is null in it, and never answer before a commit is durable.
  */
 import type { LedgerRange } from '../../machines/protocol.ts';
-import type { Catalog, CatalogSpec, DatasetName, LineageRow, PartitionRecord } from '../ports.ts';
+import type { Catalog, CatalogSpec, DatasetName, LineageRow, PartitionRecord } from '../ports/catalog.ts';
 import { type PostgresAddress, parseDsn } from './postgres-dsn.ts';
 import { examine, isCurrent, migrate } from './postgres-schema.ts';
 import { type Ask, LIMITS, type PostgresLimits, PostgresSessions } from './postgres-session.ts';

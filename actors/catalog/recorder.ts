@@ -7,12 +7,12 @@
 import { BronzeError, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { EraFacts, LedgerRange, Recovered } from '../../machines/protocol.ts';
-import type { ChainPlace } from '../audit/chain.ts';
-import { eventId } from '../audit/event.ts';
 import { mapBounded } from '../bounded.ts';
+import { eventId } from '../bronze/event.ts';
+import { type ChainName, dataKey } from '../bronze/names.ts';
+import type { ChainPlace } from '../chain/audit-chain.ts';
 import { killPoint } from '../kill-points.ts';
-import { type ChainName, dataKey } from '../paths.ts';
-import type { Catalog, DatasetName, LineageRow, PartitionRecord } from '../ports.ts';
+import type { Catalog, DatasetName, LineageRow, PartitionRecord } from '../ports/catalog.ts';
 import { partitionRecord } from './records.ts';
 
 /** Partitions in one transaction, and manifests read at a time. */

@@ -4,10 +4,10 @@
  */
 import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
-import type { ChainPlace } from '../audit/chain.ts';
-import { type Manifest, manifestData, parseAnyManifest } from '../commit/manifest.ts';
-import { dataKey, manifestKey } from '../paths.ts';
-import type { PartitionRecord } from '../ports.ts';
+import { type Manifest, manifestData, parseAnyManifest } from '../bronze/manifest.ts';
+import { dataKey, manifestKey } from '../bronze/names.ts';
+import type { ChainPlace } from '../chain/audit-chain.ts';
+import type { PartitionRecord } from '../ports/catalog.ts';
 
 /** By the scheme of the source's URI, as sources write it. */
 const SOURCE_TYPES: Readonly<Record<string, PartitionRecord['sourceType']>> = { file: 'local', gs: 'gcs', s3: 's3' };

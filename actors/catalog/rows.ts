@@ -6,8 +6,8 @@
 import { createHash } from 'node:crypto';
 import { BronzeError } from '../../machines/errors.ts';
 import type { ChecksDone, LedgerRange } from '../../machines/protocol.ts';
-import type { DatasetName, LineageRow, PartitionRecord } from '../ports.ts';
-import { expectedColumns } from '../verify/expected-columns.ts';
+import { expectedColumns } from '../parquet/expected-columns.ts';
+import type { DatasetName, LineageRow, PartitionRecord } from '../ports/catalog.ts';
 
 /** Version of the tables below, in `_meta_schema`. Another definition is a new number and a migration. */
 export const CATALOG_VERSION = 1;

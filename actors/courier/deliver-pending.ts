@@ -1,9 +1,9 @@
 /** Sends all events to the endpoint that it has not acknowledged, in order. */
 import { BronzeError } from '../../machines/errors.ts';
-import { deliverEvents } from '../audit/deliver.ts';
-import type { Tools } from '../effect.ts';
-import type { RunningEra } from '../era/running-era.ts';
-import type { Delivered } from '../ports.ts';
+import type { Tools } from '../effects/effect.ts';
+import type { RunningEra } from '../effects/running-era.ts';
+import { deliverEvents } from '../endpoint/deliver.ts';
+import type { Delivered } from '../ports/delivery.ts';
 
 /** `onProgress` after every event: there may be thousands of them. */
 export async function deliverPending(

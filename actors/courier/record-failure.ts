@@ -1,7 +1,7 @@
 /** The quality row of a partition that was refused. */
 import { type Failure, toFailure } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
-import type { RunningEra } from '../era/running-era.ts';
+import type { RunningEra } from '../effects/running-era.ts';
 
 const PATIENCE_MS = 15_000;
 

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { EffectOutput } from '../../machines/effects.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import type { CatalogRecorder } from '../catalog/recorder.ts';
-import type { Tools } from '../effect.ts';
-import type { RunningEra } from '../era/running-era.ts';
+import type { Tools } from '../effects/effect.ts';
+import type { RunningEra } from '../effects/running-era.ts';
 
 /** Rows that are written beside the copying go out no closer together than this, ms: many cost as much as one. */
 const WRITE_BEHIND_MS = 500;

@@ -2,10 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { toFailure } from '../../machines/errors.ts';
 import type { Pending } from '../../machines/protocol.ts';
-import { countUndelivered } from '../audit/deliver.ts';
-import type { Effect } from '../effect.ts';
-import { chainPrefix } from '../paths.ts';
-import type { RunningEra } from './running-era.ts';
+import { chainPrefix } from '../bronze/names.ts';
+import type { Effect } from '../effects/effect.ts';
+import type { RunningEra } from '../effects/running-era.ts';
+import { countUndelivered } from '../endpoint/deliver.ts';
 
 /** How long a cancelled effect may take to end before the era is closed without it, ms. */
 const CLOSE_PATIENCE_MS = 10_000;

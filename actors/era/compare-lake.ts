@@ -1,9 +1,9 @@
 /** What Bronze says of the edges of its partitions, held against the lake. */
 import type { Failure } from '../../machines/errors.ts';
 import type { LakeCompared } from '../../machines/protocol.ts';
-import type { Effect } from '../effect.ts';
+import type { Effect } from '../effects/effect.ts';
+import type { RunningEra } from '../effects/running-era.ts';
 import { compareLake as compare } from '../source/compare-lake.ts';
-import type { RunningEra } from './running-era.ts';
 
 export const compareLake: Effect<'compareLake'> = async (era, _, { signal }) => {
   const { source } = era.setup;

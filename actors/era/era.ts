@@ -1,8 +1,8 @@
 /** The era: opens a chain and a lake, has partitions built and committed, closes the chain. */
 import { eraMachine } from '../../machines/era.ts';
-import { backOff } from '../back-off.ts';
 import { courier } from '../courier/courier.ts';
-import type { Perform } from '../effect.ts';
+import { backOff } from '../effects/back-off.ts';
+import type { Perform } from '../effects/effect.ts';
 import { sequencer } from '../sequencer/sequencer.ts';
 import { worker } from '../worker/worker.ts';
 import { closeChain } from './close-chain.ts';

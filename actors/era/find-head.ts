@@ -1,6 +1,6 @@
 /** How far the lake goes, and whether without a hole. */
-import type { Effect } from '../effect.ts';
-import type { RunningEra } from './running-era.ts';
+import type { Effect } from '../effects/effect.ts';
+import type { RunningEra } from '../effects/running-era.ts';
 
 export const findHead: Effect<'findHead'> = async (era, { from }, { signal }) => {
   era.lock?.assertHeld();

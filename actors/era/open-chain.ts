@@ -1,11 +1,11 @@
 /** Takes the chain's lock and looks whether this configuration may write to what is there. */
 import { toFailure } from '../../machines/errors.ts';
-import { expectBronze } from '../commit/bronze-json.ts';
-import type { Effect } from '../effect.ts';
+import { chainPrefix } from '../bronze/names.ts';
+import { expectBronze } from '../chain/bronze-json.ts';
+import type { Effect } from '../effects/effect.ts';
+import type { RunningEra } from '../effects/running-era.ts';
 import { fileError } from '../files.ts';
-import { chainPrefix } from '../paths.ts';
 import { acquireLock, type LockOptions } from '../state/lock.ts';
-import type { RunningEra } from './running-era.ts';
 
 /** Takes the lock (kept from an earlier start of this era in this process) and compares `_bronze.json`; writes nothing else. */
 export const openChain: Effect<'openChain'> = (era, _, { signal }) => {

@@ -1,5 +1,5 @@
 /** Finds out how the lake is laid out, and that it is of the configured network. */
-import type { Effect } from '../effect.ts';
+import type { Effect } from '../effects/effect.ts';
 import { openLakeFor } from '../source/open-lake.ts';
 
 export const openLake: Effect<'openLake'> = async (era, _, { signal }) => {

@@ -3,17 +3,18 @@ import { toFailure } from '../../machines/errors.ts';
 import { SUPERVISOR_ID } from '../../machines/peers.ts';
 import type { EraFacts } from '../../machines/protocol.ts';
 import { assess } from '../../machines/recovery.ts';
-import { placeInChain } from '../audit/chain.ts';
-import { restoreCopies } from '../audit/copies.ts';
-import { OLD_EVENTS } from '../audit/old-chain.ts';
+import { chainPrefix } from '../bronze/names.ts';
 import { committedIn } from '../catalog/recorder.ts';
-import { type Adoption, adoptionText, findAdoption } from '../commit/adoption.ts';
-import { assertOnGrid, rangesFound, restoreBronze } from '../commit/bronze-json.ts';
-import { surveyChain as readFacts } from '../commit/survey.ts';
-import type { Effect } from '../effect.ts';
-import { chainPrefix } from '../paths.ts';
+import { placeInChain } from '../chain/audit-chain.ts';
+import { assertOnGrid, rangesFound, restoreBronze } from '../chain/bronze-json.ts';
+import { restoreCopies } from '../chain/copies.ts';
+import { findAdoption } from '../chain/find-adoption.ts';
+import { surveyChain as readFacts } from '../chain/survey.ts';
+import type { Effect } from '../effects/effect.ts';
+import type { RunningEra } from '../effects/running-era.ts';
 import { committedEnds } from '../source/compare-lake.ts';
-import type { RunningEra } from './running-era.ts';
+import { type Adoption, adoptionText } from '../version-1/adoption.ts';
+import { OLD_EVENTS } from '../version-1/old-chain.ts';
 
 export const surveyChain: Effect<'surveyChain'> = async (era, { eraId }, { signal, tell }) => {
   const { checkpoint, memories, terms, attests, chain } = era.setup;

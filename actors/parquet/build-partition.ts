@@ -6,14 +6,15 @@
 import { BronzeError, type Details } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { throwIfCancelled } from '../bounded.ts';
+import { MerkleTree } from '../bronze/merkle.ts';
+import { dataFileName } from '../bronze/names.ts';
 import { checkBatch } from '../check/batch.ts';
 import { checkLink, LedgerChecker, type LedgerFacts } from '../check/ledger-checker.ts';
-import { dataFileName } from '../paths.ts';
-import type { LakeObject, LakeSource, StagingWriter } from '../ports.ts';
+import type { LakeObject, LakeSource } from '../ports/source.ts';
+import type { StagingWriter } from '../ports/store.ts';
 import { Arena, type Extent, FrameDecompressor } from '../zstd.ts';
 import { checksDone } from './checks-done.ts';
 import { type PageCompressor, pageCompressor } from './compression.ts';
-import { MerkleTree } from './merkle.ts';
 import { bothDone, LedgerParquetWriter, PageMemory } from './parquet-writer.ts';
 import type { BuildAnswer, BuildTask, CompressionSpec, Progress } from './spec.ts';
 

@@ -13,11 +13,11 @@ import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
 import { writePageHeader } from 'hyparquet-writer/src/datapage.js';
 import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerRange, WriterVersions } from '../../machines/protocol.ts';
+import { type ChainValues, COLUMNS, COLUMNS_VERSION, type Column, SCHEMA } from '../bronze/columns.ts';
+import type { ChainName } from '../bronze/names.ts';
 import { BATCH_HEAD_BYTES } from '../check/batch.ts';
 import type { LedgerFacts } from '../check/ledger-checker.ts';
-import type { ChainName } from '../paths.ts';
 import { Arena, type Extent } from '../zstd.ts';
-import { type ChainValues, COLUMNS, COLUMNS_VERSION, type Column, SCHEMA } from './columns.ts';
 import { type PageCompressor, pageCompressor } from './compression.ts';
 import type { CompressionSpec } from './spec.ts';
 

@@ -9,8 +9,9 @@ import type {
   StoredPart,
   WriterVersions,
 } from '../../machines/protocol.ts';
-import type { ChainName } from '../paths.ts';
-import type { LakeLayout, SourceSpec, StagingSpec, StoreSpec } from '../ports.ts';
+import type { ChainName } from '../bronze/names.ts';
+import type { LakeLayout, SourceSpec } from '../ports/source.ts';
+import type { StagingSpec, StoreSpec } from '../ports/store.ts';
 
 export interface CompressionSpec {
   readonly codec: 'zstd' | 'snappy' | 'none';

@@ -9,9 +9,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Job, Worker } from 'bullmq';
 import { BronzeError, toFailure } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
+import { chainPrefix } from '../bronze/names.ts';
 import { writerOf } from '../parquet/parquet-writer.ts';
-import { chainPrefix } from '../paths.ts';
-import type { BronzeStore, SourceSpec, StagingSpec, StoreSpec } from '../ports.ts';
+import type { SourceSpec } from '../ports/source.ts';
+import type { BronzeStore, StagingSpec, StoreSpec } from '../ports/store.ts';
 import type { ThreadPool } from '../threads/pool.ts';
 import { checkQueue, connectQueue, type QueueSpec, queueUri } from './connect.ts';
 import {

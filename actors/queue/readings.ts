@@ -3,7 +3,8 @@
  * and never take for "nobody" what a server does not tell.
  */
 import type { Queue } from 'bullmq';
-import type { SourceSpec, StoreSpec } from '../ports.ts';
+import type { SourceSpec } from '../ports/source.ts';
+import type { StoreSpec } from '../ports/store.ts';
 import { briefly, judged, type QueueSpec } from './connect.ts';
 import { placeOf, queueName } from './task.ts';
 

@@ -8,10 +8,11 @@ import * as z from 'zod';
 import { BronzeError, CODES, type Failure, fromFailure, toFailure } from '../../machines/errors.ts';
 import { rangeLabel, sameRange } from '../../machines/partitions.ts';
 import type { WriterVersions } from '../../machines/protocol.ts';
-import { endsSchema, fromEnds, toEnds } from '../commit/manifest.ts';
+import { endsSchema, fromEnds, toEnds } from '../bronze/manifest.ts';
+import { chainKey, dataFileName, dataKey } from '../bronze/names.ts';
 import type { BuildAnswer, BuildTask } from '../parquet/spec.ts';
-import { chainKey, dataFileName, dataKey } from '../paths.ts';
-import type { SourceSpec, StagingSpec, StoreSpec } from '../ports.ts';
+import type { SourceSpec } from '../ports/source.ts';
+import type { StagingSpec, StoreSpec } from '../ports/store.ts';
 
 /** Raised whenever a task or an answer of before would be misunderstood. */
 export const TASK_FORMAT = 1;

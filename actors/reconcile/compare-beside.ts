@@ -4,8 +4,8 @@
  */
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { AttestedEvent, CheckpointFacts } from '../../machines/protocol.ts';
-import { HEADS_FILE } from '../audit/heads.ts';
-import { backupFile } from '../paths.ts';
+import { backupFile } from '../bronze/names.ts';
+import { HEADS_FILE } from '../state/heads.ts';
 import type { Difference } from './kinds.ts';
 import { neighbours, several, type View } from './view.ts';
 

@@ -4,9 +4,9 @@
  */
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { DataFile, LedgerRange } from '../../machines/protocol.ts';
-import { eventId } from '../audit/event.ts';
-import { dataKey } from '../paths.ts';
-import type { LineageRow } from '../ports.ts';
+import { eventId } from '../bronze/event.ts';
+import { dataKey } from '../bronze/names.ts';
+import type { LineageRow } from '../ports/catalog.ts';
 import type { Difference, Kind } from './kinds.ts';
 import { isUnknown, neighbours, type View } from './view.ts';
 

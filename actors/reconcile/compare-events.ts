@@ -4,7 +4,7 @@
  */
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { AttestedEvent, LedgerRange } from '../../machines/protocol.ts';
-import { eventKey, partitionPrefix } from '../paths.ts';
+import { eventKey, partitionPrefix } from '../bronze/names.ts';
 import type { Difference } from './kinds.ts';
 import type { Slot } from './slots.ts';
 import { neighbours, several, type View } from './view.ts';

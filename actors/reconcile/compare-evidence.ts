@@ -12,7 +12,7 @@ import {
 } from '../../machines/evidence.ts';
 import { rangeLabel, sameRange } from '../../machines/partitions.ts';
 import type { Memory } from '../../machines/protocol.ts';
-import { checkpointRemembers, deliveredMemory, rowMemories } from '../commit/memories.ts';
+import { checkpointRemembers, deliveredMemory, rowMemories } from '../chain/memories.ts';
 import type { ChainFacts } from './facts.ts';
 import type { Difference, Kind } from './kinds.ts';
 import { isForeign, isUnknown, type View } from './view.ts';

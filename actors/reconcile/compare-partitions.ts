@@ -4,7 +4,7 @@
  */
 import { overlapsOrGap, rangeLabel } from '../../machines/partitions.ts';
 import type { AttestedEvent, DataFile, LedgerRange } from '../../machines/protocol.ts';
-import { bronzeJsonKey, dataKey, manifestKey, partitionPrefix } from '../paths.ts';
+import { bronzeJsonKey, dataKey, manifestKey, partitionPrefix } from '../bronze/names.ts';
 import type { PartitionFound } from './facts.ts';
 import type { Difference } from './kinds.ts';
 import { isForeign, isUnknown, type View } from './view.ts';

@@ -12,8 +12,9 @@ import type {
   Memory,
   OldChainEnd,
 } from '../../machines/protocol.ts';
-import type { ChainName } from '../paths.ts';
-import type { Delivered, LineageRow } from '../ports.ts';
+import type { ChainName } from '../bronze/names.ts';
+import type { LineageRow } from '../ports/catalog.ts';
+import type { Delivered } from '../ports/delivery.ts';
 
 export interface ManifestFound {
   readonly columns: 1 | 2;

@@ -4,8 +4,8 @@
  */
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { AttestedEvent, LedgerRange } from '../../machines/protocol.ts';
-import { type ChainPlace, eventSource } from '../audit/chain.ts';
-import { Derivations, derivedEvent, prefixesOf, unlessDamaged } from '../audit/rederive.ts';
+import { type ChainPlace, eventSource } from '../chain/audit-chain.ts';
+import { Derivations, derivedEvent, prefixesOf, unlessDamaged } from '../chain/rederive.ts';
 import type { ChainFacts, Fill, PartitionFound } from './facts.ts';
 import type { Slot } from './slots.ts';
 

@@ -5,10 +5,10 @@
 
 import { join } from 'node:path';
 import type { Memory } from '../../machines/protocol.ts';
-import { readCopies } from '../audit/copies.ts';
-import { HEADS_FILE, headMemory } from '../audit/heads.ts';
-import { type BackupFolder, OLD_EVENTS } from '../audit/old-chain.ts';
+import { readCopies } from '../chain/copies.ts';
 import { fileError, realFiles } from '../files.ts';
+import { HEADS_FILE, headMemory } from '../state/heads.ts';
+import { type BackupFolder, OLD_EVENTS } from '../version-1/old-chain.ts';
 import type { CopiesFound } from './facts.ts';
 
 /** Throws STATE_IO where the folder or a file in it cannot be read. */

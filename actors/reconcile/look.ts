@@ -5,18 +5,20 @@
 import { BronzeError, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { AttestedEvent, LedgerRange } from '../../machines/protocol.ts';
-import { type ChainPlace, readEvent } from '../audit/chain.ts';
-import { buildEvent } from '../audit/event.ts';
-import type { BackupFolder } from '../audit/old-chain.ts';
-import { prefixesOf } from '../audit/rederive.ts';
 import { mapBounded } from '../bounded.ts';
-import { type BronzeFacts, compareBronze, readBronze } from '../commit/bronze-json.ts';
-import { manifestData, parseAnyManifest, sha256Hex, toEnds } from '../commit/manifest.ts';
-import { checkpointRemembers, deliveryRemembers, type MemoryPlace } from '../commit/memories.ts';
-import { condemnsContent } from '../commit/place.ts';
+import { buildEvent } from '../bronze/event.ts';
+import { manifestData, parseAnyManifest, sha256Hex, toEnds } from '../bronze/manifest.ts';
+import { auditPrefix, dataFileName, manifestKey, parsePartitionKey, tablePrefix } from '../bronze/names.ts';
+import { type ChainPlace, readEvent } from '../chain/audit-chain.ts';
+import { type BronzeFacts, compareBronze, readBronze } from '../chain/bronze-json.ts';
+import { checkpointRemembers, deliveryRemembers, type MemoryPlace } from '../chain/memories.ts';
+import { prefixesOf } from '../chain/rederive.ts';
 import type { ReadBackAnswer } from '../parquet/spec.ts';
-import { auditPrefix, dataFileName, manifestKey, parsePartitionKey, tablePrefix } from '../paths.ts';
-import type { AuditEndpoint, Catalog, CheckpointStore, DatasetName, DeliveryPointer } from '../ports.ts';
+import type { Catalog, DatasetName } from '../ports/catalog.ts';
+import type { AuditEndpoint, DeliveryPointer } from '../ports/delivery.ts';
+import type { CheckpointStore } from '../ports/state.ts';
+import { condemnsContent } from '../sequencer/read-partition.ts';
+import type { BackupFolder } from '../version-1/old-chain.ts';
 import type {
   BronzeJsonFound,
   CatalogFound,

@@ -4,8 +4,8 @@
  */
 import { rangeLabel, sameRange } from '../../machines/partitions.ts';
 import type { AttestedEvent, LedgerRange } from '../../machines/protocol.ts';
-import { eventId } from '../audit/event.ts';
-import { chainKey } from '../paths.ts';
+import { eventId } from '../bronze/event.ts';
+import { chainKey } from '../bronze/names.ts';
 import type { ChainFacts, CopyFound, EventFound, PartitionFound } from './facts.ts';
 import type { Difference } from './kinds.ts';
 import { type Slot, slotsOf } from './slots.ts';

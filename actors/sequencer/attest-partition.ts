@@ -1,7 +1,7 @@
 /** Writes the event of a sealed partition to the audit chain. */
-import { appendEvent } from '../audit/chain.ts';
-import { recordedPrefix } from '../commit/bronze-file.ts';
-import type { Effect } from '../effect.ts';
+import { appendEvent } from '../chain/audit-chain.ts';
+import { recordedPrefix } from '../chain/bronze-file.ts';
+import type { Effect } from '../effects/effect.ts';
 
 export const attestPartition: Effect<'attestPartition'> = async (era, input, { signal }) => {
   era.lock?.assertHeld();

@@ -2,9 +2,9 @@
 import { BronzeError } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { AttestedEvent } from '../../machines/protocol.ts';
-import { type ChainPlace, readEvent } from '../audit/chain.ts';
-import type { Producer } from '../commit/manifest.ts';
-import { eventKey } from '../paths.ts';
+import type { Producer } from '../bronze/manifest.ts';
+import { eventKey } from '../bronze/names.ts';
+import { type ChainPlace, readEvent } from '../chain/audit-chain.ts';
 
 /** The producer that the stored event names: the manifest has to come out as it was, byte for byte. */
 export async function producerOf(place: ChainPlace, attested: AttestedEvent, signal?: AbortSignal): Promise<Producer> {

@@ -7,11 +7,11 @@
 import { BronzeError } from '../../machines/errors.ts';
 import { MAX_LEDGER, rangeLabel } from '../../machines/partitions.ts';
 import type { LedgerEnds, LedgerRange } from '../../machines/protocol.ts';
-import { storedPartition } from '../commit/stored-partition.ts';
-import type { Effect } from '../effect.ts';
-import type { Neighbour } from '../era/setup.ts';
-import { type ChainName, chainKey, manifestKey, parsePartitionKey, tablePrefix } from '../paths.ts';
-import type { BronzeStore } from '../ports.ts';
+import { type ChainName, chainKey, manifestKey, parsePartitionKey, tablePrefix } from '../bronze/names.ts';
+import { storedPartition } from '../chain/stored-partition.ts';
+import type { Effect } from '../effects/effect.ts';
+import type { Neighbour } from '../effects/setup.ts';
+import type { BronzeStore } from '../ports/store.ts';
 
 /** Sealed partitions of an era that end right before `range` or start right after it. */
 async function adjoining(

@@ -1,8 +1,8 @@
 /** Where an era commits, with a way to read partitions back in a thread. */
 import { sequencerActorId } from '../../machines/peers.ts';
-import type { CommitPlace } from '../commit/place.ts';
-import type { Tools } from '../effect.ts';
-import type { RunningEra } from '../era/running-era.ts';
+import type { Tools } from '../effects/effect.ts';
+import type { RunningEra } from '../effects/running-era.ts';
+import type { CommitPlace } from './read-partition.ts';
 
 /** The sequencer is told how the read-back of a partition goes, which can take long. */
 export function commitPlaceOf({ place, setup }: RunningEra, { tell }: Tools): CommitPlace {

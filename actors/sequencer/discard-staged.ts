@@ -1,5 +1,5 @@
 /** Removes what was staged and is not going to be published. */
-import type { Effect } from '../effect.ts';
+import type { Effect } from '../effects/effect.ts';
 
 export const discardStaged: Effect<'discardStaged'> = async ({ setup }, { handles }, { signal }) => {
   await setup.store.discard(handles, signal);

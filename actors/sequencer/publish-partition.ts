@@ -6,16 +6,16 @@
 import { BronzeError } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { AttestedEvent, DataFile, PublishedPartition, StagedPartition } from '../../machines/protocol.ts';
-import { openBronze } from '../commit/bronze-json.ts';
-import { sealingTime } from '../commit/clock.ts';
-import { type Manifest, manifestData, parseAnyManifest, sameLedgers, toEnds } from '../commit/manifest.ts';
-import { refuseOverlap } from '../commit/overlaps.ts';
-import { type CommitPlace, condemnsContent, readPartition } from '../commit/place.ts';
-import type { Effect } from '../effect.ts';
+import { type Manifest, manifestData, parseAnyManifest, sameLedgers, toEnds } from '../bronze/manifest.ts';
+import { dataKey, manifestKey } from '../bronze/names.ts';
+import { openBronze } from '../chain/bronze-json.ts';
+import { refuseOverlap } from '../chain/overlaps.ts';
+import type { Effect } from '../effects/effect.ts';
 import { killPoint } from '../kill-points.ts';
 import type { ReadBackAnswer } from '../parquet/spec.ts';
-import { dataKey, manifestKey } from '../paths.ts';
 import { commitPlaceOf } from './commit-place.ts';
+import { type CommitPlace, condemnsContent, readPartition } from './read-partition.ts';
+import { sealingTime } from './sealing-time.ts';
 
 const WAY_OUT =
   'nothing was overwritten; see docs/runbook.md, "A partition conflicts": copy under a new version_label, or find out which of the two is wrong';

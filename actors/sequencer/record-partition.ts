@@ -1,6 +1,6 @@
 /** Writes the catalog's row of a committed partition, or leaves it to the courier. */
 import { recorderOf } from '../courier/record-pending.ts';
-import type { Effect } from '../effect.ts';
+import type { Effect } from '../effects/effect.ts';
 
 export const recordPartition: Effect<'recordPartition'> = async (era, { range }, { signal }) => {
   const { attests, catalog } = era.setup;

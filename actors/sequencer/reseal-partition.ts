@@ -6,7 +6,6 @@
 import { BronzeError } from '../../machines/errors.ts';
 import { rangeLabel, sameRange } from '../../machines/partitions.ts';
 import type { AttestedEvent, ChecksDone, LedgerRange, SealedPartition } from '../../machines/protocol.ts';
-import { listPartitions } from '../commit/list-partitions.ts';
 import {
   buildManifest,
   manifestBytes,
@@ -15,14 +14,15 @@ import {
   sameData,
   sameLedgers,
   sha256Hex,
-} from '../commit/manifest.ts';
-import { type CommitPlace, condemnsContent, readPartition } from '../commit/place.ts';
-import { storedPartition } from '../commit/stored-partition.ts';
+} from '../bronze/manifest.ts';
+import { dataKey, manifestKey } from '../bronze/names.ts';
+import { listPartitions } from '../chain/list-partitions.ts';
+import { storedPartition } from '../chain/stored-partition.ts';
 import { killPoint } from '../kill-points.ts';
 import type { ReadBackAnswer } from '../parquet/spec.ts';
-import { dataKey, manifestKey } from '../paths.ts';
 import { PART_BYTES } from '../store/part-size.ts';
 import { orphan, producerOf } from './attested-manifest.ts';
+import { type CommitPlace, condemnsContent, readPartition } from './read-partition.ts';
 
 /** Manifests on either side that are asked what they say of source and checks, nearest first. */
 const ASKED = 100;

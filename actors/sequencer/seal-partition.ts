@@ -14,9 +14,7 @@ import type {
   SealedPartition,
   StoredPart,
 } from '../../machines/protocol.ts';
-import type { ChainPlace } from '../audit/chain.ts';
 import { bothDone, throwIfCancelled } from '../bounded.ts';
-import { sealingTime } from '../commit/clock.ts';
 import {
   buildManifest,
   type Manifest,
@@ -25,17 +23,19 @@ import {
   sameData,
   sameManifest,
   sha256Hex,
-} from '../commit/manifest.ts';
-import { refuseOverlap } from '../commit/overlaps.ts';
-import { storedPartition } from '../commit/stored-partition.ts';
-import type { Effect, Tools } from '../effect.ts';
-import type { RunningEra } from '../era/running-era.ts';
+} from '../bronze/manifest.ts';
+import { dataKey, manifestKey } from '../bronze/names.ts';
+import type { ChainPlace } from '../chain/audit-chain.ts';
+import { refuseOverlap } from '../chain/overlaps.ts';
+import { storedPartition } from '../chain/stored-partition.ts';
+import type { Effect, Tools } from '../effects/effect.ts';
+import type { RunningEra } from '../effects/running-era.ts';
 import { killPoint } from '../kill-points.ts';
-import { dataKey, manifestKey } from '../paths.ts';
 import { PART_BYTES } from '../store/part-size.ts';
 import { orphan, producerOf } from './attested-manifest.ts';
 import { commitPlaceOf } from './commit-place.ts';
 import { resealAttested } from './reseal-partition.ts';
+import { sealingTime } from './sealing-time.ts';
 
 /** Who seals, and the clock, which only a manifest that is new gets its time from (RFC 3339, UTC). */
 export interface Sealer {

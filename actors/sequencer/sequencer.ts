@@ -1,10 +1,10 @@
 /** The sequencer: commits what workers have staged, one partition after another, in ledger order. */
 import { sequencerActorId } from '../../machines/peers.ts';
 import { sequencerMachine } from '../../machines/sequencer.ts';
-import { retryBackoff } from '../back-off.ts';
 import { deliverPending } from '../courier/deliver-pending.ts';
 import { recordPending } from '../courier/record-pending.ts';
-import type { Perform } from '../effect.ts';
+import { retryBackoff } from '../effects/back-off.ts';
+import type { Perform } from '../effects/effect.ts';
 import { attestPartition } from './attest-partition.ts';
 import { checkNeighbours } from './check-neighbours.ts';
 import { discardStaged } from './discard-staged.ts';

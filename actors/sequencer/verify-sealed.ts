@@ -6,11 +6,11 @@
 
 import { BronzeError, type Details } from '../../machines/errors.ts';
 import type { SealedPartition } from '../../machines/protocol.ts';
-import { parseAnyManifest, sameLedgers, sha256Hex } from '../commit/manifest.ts';
-import { type CommitPlace, condemnsContent, readPartition } from '../commit/place.ts';
-import type { Effect } from '../effect.ts';
-import { dataKey, manifestKey } from '../paths.ts';
+import { parseAnyManifest, sameLedgers, sha256Hex } from '../bronze/manifest.ts';
+import { dataKey, manifestKey } from '../bronze/names.ts';
+import type { Effect } from '../effects/effect.ts';
 import { commitPlaceOf } from './commit-place.ts';
+import { type CommitPlace, condemnsContent, readPartition } from './read-partition.ts';
 
 const HINT = 'bring it back from a copy (docs/runbook.md, "A partition is damaged"); nothing was changed';
 

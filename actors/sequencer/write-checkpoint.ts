@@ -1,5 +1,5 @@
 /** Notes how far the era has come. A memory beside Bronze: no decision rests on it alone. */
-import type { Effect } from '../effect.ts';
+import type { Effect } from '../effects/effect.ts';
 
 export const writeCheckpoint: Effect<'writeCheckpoint'> = async ({ lock, setup }, { range, checksum }) => {
   lock?.assertHeld();

@@ -13,7 +13,7 @@
  */
 import type { LakeHead } from '../../machines/protocol.ts';
 import { mapBounded } from '../bounded.ts';
-import type { LakeLayout } from '../ports.ts';
+import type { LakeLayout } from '../ports/source.ts';
 import type { Bucket } from '../remote/bucket.ts';
 import { fileRange, parseFolderName, partitionFolder, reversedHex } from './keys.ts';
 import { keyStart, RunOfFiles } from './run-of-files.ts';

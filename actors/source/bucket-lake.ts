@@ -4,7 +4,7 @@
  */
 import { BronzeError } from '../../machines/errors.ts';
 import type { LakeHead, LedgerRange } from '../../machines/protocol.ts';
-import type { LakeLayout, LakeObject, LakeSource, SourceSpec } from '../ports.ts';
+import type { LakeLayout, LakeObject, LakeSource, SourceSpec } from '../ports/source.ts';
 import type { Bucket } from '../remote/bucket.ts';
 import { bucketHead } from './bucket-head.ts';
 import { BucketReader, type LakeMemory, MOST } from './bucket-read.ts';

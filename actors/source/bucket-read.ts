@@ -10,7 +10,7 @@ import { performance } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
-import type { LakeObject } from '../ports.ts';
+import type { LakeObject } from '../ports/source.ts';
 import { OBJECT_LIMIT } from '../zstd.ts';
 import { BodyMemory } from './body-memory.ts';
 import type { BucketRoot } from './bucket-head.ts';

@@ -8,7 +8,7 @@ import { rangeLabel } from '../../machines/partitions.ts';
 import type { EraFacts, LakeCompared, LedgerEnds, LedgerRange } from '../../machines/protocol.ts';
 import { checkBatch } from '../check/batch.ts';
 import { LedgerChecker, type LedgerFacts } from '../check/ledger-checker.ts';
-import type { LakeLayout, LakeSource } from '../ports.ts';
+import type { LakeLayout, LakeSource } from '../ports/source.ts';
 import { Arena, FrameDecompressor } from '../zstd.ts';
 
 /** A committed partition, as far as Bronze says of its first and its last ledger. */

@@ -2,7 +2,7 @@
  * Finds how a lake without `.config.json` is cut, from names that a backend lists. It reads as few names as settle it
  * and never an object.
  */
-import type { LakeLayout } from '../ports.ts';
+import type { LakeLayout } from '../ports/source.ts';
 import { type LakeNumbers, parseFileName, parseFolderName } from './keys.ts';
 import { configuredLayout, layoutFromNames, misconfigured, misfit, notALake } from './lake-config.ts';
 

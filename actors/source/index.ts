@@ -1,5 +1,5 @@
 /** Opens the lake that a configuration names: the only place that knows which backends of the port there are. */
-import type { LakeSource, SourceSpec } from '../ports.ts';
+import type { LakeSource, SourceSpec } from '../ports/source.ts';
 import { openBucket } from '../remote/index.ts';
 import { BucketLake } from './bucket-lake.ts';
 import { LocalLake } from './local.ts';

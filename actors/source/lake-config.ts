@@ -6,7 +6,7 @@
 import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { parseJson } from '../json.ts';
-import type { LakeLayout } from '../ports.ts';
+import type { LakeLayout } from '../ports/source.ts';
 import { areLakeNumbers, type LakeNumbers, parseFileName, parseFolderName, type Suffix } from './keys.ts';
 
 /** Bytes of a `.config.json` that are read at the most; real ones have fewer than 200. */

@@ -9,7 +9,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
-import type { LakeObject } from '../ports.ts';
+import type { LakeObject } from '../ports/source.ts';
 import { OBJECT_LIMIT } from '../zstd.ts';
 import { fileCount, fileOf, type LakeFile, type LakeNumbers } from './keys.ts';
 import type { SourceMeter } from './meter.ts';

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { mapBounded } from '../bounded.ts';
-import type { LakeLayout } from '../ports.ts';
+import type { LakeLayout } from '../ports/source.ts';
 import { fileCount, fileOf } from './keys.ts';
 
 /** Objects that are asked for at the most: about two seconds on a quick disk. */

@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { BronzeError } from '../../machines/errors.ts';
 import type { LakeHead, LedgerRange } from '../../machines/protocol.ts';
-import type { LakeLayout, LakeObject, LakeSource, SourceSpec } from '../ports.ts';
+import type { LakeLayout, LakeObject, LakeSource, SourceSpec } from '../ports/source.ts';
 import { findLayout } from './find-layout.ts';
 import {
   fileRange,

@@ -1,7 +1,7 @@
 /** Opens a lake for one network. The only place that decides whether a lake is of the network that it is copied for. */
 import { lakeConflict } from '../../config/networks.ts';
 import { BronzeError } from '../../machines/errors.ts';
-import type { LakeLayout, LakeSource } from '../ports.ts';
+import type { LakeLayout, LakeSource } from '../ports/source.ts';
 
 /**
  * The layout of the lake; `passphrase` null: nobody has said what that of `network` is. Throws LAKE_WRONG_NETWORK where

@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { MAX_LEDGER } from '../../machines/partitions.ts';
 import type { CheckpointFacts } from '../../machines/protocol.ts';
+import { type ChainName, chainKey, checkpointFile } from '../bronze/names.ts';
 import { ensureFolder, readSmall, replaceFile } from '../durable.ts';
 import { type FileOps, fileError, realFiles } from '../files.ts';
 import { parseJson, prettyJson } from '../json.ts';
 import { killPoint } from '../kill-points.ts';
-import { type ChainName, chainKey, checkpointFile } from '../paths.ts';
-import type { CheckpointStore } from '../ports.ts';
+import type { CheckpointStore } from '../ports/state.ts';
 
 const LIMIT = 1024 * 1024;
 

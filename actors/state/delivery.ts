@@ -5,11 +5,11 @@
  */
 import { join } from 'node:path';
 import * as z from 'zod';
+import { type ChainName, chainKey, deliveryFile } from '../bronze/names.ts';
 import { ensureFolder, readSmall, replaceFile } from '../durable.ts';
 import { type FileOps, fileError, realFiles } from '../files.ts';
 import { parseJson, prettyJson } from '../json.ts';
-import { type ChainName, chainKey, deliveryFile } from '../paths.ts';
-import type { Delivered, DeliveryPointer } from '../ports.ts';
+import type { Delivered, DeliveryPointer } from '../ports/delivery.ts';
 
 const LIMIT = 1024 * 1024;
 /** A later release that means something else by the same keys counts up. */

@@ -5,11 +5,11 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { type ChainName, chainFileLabel, lockFile } from '../bronze/names.ts';
 import { readFully, readSmall, replaceFile, unlinkIfThere, writeSynced } from '../durable.ts';
 import { errnoOf, type FileOps, OPEN } from '../files.ts';
 import { parseJson, prettyJson } from '../json.ts';
 import { killPoint } from '../kill-points.ts';
-import { type ChainName, chainFileLabel, lockFile } from '../paths.ts';
 import type { ProcessId } from './host.ts';
 
 const LIMIT = 1024 * 1024;

@@ -13,11 +13,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import { BronzeError } from '../../machines/errors.ts';
+import { type ChainName, chainKey } from '../bronze/names.ts';
 import { ensureFolder, fsyncFolder, unlinkIfThere } from '../durable.ts';
 import { errnoOf, type FileOps, fileError, realFiles } from '../files.ts';
 import { killPoint } from '../kill-points.ts';
-import { type ChainName, chainKey } from '../paths.ts';
-import type { ChainLock } from '../ports.ts';
+import type { ChainLock } from '../ports/state.ts';
 import { type HostView, hostView, isSameKernel, type Liveness, liveness, wasRebooted } from './host.ts';
 import {
   claimPath,

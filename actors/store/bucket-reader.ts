@@ -6,7 +6,7 @@
  * It must never hold more than KEPT + 1 chunks (20 MiB), and never answer from another version of the object.
  */
 import { BronzeError } from '../../machines/errors.ts';
-import type { ObjectReader } from '../ports.ts';
+import type { ObjectReader } from '../ports/store.ts';
 import type { Bucket, ObjectFacts } from '../remote/bucket.ts';
 
 /** Bytes a request. */

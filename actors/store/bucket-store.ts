@@ -14,7 +14,7 @@ import type {
   StagingSpec,
   StagingTarget,
   StoredObject,
-} from '../ports.ts';
+} from '../ports/store.ts';
 import type { Bucket, ListOptions } from '../remote/bucket.ts';
 import { remoteError } from '../remote/faults.ts';
 import { bucketReader } from './bucket-reader.ts';

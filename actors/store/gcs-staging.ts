@@ -5,7 +5,7 @@
  */
 import { BronzeError } from '../../machines/errors.ts';
 import { killPoint } from '../kill-points.ts';
-import type { StagingSpec, StagingTarget, StagingWriter } from '../ports.ts';
+import type { StagingSpec, StagingTarget, StagingWriter } from '../ports/store.ts';
 import { Crc32c } from '../remote/checksums.ts';
 import { GcsBucket } from '../remote/gcs-bucket.ts';
 import { drained, isMissingObject } from '../remote/gcs-client.ts';

@@ -8,7 +8,7 @@
 import { BronzeError } from '../../machines/errors.ts';
 import { throwIfCancelled } from '../bounded.ts';
 import { killPoint } from '../kill-points.ts';
-import type { Conditions, Reservation, StagingSpec, StoreSpec } from '../ports.ts';
+import type { Conditions, Reservation, StagingSpec, StoreSpec } from '../ports/store.ts';
 import type { ObjectFacts } from '../remote/bucket.ts';
 import { remoteError } from '../remote/faults.ts';
 import { GcsBucket, type GcsFacts } from '../remote/gcs-bucket.ts';

@@ -3,7 +3,7 @@
  * anything else.
  */
 import { type FileOps, realFiles } from '../files.ts';
-import type { BronzeStore, StoreSpec } from '../ports.ts';
+import type { BronzeStore, StoreSpec } from '../ports/store.ts';
 import { GcsStore } from './gcs.ts';
 import { LocalStore } from './local.ts';
 import { S3Store } from './s3.ts';

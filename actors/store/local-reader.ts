@@ -5,7 +5,7 @@
 import { BronzeError } from '../../machines/errors.ts';
 import { readFully } from '../durable.ts';
 import { type FileOps, fileError } from '../files.ts';
-import type { ObjectReader } from '../ports.ts';
+import type { ObjectReader } from '../ports/store.ts';
 
 /** A reader that owns `fd` and closes it. Reads beyond the end are cut; `size` in bytes. */
 export function localReader(files: FileOps, fd: number, path: string, size: number): ObjectReader {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { BronzeError } from '../../machines/errors.ts';
 import { errnoOf, type FileOps, fileError, OPEN } from '../files.ts';
 import { killPoint } from '../kill-points.ts';
-import type { StagingSpec, StagingWriter } from '../ports.ts';
+import type { StagingSpec, StagingWriter } from '../ports/store.ts';
 import { randomLabel, stagingName } from './staging-names.ts';
 
 type LocalStaging = Extract<StagingSpec, { backend: 'local' }>;

@@ -20,7 +20,7 @@ import type {
   StagingSpec,
   StoredObject,
   StoreSpec,
-} from '../ports.ts';
+} from '../ports/store.ts';
 import { byteOrder, isHostile, keyParts, SMALL_OBJECT_LIMIT } from './keys.ts';
 
 import { localReader } from './local-reader.ts';

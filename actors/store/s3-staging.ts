@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { BronzeError } from '../../machines/errors.ts';
 import type { FileOps } from '../files.ts';
 import { killPoint } from '../kill-points.ts';
-import type { StagingSpec, StagingTarget, StagingWriter } from '../ports.ts';
+import type { StagingSpec, StagingTarget, StagingWriter } from '../ports/store.ts';
 import { persistently } from '../remote/retry.ts';
 import { S3Bucket } from '../remote/s3-bucket.ts';
 import { PART_BYTES } from './part-size.ts';

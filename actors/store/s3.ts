@@ -15,7 +15,7 @@ import { ensureFolder, readSmall, replaceFile } from '../durable.ts';
 import type { FileOps } from '../files.ts';
 import { parseJson, prettyJson } from '../json.ts';
 import { killPoint } from '../kill-points.ts';
-import type { Conditions, Reservation, StagingSpec, StagingTarget, StoreSpec } from '../ports.ts';
+import type { Conditions, Reservation, StagingSpec, StagingTarget, StoreSpec } from '../ports/store.ts';
 import { remoteError } from '../remote/faults.ts';
 import { persistently } from '../remote/retry.ts';
 import { S3Bucket } from '../remote/s3-bucket.ts';

@@ -3,7 +3,7 @@
  * of every run waits for what it loads: it must never need more than the writers do.
  */
 import { type FileOps, realFiles } from '../files.ts';
-import type { StagingSpec, StagingTarget, StagingWriter } from '../ports.ts';
+import type { StagingSpec, StagingTarget, StagingWriter } from '../ports/store.ts';
 import { GcsStagingWriter } from './gcs-staging.ts';
 import { LocalStagingWriter } from './local-staging.ts';
 import { S3StagingWriter } from './s3-staging.ts';

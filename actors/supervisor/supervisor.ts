@@ -1,6 +1,6 @@
 /** The supervisor: the eras of one run, and the circuit breaker over them. With it the whole system is put together. */
 import { supervisorMachine } from '../../machines/supervisor.ts';
-import type { Perform } from '../effect.ts';
+import type { Perform } from '../effects/effect.ts';
 import { type EraTimes, era } from '../era/era.ts';
 
 export interface Times extends EraTimes {

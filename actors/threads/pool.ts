@@ -7,8 +7,8 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type ResourceLimits, Worker } from 'node:worker_threads';
 import { BronzeError, type Details, fromFailure } from '../../machines/errors.ts';
+import type { ChainName } from '../bronze/names.ts';
 import type { BuildAnswer, BuildTask, Progress, ReadBackAnswer, ReadBackTask } from '../parquet/spec.ts';
-import type { ChainName } from '../paths.ts';
 import type { ReadCounts } from '../source/meter.ts';
 import type { CancelFlag, FromThread, ThreadAnswer, ThreadTask, ToThread } from './messages.ts';
 

@@ -46,7 +46,7 @@ async function perform(
     const writer = openStagingWriter(task.staging, { name: task.attempt, key: task.key });
     return build.buildPartition(task, { source, writer, signal, onProgress, cancelled, memory });
   }
-  const { readBack } = await import('../verify/read-back.ts');
+  const { readBack } = await import('../parquet/read-back.ts');
   return readBack(task, signal, (progress) => {
     if (cancelled()) controller.abort();
     onProgress(progress);

@@ -5,9 +5,9 @@
 import { KNOWN_PASSPHRASES } from '../../config/networks.ts';
 import { type Failure, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
-import { type BronzeTerms, misfitOn, readBronze } from '../commit/bronze-json.ts';
-import { bronzeJsonKey, type ChainName } from '../paths.ts';
-import type { BronzeStore } from '../ports.ts';
+import { bronzeJsonKey, type ChainName } from '../bronze/names.ts';
+import { type BronzeTerms, misfitOn, readBronze } from '../chain/bronze-json.ts';
+import type { BronzeStore } from '../ports/store.ts';
 import type { Inventory, Listed } from './inventory.ts';
 
 /** The only table that the old program wrote. */

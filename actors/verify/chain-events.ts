@@ -5,11 +5,11 @@
 import { BronzeError, type Failure, toFailure } from '../../machines/errors.ts';
 import { MAX_LEDGER, rangeLabel } from '../../machines/partitions.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
-import { type ChainEvent, parseEvent } from '../audit/event.ts';
-import { breakAt } from '../audit/verify-chain.ts';
 import { mapBounded } from '../bounded.ts';
-import { auditPrefix, type ChainName, chainKey, eventKey } from '../paths.ts';
-import type { BronzeStore } from '../ports.ts';
+import { type ChainEvent, parseEvent } from '../bronze/event.ts';
+import { breakAt } from '../bronze/links.ts';
+import { auditPrefix, type ChainName, chainKey, eventKey } from '../bronze/names.ts';
+import type { BronzeStore } from '../ports/store.ts';
 import type { Inventory } from './inventory.ts';
 
 /** Events read at a time. */

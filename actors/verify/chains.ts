@@ -6,9 +6,9 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BronzeError } from '../../machines/errors.ts';
+import type { ChainName } from '../bronze/names.ts';
 import { errnoOf, fileError } from '../files.ts';
-import type { ChainName } from '../paths.ts';
-import type { BronzeStore, StoreSpec } from '../ports.ts';
+import type { BronzeStore, StoreSpec } from '../ports/store.ts';
 import { openStore } from '../store/index.ts';
 import { STAGING_FOLDER } from '../store/staging-names.ts';
 

@@ -5,9 +5,9 @@
 import type { Failure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
-import type { ChainEvent } from '../audit/event.ts';
-import { HEADS_FILE } from '../audit/heads.ts';
-import { backupFile, type ChainName, chainKey } from '../paths.ts';
+import type { ChainEvent } from '../bronze/event.ts';
+import { backupFile, type ChainName, chainKey } from '../bronze/names.ts';
+import { HEADS_FILE } from '../state/heads.ts';
 import type { ChainEvents } from './chain-events.ts';
 import { type Finding, together } from './findings.ts';
 

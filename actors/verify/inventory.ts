@@ -12,8 +12,8 @@ import {
   OWN_FOLDERS,
   parsePartitionFolder,
   parsePartitionKey,
-} from '../paths.ts';
-import type { BronzeStore } from '../ports.ts';
+} from '../bronze/names.ts';
+import type { BronzeStore } from '../ports/store.ts';
 import { STAGING_FOLDER } from '../store/staging-names.ts';
 
 /** What is listed of a partition. */

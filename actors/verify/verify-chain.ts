@@ -6,8 +6,8 @@
 import { type Failure, toFailure } from '../../machines/errors.ts';
 import { overlapsOrGap, rangeLabel, sameRange } from '../../machines/partitions.ts';
 import type { DataFile, LedgerEnds, LedgerRange } from '../../machines/protocol.ts';
-import type { ChainEvent } from '../audit/event.ts';
 import { mapBounded } from '../bounded.ts';
+import type { ChainEvent } from '../bronze/event.ts';
 import {
   type Manifest,
   manifestData,
@@ -17,10 +17,11 @@ import {
   sameLedgers,
   sha256Hex,
   toEnds,
-} from '../commit/manifest.ts';
+} from '../bronze/manifest.ts';
+import { bronzeJsonKey, type ChainName, chainKey, chainPrefix, dataKey, manifestKey } from '../bronze/names.ts';
 import type { ReadBackAnswer, ReadBackTask } from '../parquet/spec.ts';
-import { bronzeJsonKey, type ChainName, chainKey, chainPrefix, dataKey, manifestKey } from '../paths.ts';
-import type { BronzeStore, LineageRow, StoreSpec } from '../ports.ts';
+import type { LineageRow } from '../ports/catalog.ts';
+import type { BronzeStore, StoreSpec } from '../ports/store.ts';
 import { fixedTerms, termsMisfit } from './bronze-facts.ts';
 import { type ChainEvents, readEvents } from './chain-events.ts';
 import { type CopiedEvents, compareCopies } from './copied-events.ts';

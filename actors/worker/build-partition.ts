@@ -1,9 +1,9 @@
 /** Has a partition read, checked and built by a thread, or by a remote worker; it ends where no reader sees it. */
 import { BronzeError } from '../../machines/errors.ts';
 import type { StagedPartition } from '../../machines/protocol.ts';
-import type { Effect } from '../effect.ts';
+import { dataKey } from '../bronze/names.ts';
+import type { Effect } from '../effects/effect.ts';
 import type { BuildTask } from '../parquet/spec.ts';
-import { dataKey } from '../paths.ts';
 
 /** Cancelled: settles once the thread has removed what it had written. */
 export const buildPartition: Effect<'buildPartition'> = async (era, { workerId, job, retries }, { signal, tell }) => {

@@ -1,7 +1,7 @@
 /** The worker: builds one partition after another, where no reader sees them. */
 import { workerMachine } from '../../machines/worker.ts';
-import { retryBackoff } from '../back-off.ts';
-import type { Perform } from '../effect.ts';
+import { retryBackoff } from '../effects/back-off.ts';
+import type { Perform } from '../effects/effect.ts';
 import { buildPartition } from './build-partition.ts';
 import { stagePartition } from './stage-partition.ts';
 

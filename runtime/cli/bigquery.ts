@@ -1,6 +1,7 @@
 /** `bigquery ddl`: prints statements for BigQuery over Bronze in GCS. Asks nobody and changes nothing. */
+
+import { chainKey } from '../../actors/bronze/names.ts';
 import { externalName, externalTableDdl, loadTableDdl } from '../../actors/catalog/bigquery-table.ts';
-import { chainKey } from '../../actors/paths.ts';
 import type { Config } from '../../config/schema.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { chainOf, configOf, namedEras } from '../context.ts';

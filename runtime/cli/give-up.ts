@@ -3,8 +3,8 @@
  * `--exactly` it says what that is and changes nothing. It must never give up anything but what was named.
  */
 import { hostname, userInfo } from 'node:os';
-import { codeOf, covers, type LossFound, moveAside, readLosses, recordLoss } from '../../actors/commit/losses.ts';
-import { chainKey } from '../../actors/paths.ts';
+import { chainKey } from '../../actors/bronze/names.ts';
+import { codeOf, covers, type LossFound, moveAside, readLosses, recordLoss } from '../../actors/chain/losses.ts';
 import type { EraConfig } from '../../config/schema.ts';
 import { BronzeError, fromFailure } from '../../machines/errors.ts';
 import { type Contradiction, contradictionText, ledgersOf, WAY_OUT } from '../../machines/evidence.ts';

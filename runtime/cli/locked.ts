@@ -1,7 +1,7 @@
 /** A command that works on a chain for a moment, under its lock: `reconcile --repair` and `give-up`. */
 
-import type { EraSetup } from '../../actors/era/setup.ts';
-import { chainPrefix } from '../../actors/paths.ts';
+import { chainPrefix } from '../../actors/bronze/names.ts';
+import type { EraSetup } from '../../actors/effects/setup.ts';
 import { acquireLock } from '../../actors/state/lock.ts';
 
 /** Holds the chain's lock while `work` runs, so that no copier of this state folder is beside it. Throws LOCK_HELD. */

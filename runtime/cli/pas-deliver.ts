@@ -4,10 +4,10 @@
  */
 
 import { resolve } from 'node:path';
-import { countUndelivered, type DeliveryPlace, deliverEvents } from '../../actors/audit/deliver.ts';
-import { openEndpoint } from '../../actors/audit/endpoint.ts';
-import { chainKey } from '../../actors/paths.ts';
-import type { AuditEndpoint } from '../../actors/ports.ts';
+import { chainKey } from '../../actors/bronze/names.ts';
+import { countUndelivered, type DeliveryPlace, deliverEvents } from '../../actors/endpoint/deliver.ts';
+import { openEndpoint } from '../../actors/endpoint/endpoint.ts';
+import type { AuditEndpoint } from '../../actors/ports/delivery.ts';
 import { persistently, type RetryPolicy } from '../../actors/remote/retry.ts';
 import { openDeliveryPointer } from '../../actors/state/delivery.ts';
 import { acquireLock } from '../../actors/state/lock.ts';

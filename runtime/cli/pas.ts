@@ -5,6 +5,8 @@
 
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { chainKey } from '../../actors/bronze/names.ts';
+import { summedUp } from '../../actors/verify/findings.ts';
 import {
   type EventSource,
   gatherBelow,
@@ -12,10 +14,8 @@ import {
   gatherExport,
   gatherFolder,
   kindOf,
-} from '../../actors/audit/gather.ts';
-import { type ChainFinding, groupKey, verifySource } from '../../actors/audit/verify-source.ts';
-import { chainKey } from '../../actors/paths.ts';
-import { summedUp } from '../../actors/verify/findings.ts';
+} from '../../actors/verify/gather.ts';
+import { type ChainFinding, groupKey, verifySource } from '../../actors/verify/verify-source.ts';
 import { BronzeError, type Failure } from '../../machines/errors.ts';
 import { chainOf, openContext } from '../context.ts';
 import { counted, printable } from '../human.ts';

@@ -4,9 +4,9 @@
  */
 
 import { availableParallelism } from 'node:os';
-import type { AdoptedRecord } from '../../actors/commit/adoption.ts';
-import { chainKey } from '../../actors/paths.ts';
+import { chainKey } from '../../actors/bronze/names.ts';
 import { fileCount } from '../../actors/source/keys.ts';
+import type { AdoptedRecord } from '../../actors/version-1/adoption.ts';
 import { lakeBehind } from '../../machines/dispatch.ts';
 import { type Failure, toFailure } from '../../machines/errors.ts';
 import { countPartitions, lastLedger, MAX_LEDGER } from '../../machines/partitions.ts';

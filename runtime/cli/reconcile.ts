@@ -4,9 +4,9 @@
  */
 
 import { join } from 'node:path';
-import { type LossFound, lossText, readLosses } from '../../actors/commit/losses.ts';
-import type { EraSetup } from '../../actors/era/setup.ts';
-import { chainKey, checkpointFile, dataKey } from '../../actors/paths.ts';
+import { chainKey, checkpointFile, dataKey } from '../../actors/bronze/names.ts';
+import { type LossFound, lossText, readLosses } from '../../actors/chain/losses.ts';
+import type { EraSetup } from '../../actors/effects/setup.ts';
 import { type Difference, type Repairable, weightOf } from '../../actors/reconcile/kinds.ts';
 import type { DataReading } from '../../actors/reconcile/look.ts';
 import { type Reconciled, reconcileChain } from '../../actors/reconcile/reconcile.ts';

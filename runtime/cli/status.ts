@@ -1,9 +1,9 @@
 /** `status`: per era what is committed, where the lake ends, who holds the lock. Reads only. */
 
-import { countUndelivered } from '../../actors/audit/deliver.ts';
+import { chainKey } from '../../actors/bronze/names.ts';
 import { committedIn, missingRows } from '../../actors/catalog/recorder.ts';
-import { lossText, readLosses } from '../../actors/commit/losses.ts';
-import { chainKey } from '../../actors/paths.ts';
+import { lossText, readLosses } from '../../actors/chain/losses.ts';
+import { countUndelivered } from '../../actors/endpoint/deliver.ts';
 import { queueUri } from '../../actors/queue/connect.ts';
 import { askQueue } from '../../actors/queue/readings.ts';
 import { layoutNamedChains } from '../../actors/verify/chains.ts';

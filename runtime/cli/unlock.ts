@@ -1,6 +1,6 @@
 /** `unlock`: removes a lock whose holder cannot be checked. Refuses where the holder certainly runs. */
 import { resolve } from 'node:path';
-import { chainKey } from '../../actors/paths.ts';
+import { chainKey } from '../../actors/bronze/names.ts';
 import { removeLock } from '../../actors/state/lock.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { chainOf, configOf } from '../context.ts';

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { openEndpoint } from '../../actors/audit/endpoint.ts';
+import { openEndpoint } from '../../actors/endpoint/endpoint.ts';
 import { type Domain, fileError } from '../../actors/files.ts';
 import { checkConfig } from '../../config/load.ts';
 import { formatOrigin, formatProblem } from '../../config/problems.ts';

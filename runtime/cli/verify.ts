@@ -3,12 +3,12 @@
 import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { gatherFolder } from '../../actors/audit/gather.ts';
-import { chainKey } from '../../actors/paths.ts';
+import { chainKey } from '../../actors/bronze/names.ts';
 import { openStore } from '../../actors/store/index.ts';
 import { ThreadPool } from '../../actors/threads/pool.ts';
 import { type FoundChain, findChains, hasLayoutName, layoutNamedChains } from '../../actors/verify/chains.ts';
 import { countOf, type Finding, ledgersText, summedUp } from '../../actors/verify/findings.ts';
+import { gatherFolder } from '../../actors/verify/gather.ts';
 import {
   type ChainReport,
   missingOf,

@@ -3,7 +3,7 @@
  * disks say. It keeps references to snapshots and nothing else; those of actors that ended are forgotten.
  */
 
-import type { RunningEra } from '../../actors/era/running-era.ts';
+import type { RunningEra } from '../../actors/effects/running-era.ts';
 import type { QueueReadings } from '../../actors/queue/readings.ts';
 import type { EraSummary } from '../../machines/protocol.ts';
 import { activePaths } from '../diagnostics.ts';

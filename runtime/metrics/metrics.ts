@@ -12,9 +12,10 @@
  */
 
 import type { AnyActorRef, InspectionEvent } from 'xstate';
-import type { RunningEra } from '../../actors/era/running-era.ts';
-import type { ChainName } from '../../actors/paths.ts';
-import type { SourceSpec, StoreSpec } from '../../actors/ports.ts';
+import type { ChainName } from '../../actors/bronze/names.ts';
+import type { RunningEra } from '../../actors/effects/running-era.ts';
+import type { SourceSpec } from '../../actors/ports/source.ts';
+import type { StoreSpec } from '../../actors/ports/store.ts';
 import type { QueueReadings } from '../../actors/queue/readings.ts';
 import type { ReadCounts } from '../../actors/source/meter.ts';
 import type { EffectName } from '../../machines/effects.ts';

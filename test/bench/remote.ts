@@ -26,7 +26,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Pool } from 'undici';
-import type { SourceSpec } from '../../actors/ports.ts';
+import type { SourceSpec } from '../../actors/ports/source.ts';
 import { openSource } from '../../actors/source/index.ts';
 import { fileCount, fileOf } from '../../actors/source/keys.ts';
 import type { RunReport } from '../../runtime/summary.ts';

@@ -2,7 +2,7 @@
 // change that a run makes in its store. Real machines and sessions over the port; whatever happens, there is one data
 // object, one manifest and one event per partition, with the content of a run that nothing disturbed.
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { BronzeStore } from '../../actors/ports.ts';
+import type { BronzeStore } from '../../actors/ports/store.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { type Cut, copyOfCopier, newCopier } from '../support/copier.ts';
 import { mortalFiles } from '../support/faulty-files.ts';

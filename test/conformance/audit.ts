@@ -3,9 +3,9 @@
  * sequence whoever attests and how often, and a chain that forks, has a hole or was changed is seen.
  */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { appendEvent, type ChainPlace, readChain } from '../../actors/audit/chain.ts';
-import { auditPrefix, eventKey, manifestKey } from '../../actors/paths.ts';
-import type { BronzeStore } from '../../actors/ports.ts';
+import { auditPrefix, eventKey, manifestKey } from '../../actors/bronze/names.ts';
+import { appendEvent, type ChainPlace, readChain } from '../../actors/chain/audit-chain.ts';
+import type { BronzeStore } from '../../actors/ports/store.ts';
 import { sealPublished } from '../../actors/sequencer/seal-partition.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import type { AttestedEvent, ChainHead, LedgerRange } from '../../machines/protocol.ts';

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { openBigQuery } from '../../actors/catalog/bigquery.ts';
 import { pageCompressor } from '../../actors/parquet/compression.ts';
 import { LedgerParquetWriter } from '../../actors/parquet/parquet-writer.ts';
-import type { Catalog, PartitionRecord } from '../../actors/ports.ts';
+import type { Catalog, PartitionRecord } from '../../actors/ports/catalog.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { type BigQueryDouble, startBigQueryDouble } from '../support/bigquery-double.ts';
 import { failureOf } from '../support/bronze.ts';

@@ -1,7 +1,7 @@
 // The catalog in PostgreSQL: empty databases, those of the old program, of a newer release, of somebody else.
 import { expect, it } from 'vitest';
 import { CATALOG_VERSION, TABLES } from '../../actors/catalog/rows.ts';
-import type { PartitionRecord } from '../../actors/ports.ts';
+import type { PartitionRecord } from '../../actors/ports/catalog.ts';
 import { OLD_CATALOG, OLD_ROWS } from '../support/old-catalog.ts';
 import { describePostgres, freshSchema, inSession, sql } from '../support/postgres.ts';
 import { catalogAt, checksum, closeCatalogs, dataset, partition, refused } from '../support/postgres-catalog.ts';

@@ -4,7 +4,7 @@
  * does not show.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Catalog, DatasetName, PartitionRecord } from '../../actors/ports.ts';
+import type { Catalog, DatasetName, PartitionRecord } from '../../actors/ports/catalog.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { failureOf, rangesOf } from '../support/bronze.ts';
 import { DATASET, lineageOf, recordOf } from '../support/catalog.ts';

@@ -1,8 +1,8 @@
 // The checkpoint suite on every adapter: one line each.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type ChainName, checkpointFile } from '../../actors/bronze/names.ts';
 import type { FileOps } from '../../actors/files.ts';
-import { type ChainName, checkpointFile } from '../../actors/paths.ts';
 import { openCheckpoint } from '../../actors/state/checkpoint.ts';
 import { tempFolder } from '../support/bronze.ts';
 import { failing } from '../support/faulty-files.ts';

@@ -3,8 +3,8 @@
  * reading never fails, and what cannot be used is told.
  */
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { ChainName } from '../../actors/paths.ts';
-import type { CheckpointStore } from '../../actors/ports.ts';
+import type { ChainName } from '../../actors/bronze/names.ts';
+import type { CheckpointStore } from '../../actors/ports/state.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 
 /** One place where checkpoints may lie, empty at first. */

@@ -1,11 +1,11 @@
 // What one commit asks of a store, request by request: how many of them wait for one another. Counted at a proxy before the
 // server, whose answers are late, so that what goes out together is seen to.
 import { describe, expect, it } from 'vitest';
-import { appendEvent } from '../../actors/audit/chain.ts';
 import { bothDone } from '../../actors/bounded.ts';
-import { refuseOverlap } from '../../actors/commit/overlaps.ts';
-import { dataKey } from '../../actors/paths.ts';
-import type { BronzeStore } from '../../actors/ports.ts';
+import { dataKey } from '../../actors/bronze/names.ts';
+import { appendEvent } from '../../actors/chain/audit-chain.ts';
+import { refuseOverlap } from '../../actors/chain/overlaps.ts';
+import type { BronzeStore } from '../../actors/ports/store.ts';
 import { publishStaged } from '../../actors/sequencer/publish-partition.ts';
 import { sealPublished } from '../../actors/sequencer/seal-partition.ts';
 import { openStagingWriter } from '../../actors/store/staging-writer.ts';

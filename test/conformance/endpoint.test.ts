@@ -3,7 +3,7 @@
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { openEndpoint } from '../../actors/audit/endpoint.ts';
+import { openEndpoint } from '../../actors/endpoint/endpoint.ts';
 import type { BronzeError } from '../../machines/errors.ts';
 import type { Behaviour } from '../support/audit-endpoint.ts';
 import { failureOf, hex } from '../support/bronze.ts';

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { BronzeStore } from '../../actors/ports.ts';
+import type { BronzeStore } from '../../actors/ports/store.ts';
 import { openStagingWriter } from '../../actors/store/staging-writer.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import type { Fault, FaultProxy, FaultRule } from '../support/fault-proxy.ts';

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildPartition } from '../../actors/parquet/build-partition.ts';
-import type { LakeSource } from '../../actors/ports.ts';
+import type { LakeSource } from '../../actors/ports/source.ts';
 import { openSource } from '../../actors/source/index.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { type Fault, type FaultRule, type SeenRequest, startFaultProxy } from '../support/fault-proxy.ts';

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe } from 'vitest';
-import type { LakeSource } from '../../actors/ports.ts';
+import type { LakeSource } from '../../actors/ports/source.ts';
 import { openSource } from '../../actors/source/index.ts';
 import type { LakeNumbers } from '../../actors/source/keys.ts';
 import { tempFolder } from '../support/bronze.ts';

@@ -4,7 +4,7 @@
  */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { mapBounded } from '../../actors/bounded.ts';
-import type { LakeLayout, LakeObject, LakeSource } from '../../actors/ports.ts';
+import type { LakeLayout, LakeObject, LakeSource } from '../../actors/ports/source.ts';
 import { fileCount, fileOf, objectKey } from '../../actors/source/keys.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';

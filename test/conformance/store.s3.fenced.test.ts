@@ -1,7 +1,7 @@
 // A store that does not know conditions at all, as Backblaze B2 answers: 501. The answers are a proxy's, before a real
 // Ceph gateway. Everything is fenced then, small objects too.
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { BronzeStore } from '../../actors/ports.ts';
+import type { BronzeStore } from '../../actors/ports/store.ts';
 import { openStagingWriter } from '../../actors/store/staging-writer.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';

@@ -3,7 +3,7 @@ import { truncateSync, utimesSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type FileOps, OPEN, realFiles } from '../../actors/files.ts';
-import type { BronzeStore } from '../../actors/ports.ts';
+import type { BronzeStore } from '../../actors/ports/store.ts';
 import { openStore } from '../../actors/store/index.ts';
 import { openStagingWriter } from '../../actors/store/staging-writer.ts';
 import { tempFolder } from '../support/bronze.ts';

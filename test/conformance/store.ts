@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { mapBounded } from '../../actors/bounded.ts';
-import type { BronzeStore, StoredObject } from '../../actors/ports.ts';
+import type { BronzeStore, StoredObject } from '../../actors/ports/store.ts';
 import { openStagingWriter } from '../../actors/store/staging-writer.ts';
 import { BronzeError } from '../../machines/errors.ts';
 

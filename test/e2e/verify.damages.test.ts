@@ -2,10 +2,10 @@
 import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { gatherFolder } from '../../actors/audit/gather.ts';
+import { readBack } from '../../actors/parquet/read-back.ts';
 import { openStore } from '../../actors/store/index.ts';
 import { findChains } from '../../actors/verify/chains.ts';
-import { readBack } from '../../actors/verify/read-back.ts';
+import { gatherFolder } from '../../actors/verify/gather.ts';
 import { type ChainReport, verifyChain } from '../../actors/verify/verify-chain.ts';
 import { eventHashOf, readJson, TABLE } from '../support/estate.ts';
 import { LABELS, Reconciled } from '../support/reconciled.ts';

@@ -2,7 +2,7 @@
 // or waits for something outside and says so, is left alone for hours; what hangs is restarted in sequential mode, and
 // given up when it hangs again, while other eras finish.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Tools } from '../../actors/effect.ts';
+import type { Tools } from '../../actors/effects/effect.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { eraActorId, sequencerActorId, workerActorId } from '../../machines/peers.ts';
 import { FakeWorld, HOUR, MINUTE, never, type Override, SECOND, STALL_TIMEOUT, specOf } from '../support/fake-eras.ts';

@@ -7,12 +7,12 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll } from 'vitest';
-import type { ChainPlace } from '../../actors/audit/chain.ts';
-import { appendEvent } from '../../actors/audit/chain.ts';
-import type { CommitPlace, ReadBack } from '../../actors/commit/place.ts';
+import { type ChainName, chainPrefix, dataFileName, dataKey } from '../../actors/bronze/names.ts';
+import type { ChainPlace } from '../../actors/chain/audit-chain.ts';
+import { appendEvent } from '../../actors/chain/audit-chain.ts';
 import { type FileOps, realFiles } from '../../actors/files.ts';
-import { type ChainName, chainPrefix, dataFileName, dataKey } from '../../actors/paths.ts';
 import { publishStaged } from '../../actors/sequencer/publish-partition.ts';
+import type { CommitPlace, ReadBack } from '../../actors/sequencer/read-partition.ts';
 import { sealPublished } from '../../actors/sequencer/seal-partition.ts';
 import { openStore } from '../../actors/store/index.ts';
 import { openStagingWriter } from '../../actors/store/staging-writer.ts';

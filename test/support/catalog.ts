@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type DuckDBConnection, DuckDBInstance, DuckDBTimestampValue } from '@duckdb/node-api';
 import { openEmbedded } from '../../actors/catalog/embedded.ts';
-import type { DatasetName, LineageRow, PartitionRecord } from '../../actors/ports.ts';
+import type { DatasetName, LineageRow, PartitionRecord } from '../../actors/ports/catalog.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import type { HeldUnderTest, SeenRow } from '../conformance/catalog.ts';
 import { CHAIN, hex, TABLE, tempFolder } from './bronze.ts';

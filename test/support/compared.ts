@@ -5,12 +5,12 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { readChain } from '../../actors/audit/chain.ts';
-import { restoreCopies } from '../../actors/audit/copies.ts';
-import { eventHash } from '../../actors/audit/event.ts';
-import { openBronze } from '../../actors/commit/bronze-json.ts';
-import { backupFile, bronzeJsonKey, dataKey, deliveryFile, eventKey } from '../../actors/paths.ts';
-import type { LineageRow } from '../../actors/ports.ts';
+import { eventHash } from '../../actors/bronze/event.ts';
+import { backupFile, bronzeJsonKey, dataKey, deliveryFile, eventKey } from '../../actors/bronze/names.ts';
+import { readChain } from '../../actors/chain/audit-chain.ts';
+import { openBronze } from '../../actors/chain/bronze-json.ts';
+import { restoreCopies } from '../../actors/chain/copies.ts';
+import type { LineageRow } from '../../actors/ports/catalog.ts';
 import { expectedRows } from '../../actors/reconcile/compare-catalog.ts';
 import type { ChainFacts } from '../../actors/reconcile/facts.ts';
 import { lookAtChain } from '../../actors/reconcile/look.ts';

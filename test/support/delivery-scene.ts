@@ -4,8 +4,8 @@
  */
 import { cpSync } from 'node:fs';
 import { afterEach, beforeAll, beforeEach } from 'vitest';
-import { eventBytes, eventHash } from '../../actors/audit/event.ts';
-import { eventKey } from '../../actors/paths.ts';
+import { eventBytes, eventHash } from '../../actors/bronze/event.ts';
+import { eventKey } from '../../actors/bronze/names.ts';
 import { type AuditServer, startAuditServer } from './audit-endpoint.ts';
 import { CHAIN, commitAll, type Estate, estateIn, hex, rangesOf, tempFolder } from './bronze.ts';
 

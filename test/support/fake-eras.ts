@@ -3,7 +3,7 @@
  * clock that a test turns. Hours take milliseconds.
  */
 import { type AnyActorRef, createActor, fromPromise, type InspectionEvent, SimulatedClock } from 'xstate';
-import type { Perform, Tools } from '../../actors/effect.ts';
+import type { Perform, Tools } from '../../actors/effects/effect.ts';
 import { supervisor } from '../../actors/supervisor/supervisor.ts';
 import type { EffectInput, EffectName, EffectOutput } from '../../machines/effects.ts';
 import { BronzeError } from '../../machines/errors.ts';

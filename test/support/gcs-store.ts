@@ -3,7 +3,7 @@
  * in its name.
  */
 import { afterAll } from 'vitest';
-import type { BronzeStore } from '../../actors/ports.ts';
+import type { BronzeStore } from '../../actors/ports/store.ts';
 import { parseGcsHandle } from '../../actors/store/gcs-handle.ts';
 import { openStore } from '../../actors/store/index.ts';
 import type { StoreUnderTest } from '../conformance/store.ts';

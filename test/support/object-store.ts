@@ -1,5 +1,5 @@
 /** A store that holds one object in memory, as far as reading back needs one. */
-import type { BronzeStore, ObjectReader } from '../../actors/ports.ts';
+import type { BronzeStore, ObjectReader } from '../../actors/ports/store.ts';
 
 /** Every key is this object; null = there is none. `beforeRead` may throw. */
 export function objectStore(

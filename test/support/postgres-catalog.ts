@@ -4,7 +4,7 @@
 import { afterEach, expect } from 'vitest';
 import { openPostgres } from '../../actors/catalog/postgres.ts';
 import { LIMITS } from '../../actors/catalog/postgres-session.ts';
-import type { Catalog, DatasetName, PartitionRecord } from '../../actors/ports.ts';
+import type { Catalog, DatasetName, PartitionRecord } from '../../actors/ports/catalog.ts';
 
 export const dataset = (versionLabel = 'v1'): DatasetName => ({
   domain: 'mainnet',

@@ -16,7 +16,7 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterAll, describe, it } from 'vitest';
 import { openPostgres } from '../../actors/catalog/postgres.ts';
-import type { Catalog } from '../../actors/ports.ts';
+import type { Catalog } from '../../actors/ports/catalog.ts';
 
 const VARIABLE = 'BRONZE_TEST_POSTGRES';
 const SCRIPT = resolve('test/servers/postgres.sh');

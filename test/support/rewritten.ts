@@ -6,7 +6,7 @@ import { type FileMetaData, type ParquetParsers, parquetMetadata, parquetReadObj
 import { ByteWriter, type ColumnSource, parquetWriteBuffer } from 'hyparquet-writer';
 import { writeMetadata } from 'hyparquet-writer/src/metadata.js';
 import zstd from 'zstd-napi/binding.js';
-import { SCHEMA } from '../../actors/parquet/columns.ts';
+import { SCHEMA } from '../../actors/bronze/columns.ts';
 
 export type Rows = Record<string, unknown>[];
 type Data = ColumnSource['data'];

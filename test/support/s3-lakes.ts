@@ -1,6 +1,6 @@
 /** Lakes on the S3 servers of the tests: their specs, their credentials, their objects. */
 import { afterAll, beforeAll } from 'vitest';
-import type { SourceSpec } from '../../actors/ports.ts';
+import type { SourceSpec } from '../../actors/ports/source.ts';
 import type { S3Server } from './servers.ts';
 
 /** Credentials of a server in the environment, where the program's own SDK looks for them. */

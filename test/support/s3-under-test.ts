@@ -3,7 +3,7 @@
  * through the environment of the process.
  */
 
-import type { BronzeStore, StoreSpec } from '../../actors/ports.ts';
+import type { BronzeStore, StoreSpec } from '../../actors/ports/store.ts';
 import { openStore } from '../../actors/store/index.ts';
 import { tempFolder } from './bronze.ts';
 import { makeBucket, type S3Server, type TestBucket } from './servers.ts';

@@ -4,9 +4,9 @@
  * made to survive happens to real processes, and none is needed to look at what they left.
  */
 import { afterAll, beforeAll, expect, vi } from 'vitest';
+import { readBack } from '../../actors/parquet/read-back.ts';
 import { openStore } from '../../actors/store/index.ts';
 import { findChains } from '../../actors/verify/chains.ts';
-import { readBack } from '../../actors/verify/read-back.ts';
 import { verifyChain, verifyEraLinks } from '../../actors/verify/verify-chain.ts';
 import { runInProcess } from './in-process.ts';
 import { everything, expectWhole, type Reference } from './outcome.ts';

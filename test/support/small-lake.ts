@@ -5,9 +5,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import zstd from 'zstd-napi/binding.js';
+import { type ChainName, dataKey } from '../../actors/bronze/names.ts';
 import type { BuildTask, CheckSpec, CompressionSpec } from '../../actors/parquet/spec.ts';
-import { type ChainName, dataKey } from '../../actors/paths.ts';
-import type { LakeLayout, LakeObject, LakeSource, StagingWriter } from '../../actors/ports.ts';
+import type { LakeLayout, LakeObject, LakeSource } from '../../actors/ports/source.ts';
+import type { StagingWriter } from '../../actors/ports/store.ts';
 import { fileCount, fileOf, objectKey } from '../../actors/source/keys.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { component, envelopeV1, fill, hashOf, makeBatch, makeLedger } from './made-ledger.ts';

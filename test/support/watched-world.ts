@@ -3,7 +3,7 @@
  * imported by a test file, which looks after every test whether the metrics had a bug to tell.
  */
 import { afterEach, beforeEach, expect, vi } from 'vitest';
-import type { Readings } from '../../actors/era/running-era.ts';
+import type { Readings } from '../../actors/effects/running-era.ts';
 import { BronzeError, type ErrorCode } from '../../machines/errors.ts';
 import type { EraSpec } from '../../machines/protocol.ts';
 import { type Metrics, openMetrics } from '../../runtime/metrics/metrics.ts';

@@ -6,16 +6,17 @@ import { createHash } from 'node:crypto';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { appendEvent } from '../../actors/audit/chain.ts';
-import { restoreCopies, writeCopies } from '../../actors/audit/copies.ts';
-import { type BackupFolder, readOldChain } from '../../actors/audit/old-chain.ts';
-import { type Adoption, findAdoption } from '../../actors/commit/adoption.ts';
-import { storedPartition } from '../../actors/commit/stored-partition.ts';
-import { surveyChain } from '../../actors/commit/survey.ts';
-import { dataKey, manifestKey, partitionPrefix } from '../../actors/paths.ts';
+import { dataKey, manifestKey, partitionPrefix } from '../../actors/bronze/names.ts';
+import { appendEvent } from '../../actors/chain/audit-chain.ts';
+import { restoreCopies, writeCopies } from '../../actors/chain/copies.ts';
+import { findAdoption } from '../../actors/chain/find-adoption.ts';
+import { storedPartition } from '../../actors/chain/stored-partition.ts';
+import { surveyChain } from '../../actors/chain/survey.ts';
+import { readBack } from '../../actors/parquet/read-back.ts';
 import { compareNeighbours } from '../../actors/sequencer/check-neighbours.ts';
 import { verifyStored } from '../../actors/sequencer/verify-sealed.ts';
-import { readBack } from '../../actors/verify/read-back.ts';
+import type { Adoption } from '../../actors/version-1/adoption.ts';
+import { type BackupFolder, readOldChain } from '../../actors/version-1/old-chain.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import {
   CHAIN,

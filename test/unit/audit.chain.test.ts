@@ -2,10 +2,10 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { appendEvent, placeInChain, readChain } from '../../actors/audit/chain.ts';
-import { restoreCopies, writeCopies } from '../../actors/audit/copies.ts';
-import { HEADS_FILE } from '../../actors/audit/heads.ts';
-import { eventKey } from '../../actors/paths.ts';
+import { eventKey } from '../../actors/bronze/names.ts';
+import { appendEvent, placeInChain, readChain } from '../../actors/chain/audit-chain.ts';
+import { restoreCopies, writeCopies } from '../../actors/chain/copies.ts';
+import { HEADS_FILE } from '../../actors/state/heads.ts';
 import {
   bronzeFiles,
   CHAIN,

@@ -1,6 +1,6 @@
 // Events are cut out of exports exactly as they stand there.
 import { describe, expect, it } from 'vitest';
-import { cutEvents } from '../../actors/audit/cut-events.ts';
+import { cutEvents } from '../../actors/verify/cut-events.ts';
 import { makeRng, type Rng, seedOf } from '../support/xdr-random.ts';
 
 const texts = (export_: string): string[] | undefined => cutEvents(export_)?.cuts.map(({ text }) => text);

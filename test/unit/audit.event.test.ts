@@ -2,9 +2,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type AuditEvent, buildEvent, eventBytes, eventHash, eventId, parseEvent } from '../../actors/audit/event.ts';
-import { verifyChain } from '../../actors/audit/verify-chain.ts';
-import { buildManifest, manifestBytes, sealedFacts } from '../../actors/commit/manifest.ts';
+import { type AuditEvent, buildEvent, eventBytes, eventHash, eventId, parseEvent } from '../../actors/bronze/event.ts';
+import { verifyChain } from '../../actors/bronze/links.ts';
+import { buildManifest, manifestBytes, sealedFacts } from '../../actors/bronze/manifest.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { CHAIN, contentOf, endsOf, hex, NOW, PRODUCER, rangesOf, sha, TABLE } from '../support/bronze.ts';
 import { describeShared, SHARED } from '../support/shared.ts';

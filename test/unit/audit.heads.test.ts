@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { HEADS_FILE, writeHead } from '../../actors/audit/heads.ts';
 import { realFiles } from '../../actors/files.ts';
+import { HEADS_FILE, writeHead } from '../../actors/state/heads.ts';
 
 const chain = (eraId: string) => ({ network: 'sample', eraId, versionLabel: 'v1' });
 const hash = (digit: number): string => `sha256:${String(digit).repeat(64)}`;

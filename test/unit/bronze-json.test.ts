@@ -2,8 +2,7 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import type { BackupFolder } from '../../actors/audit/old-chain.ts';
-import { findAdoption } from '../../actors/commit/adoption.ts';
+import { bronzeJsonKey } from '../../actors/bronze/names.ts';
 import {
   assertOnGrid,
   type BronzeFacts,
@@ -12,9 +11,10 @@ import {
   openBronze,
   readBronze,
   restoreBronze,
-} from '../../actors/commit/bronze-json.ts';
-import { surveyChain } from '../../actors/commit/survey.ts';
-import { bronzeJsonKey } from '../../actors/paths.ts';
+} from '../../actors/chain/bronze-json.ts';
+import { findAdoption } from '../../actors/chain/find-adoption.ts';
+import { surveyChain } from '../../actors/chain/survey.ts';
+import type { BackupFolder } from '../../actors/version-1/old-chain.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import {
   bronzeFiles,

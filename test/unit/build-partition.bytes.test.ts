@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { MerkleTree } from '../../actors/bronze/merkle.ts';
 import { BuildMemory, buildPartition } from '../../actors/parquet/build-partition.ts';
-import { MerkleTree } from '../../actors/parquet/merkle.ts';
 import type { BuildAnswer, Progress } from '../../actors/parquet/spec.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { hashOf } from '../support/made-ledger.ts';

@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { BuildMemory, buildPartition } from '../../actors/parquet/build-partition.ts';
 import type { CheckSpec } from '../../actors/parquet/spec.ts';
-import type { LakeObject } from '../../actors/ports.ts';
+import type { LakeObject } from '../../actors/ports/source.ts';
 import { BronzeError, type Details, type ErrorCode } from '../../machines/errors.ts';
 import { fill, makeLedger } from '../support/made-ledger.ts';
 import {

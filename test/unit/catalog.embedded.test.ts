@@ -12,7 +12,7 @@ import {
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openEmbedded } from '../../actors/catalog/embedded.ts';
-import type { Catalog } from '../../actors/ports.ts';
+import type { Catalog } from '../../actors/ports/catalog.ts';
 import { failureOf, rangesOf, tempFolder } from '../support/bronze.ts';
 import {
   catalogFile,

@@ -3,10 +3,10 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { eventId } from '../../actors/audit/event.ts';
+import { eventId } from '../../actors/bronze/event.ts';
 import { openEmbedded } from '../../actors/catalog/embedded.ts';
 import { CatalogRecorder, committedIn } from '../../actors/catalog/recorder.ts';
-import { surveyChain } from '../../actors/commit/survey.ts';
+import { surveyChain } from '../../actors/chain/survey.ts';
 import type { Grid } from '../../machines/protocol.ts';
 import { assess } from '../../machines/recovery.ts';
 import { CHAIN, commitAll, estateIn, FIRST, placeOf, rangesOf, tempFolder } from '../support/bronze.ts';

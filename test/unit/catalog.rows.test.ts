@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { microseconds, planRecord, type StoredRow, schemaHash, spanOf } from '../../actors/catalog/rows.ts';
-import type { PartitionRecord } from '../../actors/ports.ts';
+import type { PartitionRecord } from '../../actors/ports/catalog.ts';
 import { toFailure } from '../../machines/errors.ts';
 import { DATASET, recordOf } from '../support/catalog.ts';
 

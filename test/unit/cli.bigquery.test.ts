@@ -1,6 +1,6 @@
 // `bigquery ddl`: what it prints, and what it refuses.
 import { describe, expect, it, vi } from 'vitest';
-import { COLUMNS } from '../../actors/parquet/columns.ts';
+import { COLUMNS } from '../../actors/bronze/columns.ts';
 import { execute } from '../../runtime/cli/bigquery.ts';
 import { withFile } from '../support/config.ts';
 import { taken } from '../support/said.ts';

@@ -2,7 +2,7 @@
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { deliveryFile } from '../../actors/paths.ts';
+import { deliveryFile } from '../../actors/bronze/names.ts';
 import { openDeliveryPointer } from '../../actors/state/delivery.ts';
 import { CHAIN, failureOf, hex, tempFolder } from '../support/bronze.ts';
 import { dyingAfter, failing } from '../support/faulty-files.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { type FileOps, realFiles } from '../../actors/files.ts';
-import type { ChainLock } from '../../actors/ports.ts';
+import type { ChainLock } from '../../actors/ports/state.ts';
 import { type HostView, hostView, liveness, startTimeOf } from '../../actors/state/host.ts';
 import { acquireLock, inspectLock, removeLock } from '../../actors/state/lock.ts';
 import { toFailure } from '../../machines/errors.ts';

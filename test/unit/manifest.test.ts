@@ -9,7 +9,7 @@ import {
   parseManifest,
   sameManifest,
   sealedFacts,
-} from '../../actors/commit/manifest.ts';
+} from '../../actors/bronze/manifest.ts';
 import { CHAIN, endsOf, hex, NOW, PRODUCER, TABLE } from '../support/bronze.ts';
 import { itShared, SHARED } from '../support/shared.ts';
 

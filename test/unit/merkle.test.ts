@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { MerkleTree } from '../../actors/parquet/merkle.ts';
+import { MerkleTree } from '../../actors/bronze/merkle.ts';
 
 const sha256 = (...parts: Uint8Array[]): Buffer => {
   const h = createHash('sha256');

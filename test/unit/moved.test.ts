@@ -3,12 +3,12 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { appendEvent, readChain } from '../../actors/audit/chain.ts';
-import { Derivations } from '../../actors/audit/rederive.ts';
-import { recordedPrefix } from '../../actors/commit/bronze-file.ts';
-import { compareBronze, restoreBronze } from '../../actors/commit/bronze-json.ts';
-import { surveyChain } from '../../actors/commit/survey.ts';
-import { bronzeJsonKey, manifestKey } from '../../actors/paths.ts';
+import { bronzeJsonKey, manifestKey } from '../../actors/bronze/names.ts';
+import { appendEvent, readChain } from '../../actors/chain/audit-chain.ts';
+import { recordedPrefix } from '../../actors/chain/bronze-file.ts';
+import { compareBronze, restoreBronze } from '../../actors/chain/bronze-json.ts';
+import { Derivations } from '../../actors/chain/rederive.ts';
+import { surveyChain } from '../../actors/chain/survey.ts';
 import { compare } from '../../actors/reconcile/compare.ts';
 import { sealPublished } from '../../actors/sequencer/seal-partition.ts';
 import { openStore } from '../../actors/store/index.ts';

@@ -1,9 +1,9 @@
 /** Links between eras, whichever was copied first. */
 import { describe, expect, it } from 'vitest';
-import { buildManifest, manifestBytes } from '../../actors/commit/manifest.ts';
-import type { Neighbour } from '../../actors/era/setup.ts';
-import { type ChainName, manifestKey } from '../../actors/paths.ts';
-import type { BronzeStore } from '../../actors/ports.ts';
+import { buildManifest, manifestBytes } from '../../actors/bronze/manifest.ts';
+import { type ChainName, manifestKey } from '../../actors/bronze/names.ts';
+import type { Neighbour } from '../../actors/effects/setup.ts';
+import type { BronzeStore } from '../../actors/ports/store.ts';
 import { compareNeighbours } from '../../actors/sequencer/check-neighbours.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import {

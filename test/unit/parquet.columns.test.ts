@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { COLUMNS, COLUMNS_VERSION } from '../../actors/parquet/columns.ts';
+import { COLUMNS, COLUMNS_VERSION } from '../../actors/bronze/columns.ts';
 import { pageCompressor } from '../../actors/parquet/compression.ts';
 import { LedgerParquetWriter } from '../../actors/parquet/parquet-writer.ts';
 import type { CompressionSpec } from '../../actors/parquet/spec.ts';

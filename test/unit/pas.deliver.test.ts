@@ -2,9 +2,9 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { DeliveryPlace } from '../../actors/audit/deliver.ts';
-import { openEndpoint } from '../../actors/audit/endpoint.ts';
-import { eventKey } from '../../actors/paths.ts';
+import { eventKey } from '../../actors/bronze/names.ts';
+import type { DeliveryPlace } from '../../actors/endpoint/deliver.ts';
+import { openEndpoint } from '../../actors/endpoint/endpoint.ts';
 import { openDeliveryPointer } from '../../actors/state/delivery.ts';
 import { acquireLock, inspectLock } from '../../actors/state/lock.ts';
 import { deliverChain } from '../../runtime/cli/pas-deliver.ts';

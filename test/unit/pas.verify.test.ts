@@ -3,10 +3,10 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, write
 import { basename, join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { stringify } from 'yaml';
-import { readChain } from '../../actors/audit/chain.ts';
-import { restoreCopies } from '../../actors/audit/copies.ts';
-import { eventBytes, eventHash } from '../../actors/audit/event.ts';
-import { auditPrefix, backupFile, eventKey } from '../../actors/paths.ts';
+import { eventBytes, eventHash } from '../../actors/bronze/event.ts';
+import { auditPrefix, backupFile, eventKey } from '../../actors/bronze/names.ts';
+import { readChain } from '../../actors/chain/audit-chain.ts';
+import { restoreCopies } from '../../actors/chain/copies.ts';
 import type { BronzeError } from '../../machines/errors.ts';
 import { execute } from '../../runtime/cli/pas.ts';
 import {

@@ -2,11 +2,11 @@
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readChain } from '../../actors/audit/chain.ts';
-import { condemnsContent } from '../../actors/commit/place.ts';
-import { dataKey, manifestKey } from '../../actors/paths.ts';
-import type { BronzeStore } from '../../actors/ports.ts';
+import { dataKey, manifestKey } from '../../actors/bronze/names.ts';
+import { readChain } from '../../actors/chain/audit-chain.ts';
+import type { BronzeStore } from '../../actors/ports/store.ts';
 import { publishStaged } from '../../actors/sequencer/publish-partition.ts';
+import { condemnsContent } from '../../actors/sequencer/read-partition.ts';
 import { sealPublished } from '../../actors/sequencer/seal-partition.ts';
 import { verifyStored } from '../../actors/sequencer/verify-sealed.ts';
 import { BronzeError } from '../../machines/errors.ts';

@@ -2,8 +2,8 @@
 import type { ColumnChunk, FileMetaData, RowGroup } from 'hyparquet';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { buildPartition } from '../../actors/parquet/build-partition.ts';
+import { readBack } from '../../actors/parquet/read-back.ts';
 import type { ReadBackAnswer, ReadBackTask } from '../../actors/parquet/spec.ts';
-import { readBack } from '../../actors/verify/read-back.ts';
 import { failureOf } from '../support/bronze.ts';
 import { objectStore } from '../support/object-store.ts';
 import { refooted, rewrite, rowsOf } from '../support/rewritten.ts';

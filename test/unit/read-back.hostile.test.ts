@@ -4,16 +4,16 @@
  */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { buildPartition } from '../../actors/parquet/build-partition.ts';
-import type { ReadBackAnswer, ReadBackTask } from '../../actors/parquet/spec.ts';
 import {
   decodeDeltaLength,
   decodeDictionary,
   decodePlain,
   PageFault,
   type PageValues,
-} from '../../actors/verify/parquet-values.ts';
-import { readBack } from '../../actors/verify/read-back.ts';
-import { checkStruct, ThriftFault } from '../../actors/verify/thrift-guard.ts';
+} from '../../actors/parquet/parquet-values.ts';
+import { readBack } from '../../actors/parquet/read-back.ts';
+import type { ReadBackAnswer, ReadBackTask } from '../../actors/parquet/spec.ts';
+import { checkStruct, ThriftFault } from '../../actors/parquet/thrift-guard.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { objectStore } from '../support/object-store.ts';
 import { rewrite, rowsOf } from '../support/rewritten.ts';

@@ -2,8 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { readBack } from '../../actors/parquet/read-back.ts';
 import type { ReadBackTask } from '../../actors/parquet/spec.ts';
-import { readBack } from '../../actors/verify/read-back.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { CHAIN } from '../support/bronze.ts';
 import { objectStore } from '../support/object-store.ts';

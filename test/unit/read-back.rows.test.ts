@@ -1,11 +1,11 @@
 /** Reading back: what was built is proved, and every value that is not what the ledger's bytes say is found. */
 import { createHash } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { COLUMNS } from '../../actors/bronze/columns.ts';
 import { buildPartition } from '../../actors/parquet/build-partition.ts';
-import { COLUMNS } from '../../actors/parquet/columns.ts';
+import { readBack } from '../../actors/parquet/read-back.ts';
 import type { BuildAnswer, CompressionSpec, ReadBackAnswer, ReadBackTask } from '../../actors/parquet/spec.ts';
 import { makeSample } from '../../actors/sample/index.ts';
-import { readBack } from '../../actors/verify/read-back.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { objectStore } from '../support/object-store.ts';

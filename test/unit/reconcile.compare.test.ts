@@ -2,13 +2,21 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { HEADS_FILE } from '../../actors/audit/heads.ts';
-import { OLD_EVENTS } from '../../actors/audit/old-chain.ts';
-import { backupFile, bronzeJsonKey, chainKey, dataKey, manifestKey, partitionPrefix } from '../../actors/paths.ts';
-import type { Delivered, LineageRow } from '../../actors/ports.ts';
+import {
+  backupFile,
+  bronzeJsonKey,
+  chainKey,
+  dataKey,
+  manifestKey,
+  partitionPrefix,
+} from '../../actors/bronze/names.ts';
+import type { LineageRow } from '../../actors/ports/catalog.ts';
+import type { Delivered } from '../../actors/ports/delivery.ts';
 import { compare } from '../../actors/reconcile/compare.ts';
 import type { ChainFacts } from '../../actors/reconcile/facts.ts';
 import { type Difference, KINDS, type Kind } from '../../actors/reconcile/kinds.ts';
+import { HEADS_FILE } from '../../actors/state/heads.ts';
+import { OLD_EVENTS } from '../../actors/version-1/old-chain.ts';
 import { CHAIN, commitAll, contentOf, putFile, TABLE } from '../support/bronze.ts';
 import {
   at,

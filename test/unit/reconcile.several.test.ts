@@ -1,8 +1,8 @@
 // Several damages at once: as many differences, what is brought back the same way said once, and no copy believed.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { eventHash } from '../../actors/audit/event.ts';
-import { manifestKey } from '../../actors/paths.ts';
+import { eventHash } from '../../actors/bronze/event.ts';
+import { manifestKey } from '../../actors/bronze/names.ts';
 import { compare } from '../../actors/reconcile/compare.ts';
 import { CHAIN, TABLE, tempFolder } from '../support/bronze.ts';
 import {

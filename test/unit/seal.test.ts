@@ -2,9 +2,9 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { appendEvent, readEvent } from '../../actors/audit/chain.ts';
-import { oldManifestBytes } from '../../actors/commit/manifest.ts';
-import { dataKey, manifestKey } from '../../actors/paths.ts';
+import { oldManifestBytes } from '../../actors/bronze/manifest.ts';
+import { dataKey, manifestKey } from '../../actors/bronze/names.ts';
+import { appendEvent, readEvent } from '../../actors/chain/audit-chain.ts';
 import { publishStaged } from '../../actors/sequencer/publish-partition.ts';
 import { resealAttested } from '../../actors/sequencer/reseal-partition.ts';
 import { sealPublished } from '../../actors/sequencer/seal-partition.ts';

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { LakeLayout, LakeSource } from '../../actors/ports.ts';
+import type { LakeLayout, LakeSource } from '../../actors/ports/source.ts';
 import { makeSample, SAMPLE_PASSPHRASE, type SampleOptions, writeSampleLake } from '../../actors/sample/index.ts';
 import { openSource } from '../../actors/source/index.ts';
 import { objectKey } from '../../actors/source/keys.ts';

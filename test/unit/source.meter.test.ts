@@ -3,7 +3,7 @@
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import type { ChainName } from '../../actors/paths.ts';
+import type { ChainName } from '../../actors/bronze/names.ts';
 import { openSource } from '../../actors/source/index.ts';
 import { fileOf, objectKey } from '../../actors/source/keys.ts';
 import { addReads, NOTHING_READ, READ_BUCKETS, type ReadCounts, SourceMeter } from '../../actors/source/meter.ts';

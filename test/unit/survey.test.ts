@@ -2,11 +2,11 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { readChain } from '../../actors/audit/chain.ts';
-import { buildEvent, eventBytes } from '../../actors/audit/event.ts';
-import { buildManifest, manifestBytes, sealedFacts } from '../../actors/commit/manifest.ts';
-import { surveyChain } from '../../actors/commit/survey.ts';
-import { dataKey, eventKey, manifestKey, tablePrefix } from '../../actors/paths.ts';
+import { buildEvent, eventBytes } from '../../actors/bronze/event.ts';
+import { buildManifest, manifestBytes, sealedFacts } from '../../actors/bronze/manifest.ts';
+import { dataKey, eventKey, manifestKey, tablePrefix } from '../../actors/bronze/names.ts';
+import { readChain } from '../../actors/chain/audit-chain.ts';
+import { surveyChain } from '../../actors/chain/survey.ts';
 import { openCheckpoint } from '../../actors/state/checkpoint.ts';
 import {
   CHAIN,

@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { dataKey } from '../../actors/bronze/names.ts';
 import { buildPartition } from '../../actors/parquet/build-partition.ts';
 import type { BuildTask, ReadBackTask } from '../../actors/parquet/spec.ts';
-import { dataKey } from '../../actors/paths.ts';
 import { objectKey } from '../../actors/source/keys.ts';
 import { ThreadPool } from '../../actors/threads/pool.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';

@@ -1,0 +1,251 @@
+/**
+ * Where events are read from to be verified: a folder of files, `_audit/` of a store, an export of an endpoint. Each
+ * event is checked against its own hash as it is read. It must never decide whether they are a chain, nor leave out
+ * what it cannot use: that is a failure of the source.
+ */
+import { readFile, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { BronzeError, type Failure, toFailure } from '../../machines/errors.ts';
+import { rangeLabel } from '../../machines/partitions.ts';
+import { mapBounded } from '../bounded.ts';
+import { type ChainEvent, parseEvent } from '../bronze/event.ts';
+import { auditPrefix, backupFile, type ChainName, chainKey } from '../bronze/names.ts';
+import { errnoOf, fileError } from '../files.ts';
+import { decodeUtf8, parseJson } from '../json.ts';
+import type { BronzeStore } from '../ports/store.ts';
+import { HEADS_FILE } from '../state/heads.ts';
+import { entriesOf } from './chains.ts';
+import { cutEvents } from './cut-events.ts';
+
+/** Files read at a time. */
+const PARALLEL = 16;
+/** Folders between what is given and an `_audit/`, at the most: root, prefix, network, era, version. */
+const DEPTH = 6;
+/** Of an export, bytes; a string holds no more than half a gigabyte. */
+const EXPORT_LIMIT = 400 * 1024 * 1024;
+const AUDIT_FOLDER = '_audit';
+/** Below a folder of events: those that the old program had written for the same chain. */
+const OLD_FOLDER = 'v1.1';
+
+export interface EventSource {
+  /** Folder, file or URI that the events are from. */
+  readonly place: string;
+  readonly events: readonly ChainEvent[];
+  /** What is there and cannot be used. */
+  readonly failures: readonly Failure[];
+  /** What `pas-chain-heads.json` says there: chain key → hash; null where there is none. */
+  readonly heads: ReadonlyMap<string, string> | null;
+  /** What the one in `v1.1/` says, which is of the old program's chains. */
+  readonly oldHeads: ReadonlyMap<string, string> | null;
+}
+
+interface Named {
+  readonly name: string;
+  /** Path or URI, for messages. */
+  readonly object: string;
+  readonly read: () => Promise<Uint8Array>;
+}
+
+/** An event, if it belongs where it was found. */
+function eventOf(bytes: Uint8Array, { name, object }: Pick<Named, 'name' | 'object'>): ChainEvent {
+  const event = parseEvent(bytes, object);
+  // A copy has the name of its partition.
+  const copied = /_(\d+)-(\d+)\.json$/.exec(name);
+  if (copied !== null && name !== backupFile(event.chain, event.range)) {
+    throw new BronzeError(
+      'AUDIT_INVALID',
+      `the copy ${object} does not belong there: it is of ${chainKey(event.chain)}, ledgers ${rangeLabel(event.range)}`,
+      {
+        details: { object, ...event.range },
+      },
+    );
+  }
+  const place = /^(\d{10})\.json$/.exec(name)?.[1];
+  if (place !== undefined && event.sequence !== null && event.sequence !== Number(place)) {
+    throw new BronzeError(
+      'AUDIT_INVALID',
+      `the event ${object} does not belong there: it is number ${event.sequence}`,
+      {
+        details: { object, ...event.range },
+      },
+    );
+  }
+  return event;
+}
+
+async function readAll(files: readonly Named[]): Promise<Pick<EventSource, 'events' | 'failures'>> {
+  const events: ChainEvent[] = [];
+  const failures: Failure[] = [];
+  const read = await mapBounded(files, PARALLEL, async (file) => {
+    const bytes = await file.read();
+    try {
+      return eventOf(bytes, file);
+    } catch (error) {
+      return toFailure(error);
+    }
+  });
+  for (const one of read) {
+    if ('code' in one) failures.push(one);
+    else events.push(one);
+  }
+  return { events, failures };
+}
+
+const fileAt = (folder: string, name: string): Named => {
+  const path = join(folder, name);
+  const read = () =>
+    readFile(path).catch((error: unknown) => {
+      throw fileError('store', 'read', path, error);
+    });
+  return { name, object: path, read };
+};
+
+/** What a path leads to; null where there is nothing. Throws STORE_*. */
+export async function kindOf(path: string): Promise<'file' | 'folder' | null> {
+  try {
+    return (await stat(path)).isDirectory() ? 'folder' : 'file';
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return null;
+    throw fileError('store', 'look at', path, error);
+  }
+}
+
+/** Other JSON beside events: the heads, and what is named as no event ever is (`_bronze.json`). */
+const isEventFile = (name: string): boolean => name.endsWith('.json') && name !== HEADS_FILE && !name.startsWith('_');
+
+function headsIn(bytes: Uint8Array, object: string): ReadonlyMap<string, string> {
+  const refuse = (why: string) =>
+    new BronzeError('AUDIT_INVALID', `${object} cannot be used: ${why}`, {
+      details: { object, hint: 'the next run writes it again' },
+    });
+  let json: unknown;
+  try {
+    json = parseJson(bytes);
+  } catch (error) {
+    throw refuse(error instanceof Error ? error.message : String(error));
+  }
+  const entries = typeof json === 'object' && json !== null && !Array.isArray(json) ? Object.entries(json) : [['', 0]];
+  if (entries.some(([, hash]) => typeof hash !== 'string')) throw refuse('it is no list of chains and hashes');
+  return new Map(entries as [string, string][]);
+}
+
+/** What the heads file of a folder says; what cannot be used of it is a failure. Throws STORE_*. */
+async function headsOf(folder: string, failures: Failure[]): Promise<EventSource['heads']> {
+  const file = fileAt(folder, HEADS_FILE);
+  const bytes = await file.read();
+  try {
+    return headsIn(bytes, file.object);
+  } catch (error) {
+    failures.push(toFailure(error));
+    return null;
+  }
+}
+
+/** Events of one folder, and of a folder `v1.1` in it. Throws USAGE where there is none, STORE_*. */
+export async function gatherFolder(folder: string): Promise<EventSource> {
+  if ((await kindOf(folder)) !== 'folder') throw new BronzeError('USAGE', `there is no folder ${folder} with events`);
+  // Before the events: a copier at work writes an event first and then makes it the head.
+  const names = await entriesOf(folder);
+  const hasHeads = names.some(({ name }) => name === HEADS_FILE);
+  const failures: Failure[] = [];
+  const heads = hasHeads ? await headsOf(folder, failures) : null;
+  const old = names.some(({ name, isFolder }) => name === OLD_FOLDER && isFolder) ? join(folder, OLD_FOLDER) : null;
+  const inside = hasHeads ? await entriesOf(folder) : names;
+  const filesIn = (of: string, entries: typeof names) =>
+    entries.filter(({ name, isFolder }) => isEventFile(name) && !isFolder).map(({ name }) => fileAt(of, name));
+  const kept = old === null ? [] : await entriesOf(old);
+  const hasOldHeads = old !== null && kept.some(({ name }) => name === HEADS_FILE);
+  const oldHeads = hasOldHeads ? await headsOf(old, failures) : null;
+  const files = [...filesIn(folder, inside), ...(old === null ? [] : filesIn(old, kept))];
+  const read = await readAll(files.sort((a, b) => (a.object < b.object ? -1 : 1)));
+  return { place: folder, events: read.events, failures: [...failures, ...read.failures], heads, oldHeads };
+}
+
+/** Folders `_audit` below a folder, in order. Partitions and staging are not searched. */
+async function auditFoldersBelow(folder: string, depth = DEPTH): Promise<string[]> {
+  const found: string[] = [];
+  const entries = (await entriesOf(folder)).filter(({ isFolder }) => isFolder);
+  for (const { name } of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (name === AUDIT_FOLDER) found.push(join(folder, name));
+    else if (depth > 0 && name !== '_staging' && !name.startsWith('range=')) {
+      found.push(...(await auditFoldersBelow(join(folder, name), depth - 1)));
+    }
+  }
+  return found;
+}
+
+/** Every `_audit/` below a folder; where there is none, the folder itself as one of copies. Throws STORE_*. */
+export async function gatherBelow(folder: string): Promise<EventSource[]> {
+  const found = basename(folder) === AUDIT_FOLDER ? [] : await auditFoldersBelow(folder);
+  const sources: EventSource[] = [];
+  for (const each of found.length > 0 ? found : [folder]) sources.push(await gatherFolder(each));
+  return sources;
+}
+
+/** Events of `_audit/` of one chain in a store, and of `v1.1/` in it. Throws STORE_*. */
+export async function gatherChain(store: BronzeStore, chain: ChainName): Promise<EventSource> {
+  const prefix = auditPrefix(chain);
+  const files = (await store.list(prefix)).flatMap(({ key }): Named[] => {
+    const [name = '', folder = ''] = key.slice(prefix.length).split('/').reverse();
+    if (!isEventFile(name) || ![prefix + name, `${prefix}${OLD_FOLDER}/${name}`].includes(key)) return [];
+    const object = `${store.uri}${key}`;
+    const read = async (): Promise<Uint8Array> => (await store.get(key)) ?? new Uint8Array(0);
+    return [{ name: folder === OLD_FOLDER ? '' : name, object, read }];
+  });
+  const { events, failures } = await readAll(files);
+  const foreign = events.filter((event) => chainKey(event.chain) !== chainKey(chain));
+  const misplaced = foreign.map((event) =>
+    toFailure(
+      new BronzeError(
+        'AUDIT_INVALID',
+        `the event ${event.object} does not belong there: it is of ${chainKey(event.chain)}`,
+        {
+          details: { object: event.object, ...event.range },
+        },
+      ),
+    ),
+  );
+  const own = events.filter((event) => !foreign.includes(event));
+  return {
+    place: `${store.uri}${prefix}`,
+    events: own,
+    failures: [...failures, ...misplaced],
+    heads: null,
+    oldHeads: null,
+  };
+}
+
+/** Events of an export of an endpoint, in any order. Throws USAGE for what is none, STORE_*. */
+export async function gatherExport(path: string): Promise<EventSource> {
+  const { size } = await stat(path);
+  if (size > EXPORT_LIMIT) {
+    throw new BronzeError('USAGE', `${path} has ${size} bytes: export it in parts of up to ${EXPORT_LIMIT} bytes`);
+  }
+  const none = (why: string) =>
+    new BronzeError('USAGE', `${path} is no export of events: ${why}`, {
+      details: { expected: 'a JSON array of events, {"events": [...]}, or JSON Lines' },
+    });
+  const bytes = await fileAt(path, '').read();
+  let text: string;
+  try {
+    text = decodeUtf8(bytes).replace(/^\ufeff/, '');
+  } catch {
+    throw none('it is not UTF-8');
+  }
+  const cut = cutEvents(text);
+  if (cut === null) throw none('it is neither JSON nor JSON Lines');
+  const failures = cut.broken.map(({ at, reason }) =>
+    toFailure(
+      new BronzeError('AUDIT_INVALID', `${path}, ${at} is not JSON (${reason})`, {
+        details: { object: `${path}, ${at}` },
+      }),
+    ),
+  );
+  const named = cut.cuts.map(({ at, text: its }) => ({
+    name: '',
+    object: `${path}, ${at}`,
+    read: async () => Buffer.from(its),
+  }));
+  const read = await readAll(named);
+  return { place: path, events: read.events, failures: [...failures, ...read.failures], heads: null, oldHeads: null };
+}

@@ -47,6 +47,8 @@ export const CODES = {
   LEDGER_HASH: data('the SHA-256 of a ledger header is not the ledger hash'),
   LINK_BROKEN: data("a ledger's previous hash is not the hash of the ledger before"),
   TX_SET_HASH: data("the transaction set does not have the header's hash"),
+  SET_PREVIOUS: data('the transaction set names another previous ledger than the header'),
+  SIGNATURE_INVALID: data("a ledger's value carries a signature that is not its signer's"),
   RESULT_HASH: data("the transaction results do not have the header's hash"),
   RESULT_COUNT: data('a ledger does not have one result per transaction'),
   PROTOCOL_GUARD: data("a ledger's protocol is outside the era's guard"),

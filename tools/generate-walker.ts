@@ -64,7 +64,10 @@ const ledgerHeader: Hook = {
             txSetHash: { mark: 'txSetHash' },
             closeTime: { mark: 'closeTime' },
             ext: {
+              mark: 'valueArm',
+              everyArm: true,
               fields: {
+                lcValueSignature: { mark: 'valueSignature' },
                 proposedValue: {
                   fields: {
                     previousLedgerHash: { mark: 'proposedPreviousHash' },

@@ -12,6 +12,8 @@ const JUDGEMENTS: ReadonlySet<ErrorCode> = new Set([
   'LEDGER_HASH',
   'LINK_BROKEN',
   'TX_SET_HASH',
+  'SET_PREVIOUS',
+  'SIGNATURE_INVALID',
   'RESULT_HASH',
   'RESULT_COUNT',
   'PROTOCOL_GUARD',

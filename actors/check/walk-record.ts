@@ -44,6 +44,10 @@ export const SLOT = {
   txCount: 16,
   /** Not an offset: operations in the set's envelopes; a fee-bump counts its inner transaction's. */
   operationCount: 17,
+  /** StellarValue.ext: int32, which arm of the value it is. */
+  valueArm: 18,
+  /** StellarValue.ext.lcValueSignature; only in the arm STELLAR_VALUE_SIGNED, else -1. */
+  valueSignature: 19,
 } as const;
 
 export type SlotName = keyof typeof SLOT;

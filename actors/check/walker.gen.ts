@@ -114,6 +114,7 @@ function walkStellarValue(d: DataView, o: number, e: number): number {
     if ((n3 & 3) !== 0 && (d.getInt32(o + (n3 & ~3)) & (-1 >>> ((n3 & 3) << 3))) !== 0) reject('padding', o + n3);
     o += (n3 + 3) & ~3;
   }
+  at[18] = o;
   return walkStellarValueExt(d, o, e);
 }
 
@@ -123,6 +124,7 @@ function walkStellarValueExt(d: DataView, o: number, e: number): number {
       return o + 4;
     }
     case 1: {
+      at[19] = o + 4;
       return walkLedgerCloseValueSignature(d, o + 4, e);
     }
     case 2: {

@@ -37,6 +37,8 @@ const BLAME: Readonly<Record<ErrorCode, Blame | 'bucket'>> = {
   LEDGER_HASH: 'source',
   LINK_BROKEN: 'source',
   TX_SET_HASH: 'source',
+  SET_PREVIOUS: 'source',
+  SIGNATURE_INVALID: 'source',
   RESULT_HASH: 'source',
   RESULT_COUNT: 'source',
   PROTOCOL_GUARD: 'source',

@@ -93,6 +93,12 @@ export interface Making {
   readonly closeTime?: bigint;
   /** CAP-83: a zero transaction-set hash and the proposed value. */
   readonly dropped?: { readonly previousHash?: Uint8Array; readonly previousVersion?: number };
+  /** What the set names as its previous ledger, where that is not the header's. */
+  readonly setPrevious?: Uint8Array;
+  /** Signs the value; without it there is a signature, and nobody's. */
+  readonly sign?: (txSetHash: Uint8Array, closeTime: bigint) => { nodeId: Uint8Array; signature: Uint8Array };
+  /** The value has no signature, as before protocol 14. */
+  readonly unsigned?: true;
   /** Changes the header before it is hashed. */
   readonly header?: Partial<Header>;
   readonly txSetHash?: Uint8Array;
@@ -101,25 +107,28 @@ export interface Making {
 /** The XDR of a LedgerCloseMeta whose hashes are right unless the making says otherwise. */
 export function makeLedger(making: Making): Buffer {
   const previousLedgerHash = making.previousHash ?? fill(0x11);
+  const setPrevious = making.setPrevious ?? previousLedgerHash;
   const { txs = [], phases = [] } = making;
-  const set: GeneralizedSet = { v: 1, v1TxSet: { previousLedgerHash, phases } };
+  const set: GeneralizedSet = { v: 1, v1TxSet: { previousLedgerHash: setPrevious, phases } };
   const setHash =
     making.version === 0
-      ? sha256(previousLedgerHash, ...txs.map((tx) => TransactionEnvelope.schema.encode(tx)))
+      ? sha256(setPrevious, ...txs.map((tx) => TransactionEnvelope.schema.encode(tx)))
       : sha256(GeneralizedTransactionSet.schema.encode(set));
   // Result code -5: the sequence number was wrong.
   const pairs = repeat(making.results ?? 0, {
     transactionHash: fill(3),
     result: { feeCharged: 100n, result: { code: -5 }, ext: { v: 0 } },
   }) as Pair[];
-  const lcValueSignature = { nodeId: { type: 0, ed25519: fill(8) }, signature: fill(5, 64) };
+  const closeTime = making.closeTime ?? 1_700_000_000n;
+  const signed = making.sign?.(making.txSetHash ?? setHash, closeTime) ?? { nodeId: fill(8), signature: fill(5, 64) };
+  const lcValueSignature = { nodeId: { type: 0, ed25519: signed.nodeId }, signature: signed.signature };
   const { dropped } = making;
   const header = {
     ledgerVersion: making.protocol ?? 28,
     previousLedgerHash,
     scpValue: {
       txSetHash: making.txSetHash ?? (dropped ? fill(0) : setHash),
-      closeTime: making.closeTime ?? 1_700_000_000n,
+      closeTime,
       upgrades: [],
       ext: dropped
         ? {
@@ -131,7 +140,9 @@ export function makeLedger(making: Making): Buffer {
               lcValueSignature,
             },
           }
-        : { v: 1, lcValueSignature },
+        : making.unsigned
+          ? { v: 0 }
+          : { v: 1, lcValueSignature },
     },
     txSetResultHash: sha256(TransactionResultSet.schema.encode({ results: pairs })),
     bucketListHash: fill(4),
@@ -153,7 +164,10 @@ export function makeLedger(making: Making): Buffer {
   const processing = pairs.map((result) => ({ result, feeProcessing: [], txApplyProcessing: meta }));
   const generalized = { ...common, ext: { v: 0 }, ledgerHeader, txSet: set, totalByteSizeOfLiveSorobanState: 0n };
   const bodies = {
-    0: { v: 0, v0: { ...common, ledgerHeader, txSet: { previousLedgerHash, txs }, txProcessing: processing } },
+    0: {
+      v: 0,
+      v0: { ...common, ledgerHeader, txSet: { previousLedgerHash: setPrevious, txs }, txProcessing: processing },
+    },
     1: { v: 1, v1: { ...generalized, txProcessing: processing, evictedKeys: [], unused: [] } },
     2: {
       v: 2,

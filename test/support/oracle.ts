@@ -81,6 +81,7 @@ export function oracleFacts(ledger: Ledger, bytes: Uint8Array): LedgerFacts {
     xdrByteLength: bytes.length,
     xdrSha256,
     xdrDigest: Buffer.from(xdrSha256, 'hex'),
+    signer: null,
   };
 }
 

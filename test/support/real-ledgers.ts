@@ -9,6 +9,7 @@ import { SHARED } from './shared.ts';
 
 interface IndexedLedger {
   readonly file: string;
+  readonly network: string;
   readonly lcmVersion: number;
   readonly ledgerSequence: number;
   readonly protocolVersion: number;

@@ -27,6 +27,7 @@ export function makeFacts(sequence: number, xdr: Buffer, change: Partial<LedgerF
     xdrByteLength: xdr.length,
     xdrSha256: xdrDigest.toString('hex'),
     xdrDigest,
+    signer: null,
     ...change,
   };
   return { facts, xdr };

@@ -25,7 +25,12 @@ export class MerkleTree {
   append(digest: Uint8Array): void {
     if (digest.length !== DIGEST_BYTES) throw new RangeError(`a SHA-256 has 32 bytes, not ${digest.length}`);
     this.#leafInput.set(digest, 1);
-    let node: Buffer = hash('sha256', this.#leafInput, 'buffer');
+    this.appendHash(hash('sha256', this.#leafInput, 'buffer'));
+  }
+
+  /** Appends a leaf, whatever is in it, by its hash: SHA-256(0x00 || leaf). */
+  appendHash(leaf: Buffer): void {
+    let node = leaf;
     // A complete subtree for every trailing one bit: two of the same size become one of twice the size.
     for (let size = this.#leaves; size & 1; size >>>= 1) node = this.#join(this.#pending.pop() as Buffer, node);
     this.#pending.push(node);

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Case, LakeFigures, Throughput } from '../test/bench/bench.ts';
 import type { Estate } from '../test/bench/estate.ts';
+import type { CommitCost } from '../test/bench/commits.ts';
 import { ROOT } from '../test/bench/lake.ts';
 import type { Layout } from '../test/bench/layout.ts';
 import type { Memory } from '../test/bench/memory.ts';
@@ -218,6 +219,30 @@ const remote = (): string[] => [
   ),
 ];
 
+const COMMITS = `## Commits to a bucket
+
+\`npm run bench:commits\`: partitions of two made-up ledgers, from a folder into a bucket of a real Ceph, four workers, each answer so much later. Commits are one after another: what they take decides how fast tiny partitions go. In the ordinary case a commit waits for six answers, one after another; what is left is the store's own time.
+`;
+
+function commits(entry: Entry<CommitCost> | null): string[] {
+  if (!entry) return [];
+  return [
+    COMMITS,
+    `${n(entry.data.partitions)} partitions. ${measuredOn(entry)}`,
+    '',
+    ...table(
+      ['answers late, ms', 'a commit, ms', 'one in ten takes longer than', 'partitions a minute', 'requests a partition'],
+      entry.data.rows.map(({ late, commit, requests }) => [
+        n(late),
+        n(commit.median),
+        n(commit.p90),
+        n(Math.round(60_000 / commit.median)),
+        n(requests),
+      ]),
+    ),
+  ];
+}
+
 const QUEUE = `## Another process that builds
 
 \`npm run bench:queue\`: the same ledgers, into the same kind of folder, copied by one process with two threads, and by a coordinator and one remote worker with two threads over a Redis, all on one machine. Processor time of whole processes, their start included.
@@ -319,6 +344,7 @@ const page = [
   ...throughput(lastEntry('throughput')),
   ...layout(lastEntry('layout')),
   ...remote(),
+  ...commits(lastEntry('commits')),
   ...queue(lastEntry('queue')),
   ...memory(lastEntry('memory')),
   ...estate(lastEntry('estate')),

@@ -164,10 +164,14 @@ export async function eventSource(
   return { chain, table, sealed, producer: manifest.producer };
 }
 
-/** Where an event with a given hash lies in the chain, seen from a sequence; read event by event, for what is seldom asked. */
+/**
+ * Where an event with a given hash lies in the chain, seen from a sequence; read event by event, for what is seldom asked.
+ * `before`: the hash of the one right before it, where the event there is known to name it; nothing is read for that one.
+ */
 export const placeInChain =
-  (place: ChainPlace, from: number, signal?: AbortSignal): HeadPlace =>
+  (place: ChainPlace, from: number, signal?: AbortSignal, before: string | null = null): HeadPlace =>
   async (hash) => {
+    if (hash === before) return 'behind';
     const hashAt = async (sequence: number) => (await readEvent(place, sequence, signal))?.attested.eventHash ?? null;
     for (let sequence = from - 1; sequence >= 0; sequence--) {
       if ((await hashAt(sequence)) === hash) return 'behind';
@@ -270,7 +274,8 @@ export async function appendEvent(
   }
   if (backup !== null) {
     killPoint('commit:before-copies');
-    await writeCopies(backup, theirs, stored.bytes, expected === null, placeInChain(place, sequence, signal));
+    const placeOf = placeInChain(place, sequence, signal, theirs.prevEventHash);
+    await writeCopies(backup, theirs, stored.bytes, expected === null, placeOf);
     killPoint('commit:after-copies');
   }
   return { attested: true, sequence, eventHash: ourHash };

@@ -10,6 +10,7 @@ import { publishStaged } from '../../actors/sequencer/publish-partition.ts';
 import { sealPublished } from '../../actors/sequencer/seal-partition.ts';
 import { openStagingWriter } from '../../actors/store/staging-writer.ts';
 import type { ChainHead, StagedPartition } from '../../machines/protocol.ts';
+import { tempFolder } from '../support/bronze.ts';
 import { type FaultProxy, type SeenRequest, startFaultProxy } from '../support/fault-proxy.ts';
 import { gcsServers, openGcs } from '../support/gcs-store.ts';
 import { s3Under } from '../support/s3-under-test.ts';
@@ -22,8 +23,8 @@ const chain = { network: 'pubnet', eraId: 'era', versionLabel: 'v1' };
 const table = 'ledgers_lcm_raw';
 const hex = (digit: string): string => digit.repeat(64);
 
-/** Commits one made-up partition, as an era's session does, and answers with the head of its chain. */
-async function commit(store: BronzeStore, n: number, head: ChainHead): Promise<ChainHead> {
+/** Commits one made-up partition, with the copy of its event, as an era does, and answers with the head of its chain. */
+async function commit(dir: string, store: BronzeStore, n: number, head: ChainHead): Promise<ChainHead> {
   const range = { start: 128 + n * SIZE, end: 128 + (n + 1) * SIZE - 1 };
   const content = Buffer.from(`partition ${n}`);
   const key = dataKey(chain, table, range);
@@ -48,7 +49,7 @@ async function commit(store: BronzeStore, n: number, head: ChainHead): Promise<C
     retries: 0,
   } as unknown as StagedPartition;
   const grid = { size: SIZE, origin: 0 };
-  const place = { store, chain, table, grid, backup: null };
+  const place = { store, chain, table, grid, backup: { dir, chain } };
   const readBack = () => Promise.reject(new Error('nothing is read back'));
   const published = await publishStaged({ ...place, readBack, checks: {} as never }, { staged, attested: null });
   let manifest: Uint8Array | null = null;
@@ -85,11 +86,12 @@ function inARow(log: readonly SeenRequest[]): number {
 
 async function expectFew(proxy: FaultProxy, store: BronzeStore): Promise<void> {
   await store.prepare();
-  let head = await commit(store, 0, { nextSequence: 0, prevEventHash: null });
+  const backup = tempFolder();
+  let head = await commit(backup, store, 0, { nextSequence: 0, prevEventHash: null });
   proxy.rules.push({ fault: { kind: 'delay', ms: LATE_MS } });
   counted = { begin: () => proxy.log.splice(0) };
   for (const n of [1, 2]) {
-    head = await commit(store, n, head);
+    head = await commit(backup, store, n, head);
     const asked = proxy.log.map(({ method, operation, path }) => `${method} ${operation} ${path}`).join('\n');
     expect(inARow(proxy.log), asked).toBeLessThanOrEqual(AT_MOST);
     expect(inARow(proxy.log), asked).toBeGreaterThan(3);

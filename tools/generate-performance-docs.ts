@@ -1,8 +1,8 @@
 /** Writes docs/performance.md: what the benchmarks measured last (test/bench/history.jsonl), and how to repeat it. */
 import { join } from 'node:path';
 import type { Case, LakeFigures, Throughput } from '../test/bench/bench.ts';
-import type { Estate } from '../test/bench/estate.ts';
 import type { CommitCost } from '../test/bench/commits.ts';
+import type { Estate } from '../test/bench/estate.ts';
 import { ROOT } from '../test/bench/lake.ts';
 import type { Layout } from '../test/bench/layout.ts';
 import type { Memory } from '../test/bench/memory.ts';
@@ -231,7 +231,13 @@ function commits(entry: Entry<CommitCost> | null): string[] {
     `${n(entry.data.partitions)} partitions. ${measuredOn(entry)}`,
     '',
     ...table(
-      ['answers late, ms', 'a commit, ms', 'one in ten takes longer than', 'partitions a minute', 'requests a partition'],
+      [
+        'answers late, ms',
+        'a commit, ms',
+        'one in ten takes longer than',
+        'partitions a minute',
+        'requests a partition',
+      ],
       entry.data.rows.map(({ late, commit, requests }) => [
         n(late),
         n(commit.median),

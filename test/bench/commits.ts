@@ -43,7 +43,8 @@ const { values } = parseArgs({
 const PARTITION = 2;
 const partitions = Number(values.partitions);
 const endpoint = process.env.BRONZE_TEST_CEPH;
-if (endpoint === undefined) throw new Error('BRONZE_TEST_CEPH: the endpoint that test/servers/ceph.sh start DIR prints');
+if (endpoint === undefined)
+  throw new Error('BRONZE_TEST_CEPH: the endpoint that test/servers/ceph.sh start DIR prints');
 process.env.AWS_ACCESS_KEY_ID = 'testkey';
 process.env.AWS_SECRET_ACCESS_KEY = 'testsecret';
 
@@ -75,7 +76,13 @@ async function measured(work: string, of: Lake, late: number): Promise<CommitCos
   await s3.send(new CreateBucketCommand({ Bucket: bucket }));
   const file = configFor(dir, of, { threads: Number(values.workers), partition: PARTITION, codec: 'zstd-3' });
   const config = JSON.parse(readFileSync(file, 'utf8'));
-  config.storage = { backend: 's3', s3_bucket: bucket, s3_region: 'us-east-1', s3_endpoint: proxy.url, s3_path_style: true };
+  config.storage = {
+    backend: 's3',
+    s3_bucket: bucket,
+    s3_region: 'us-east-1',
+    s3_endpoint: proxy.url,
+    s3_path_style: true,
+  };
   config.perf.threads = 2;
   writeFileSync(file, JSON.stringify(config));
   try {

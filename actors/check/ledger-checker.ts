@@ -6,7 +6,7 @@
 import { createHash, hash } from 'node:crypto';
 import { encodePublicKey } from '../../config/strkey.ts';
 import { BronzeError, type Details, type ErrorCode } from '../../machines/errors.ts';
-import { NODE_ID_BYTES, ValueVerifier } from '../anchor/value-signature.ts';
+import { NODE_ID_BYTES, ValueVerifier } from './value-signature.ts';
 import { SLOT, WalkRecord, XdrFault } from './walk-record.ts';
 import { LEDGER_VERSIONS, walkLedger } from './walker.gen.ts';
 

@@ -210,7 +210,7 @@ function suite(start: () => Promise<{ kind: RemoteKind; url: string; close(): Pr
       path: /whole/,
       fault: () => {
         n += 1;
-        return n < 60 && n % 3 !== 0
+        return n < 45 && n % 3 !== 0
           ? { kind: 'answer', status: 503, headers: { 'retry-after': '0' }, body: 'Slow down' }
           : null;
       },
@@ -218,7 +218,7 @@ function suite(start: () => Promise<{ kind: RemoteKind; url: string; close(): Pr
     const run = await scene.run();
     proxy.rules.length = 0;
     expect(run.code, said(run)).toBe(0);
-    expect(n).toBeGreaterThan(60);
+    expect(n).toBeGreaterThan(45);
     await expectWhole(scene);
   });
 }

@@ -29,7 +29,19 @@ const isStaging = (path: string): boolean => path.includes('_staging/');
 /** Names of all objects that a reader may see. */
 const objectsIn = (bronze: string): string[] => Object.keys(filesIn(bronze)).filter((path) => !isStaging(path));
 
-const stagedIn = (bronze: string): string[] => Object.keys(filesIn(bronze)).filter(isStaging);
+/**
+ * A copier's probe of GCS lies outside of any chain and goes after a day. Eras start side by side, so that one may be in
+ * its probe where the other one kills the process.
+ */
+const PROBE = /^_staging\/[0-9a-f]{12}\.probe-[0-9a-f]{12}\.tmp$/;
+
+/**
+ * Whether this is a staging object of a chain, which nobody may leave behind.
+ * @param path below Bronze's root, prefix included
+ */
+export const isStagedOfChain = (path: string): boolean => isStaging(path) && !PROBE.test(path);
+
+const stagedIn = (bronze: string): string[] => Object.keys(filesIn(bronze)).filter(isStagedOfChain);
 
 /** Manifests and `_bronze.json`, without what differs from run to run, and from store to store. */
 function documentsIn(bronze: string): Record<string, unknown> {

@@ -6,6 +6,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { GcsDouble } from './gcs-double.ts';
+import { isStagedOfChain } from './outcome.ts';
 import { type Outcome, Scene, type Settings } from './program.ts';
 import { makeBucket, makeGcsBucket, type S3Server, type TestBucket } from './servers.ts';
 
@@ -105,10 +106,7 @@ export class RemoteScene extends Scene {
 
   /** What readers must not see and nobody may leave behind: staging objects, and uploads that were never completed. */
   async leftovers(): Promise<string[]> {
-    // Two eras start side by side: where one of them kills the process the other may be in its probe of the store, which
-    // lies outside of any chain and goes after a day.
-    const isProbe = (key: string): boolean => /^_staging\/[0-9a-f]{12}\.probe-/.test(key.slice(PREFIX.length));
-    const objects = (await this.bucket.list(PREFIX)).filter((key) => key.includes('_staging/') && !isProbe(key));
+    const objects = (await this.bucket.list(PREFIX)).filter((key) => isStagedOfChain(key.slice(PREFIX.length)));
     // Unfinished uploads of GCS cost nothing, are seen by nobody, and end by themselves: nothing can or need sweep them.
     const uploads = this.kind.protocol === 'gcs' ? [] : await this.bucket.uploads(PREFIX);
     return [...objects, ...uploads.map(({ key, id }) => `upload ${id} to ${key}`)];

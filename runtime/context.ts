@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import { isatty } from 'node:tty';
 import { type ChainName, checkpointFile, deliveryFile } from '../actors/bronze/names.ts';
 import { openCatalog } from '../actors/catalog/index.ts';
-import type { MemoryPlace } from '../actors/chain/memories.ts';
+import type { MemorySources } from '../actors/chain/memories.ts';
 import { RunningEra } from '../actors/effects/running-era.ts';
 import type { EraSetup, Neighbour } from '../actors/effects/setup.ts';
 import { openEndpoint } from '../actors/endpoint/endpoint.ts';
@@ -17,7 +17,7 @@ import type { LakeSource, SourceSpec } from '../actors/ports/source.ts';
 import type { BronzeStore, StoreSpec } from '../actors/ports/store.ts';
 import type { QueueSpec } from '../actors/queue/connect.ts';
 import { QueuePool } from '../actors/queue/queue-pool.ts';
-import type { BucketPlace } from '../actors/remote/bucket.ts';
+import type { BucketAddress } from '../actors/remote/bucket.ts';
 import { openSource } from '../actors/source/index.ts';
 import { openCheckpoint } from '../actors/state/checkpoint.ts';
 import { openDeliveryPointer } from '../actors/state/delivery.ts';
@@ -30,7 +30,7 @@ import { lakeLocation, networkPassphrase } from '../config/networks.ts';
 import { ConfigError } from '../config/problems.ts';
 import type { Config, EraConfig, SourceConfig, StorageConfig } from '../config/schema.ts';
 import { BronzeError } from '../machines/errors.ts';
-import { type Answer, switchOption, textOption } from './cli/answer.ts';
+import { type CommandLine, switchOption, textOption } from './cli/command-line.ts';
 import { chosenEras, modeOf } from './era-spec.ts';
 import { type Logger, makeLogger } from './log.ts';
 import { newNames } from './new-names.ts';
@@ -52,11 +52,11 @@ function sourceSpecOf(source: SourceConfig): SourceSpec {
   if (location.kind === 'local') return { mode: 'local', path: resolve(location.path), configured };
   const { kind, bucket, prefix } = location;
   const access = { bucket, anonymous: source.anonymous, requesterPays: source.requester_pays };
-  const place: BucketPlace = kind === 'gcs' ? { protocol: kind, ...access } : { ...access, ...s3Of(source) };
-  return { mode: 'bucket', place, prefix, configured };
+  const address: BucketAddress = kind === 'gcs' ? { protocol: kind, ...access } : { ...access, ...s3Of(source) };
+  return { mode: 'bucket', address, prefix, configured };
 }
 
-/** What only S3 wants to know of a place; the same keys in `source` and `storage`. */
+/** What only S3 wants to know of an address; the same keys in `source` and `storage`. */
 const s3Of = (of: SourceConfig | StorageConfig) =>
   ({
     protocol: 's3',
@@ -71,10 +71,10 @@ function storeSpecOf({ storage, checkpoint }: Config): StoreSpec {
   const access = { anonymous: storage.anonymous, requesterPays: storage.requester_pays };
   if (backend === 'local') return { backend, root: resolve(storage.local_dir), prefix };
   if (backend === 'gcs') {
-    return { backend, place: { protocol: backend, bucket: storage.gcs_bucket, ...access }, prefix };
+    return { backend, address: { protocol: backend, bucket: storage.gcs_bucket, ...access }, prefix };
   }
-  const place = { ...access, bucket: storage.s3_bucket, ...s3Of(storage) };
-  return { backend, place, prefix, stateDir: resolve(checkpoint.dir) };
+  const address = { ...access, bucket: storage.s3_bucket, ...s3Of(storage) };
+  return { backend, address, prefix, stateDir: resolve(checkpoint.dir) };
 }
 
 /** The catalog that is configured; null where there is none. */
@@ -106,7 +106,7 @@ export const copiesOf = (config: Config, chain: ChainName): BackupFolder => ({
 });
 
 /** Where something may be remembered of a chain; what is switched off now may have been on. */
-export function memoriesOf(config: Config, chain: ChainName, catalog: Catalog | null): MemoryPlace {
+export function memoriesOf(config: Config, chain: ChainName, catalog: Catalog | null): MemorySources {
   const dir = resolve(config.checkpoint.dir);
   const dataset = { domain: config.catalog.namespace, dataset: config.bronze.primary_table, chain };
   return {
@@ -138,8 +138,8 @@ export interface Context {
 }
 
 /** The eras named by `--eras a,b`; null = not given. */
-export function namedEras(answer: Answer): string[] | null {
-  const text = textOption(answer, 'eras');
+export function namedEras(commandLine: CommandLine): string[] | null {
+  const text = textOption(commandLine, 'eras');
   if (text === undefined) return null;
   const names = text.split(',').map((name) => name.trim());
   if (names.some((name) => name === ''))
@@ -148,14 +148,15 @@ export function namedEras(answer: Answer): string[] | null {
 }
 
 /** Throws CONFIG_INVALID, CONFIG_UNREADABLE. */
-const checkedOf = (answer: Answer, env: Environment): Checked & { readonly config: Config } => {
-  const file = textOption(answer, 'config');
+const checkedOf = (commandLine: CommandLine, env: Environment): Checked & { readonly config: Config } => {
+  const file = textOption(commandLine, 'config');
   const checked = checkConfig({ env, ...(file === undefined ? {} : { file }) });
   if (checked.config === null) throw new ConfigError(checked.problems);
   return checked;
 };
 
-export const configOf = (answer: Answer, env: Environment = process.env): Config => checkedOf(answer, env).config;
+export const configOf = (commandLine: CommandLine, env: Environment = process.env): Config =>
+  checkedOf(commandLine, env).config;
 
 /** `NETWORK: era.network = pubnet`; secrets are masked. */
 const fromEnvironment = (settings: readonly EffectiveSetting[]): string[] =>
@@ -166,10 +167,10 @@ const fromEnvironment = (settings: readonly EffectiveSetting[]): string[] =>
   );
 
 /** Throws CONFIG_INVALID, CONFIG_UNREADABLE, USAGE. */
-export function openContext(answer: Answer, env: Environment = process.env): Context {
-  const { config, settings } = checkedOf(answer, env);
-  const to = switchOption(answer, 'json') ? 'stderr' : 'stdout';
-  const eras = chosenEras(config, namedEras(answer));
+export function openContext(commandLine: CommandLine, env: Environment = process.env): Context {
+  const { config, settings } = checkedOf(commandLine, env);
+  const to = switchOption(commandLine, 'json') ? 'stderr' : 'stdout';
+  const eras = chosenEras(config, namedEras(commandLine));
   const sourceSpec = sourceSpecOf(config.source);
   const storeSpec = storeSpecOf(config);
   const catalogSpec = catalogSpecOf(config);

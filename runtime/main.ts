@@ -21,7 +21,7 @@ async function main(): Promise<number> {
     return 0;
   }
   const { execute } = await parsed.command.load();
-  return execute(parsed.answer);
+  return execute(parsed.commandLine);
 }
 
 /** Help and version are cac's, which prints them by itself. */

@@ -42,14 +42,14 @@ async function* nearChains(store: BronzeStore, chain: ChainName): AsyncGenerator
 }
 
 /** Where a chain is looked for. */
-export interface NamedPlace {
+export interface NamedStore {
   readonly store: BronzeStore;
   readonly storeSpec: StoreSpec;
   readonly table: string;
 }
 
 /** Folders beside that of Bronze, of nearly its name, which hold the chain: the configured one is empty or not there. */
-async function nearFolders({ storeSpec, table }: NamedPlace, chain: ChainName): Promise<string[]> {
+async function nearFolders({ storeSpec, table }: NamedStore, chain: ChainName): Promise<string[]> {
   if (storeSpec.backend !== 'local') return [];
   const { root, prefix } = storeSpec;
   const below = join(prefix, tablePrefix(chain, table));
@@ -69,7 +69,7 @@ async function nearFolders({ storeSpec, table }: NamedPlace, chain: ChainName): 
 }
 
 /** What is to be told of a chain that nothing is there of; empty where it is not new. It is told, and decides nothing. */
-export async function newNames(place: NamedPlace, chain: ChainName): Promise<string[]> {
+export async function newNames(place: NamedStore, chain: ChainName): Promise<string[]> {
   const { store, table } = place;
   try {
     if ((await partitionsOf(store, chain, table)) > 0) return [];

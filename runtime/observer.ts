@@ -117,12 +117,12 @@ export class Observer {
   /** For `createActor(…, { inspect })`. */
   readonly inspect = (event: InspectionEvent): void => {
     const id = (event.actorRef as { id?: string }).id ?? '';
-    if (event.type === '@xstate.snapshot') this.#look(id, event.snapshot as Snapshot);
+    if (event.type === '@xstate.snapshot') this.#readSnapshot(id, event.snapshot as Snapshot);
     else if (event.type === '@xstate.event') this.#see(event.event as unknown as Seen, id);
   };
 
   /** What no event says: where an era is, what it waits for, how it ended. */
-  #look(id: string, { value, context }: Snapshot): void {
+  #readSnapshot(id: string, { value, context }: Snapshot): void {
     if (id === SUPERVISOR_ID) {
       for (const [eraId, { summary }] of Object.entries(context?.eras ?? {})) {
         const era = this.#eras.get(eraId);

@@ -20,18 +20,18 @@ import { lastLedger, MAX_LEDGER } from '../machines/partitions.ts';
 import { type Context, neighboursOf } from './context.ts';
 import { buildUnwritten } from './estimate.ts';
 import { megabytes } from './human.ts';
-import { type EraLook, lookAt } from './look.ts';
 import { newNames } from './new-names.ts';
+import { type EraSurvey, surveyEra } from './survey-era.ts';
 
 export interface Outlook {
-  readonly look: EraLook;
+  readonly survey: EraSurvey;
   /** Null where the lake could not be opened, or is of another network. */
   readonly lake: LakeLayout | null;
   /** Highest ledger in the lake; null where that is not known, or it is empty. */
   readonly head: number | null;
   /** Committed ledgers that the lake does not reach to: it was reset, cut, or is another one; null = not known. */
   readonly beyond: number | null;
-  /** Why a run would refuse to begin; in `lookAt`'s `failure` as well where it is about Bronze. */
+  /** Why a run would refuse to begin; in `surveyEra`'s `failure` as well where it is about Bronze. */
   readonly refusals: readonly Failure[];
   /** A copier that is, or may be, at work: a second one is refused as long as it is. */
   readonly busy: Failure | null;
@@ -43,10 +43,10 @@ const BEHIND_PAGE = 'docs/runbook.md, "The lake was reset or is behind"';
 
 const never = new AbortController().signal;
 
-/** What a failure of `look` is; null where it succeeds. INTERNAL is a bug and thrown. */
-export async function failureOf(look: () => Promise<unknown>): Promise<Failure | null> {
+/** What a failure of `attempt` is; null where it succeeds. INTERNAL is a bug and thrown. */
+export async function failureOf(attempt: () => Promise<unknown>): Promise<Failure | null> {
   try {
-    await look();
+    await attempt();
     return null;
   } catch (error) {
     const failure = toFailure(error);
@@ -97,9 +97,9 @@ export function roomRefusal(uri: string, needed: number, free: number | null): F
  * The ledger that a run would begin with is read and checked, and has to link to what is there before it. Nothing is
  * looked at where there is nothing to copy, or the ledger is not expected yet.
  */
-async function lookAtFirst(
+async function checkFirstLedger(
   context: Context,
-  { era, chain, grid, recovered }: EraLook,
+  { era, chain, grid, recovered }: EraSurvey,
   layout: LakeLayout,
   head: number | null,
 ): Promise<void> {
@@ -138,7 +138,7 @@ async function lookAtFirst(
  */
 async function ledgersBeyond(
   { source, log }: Context,
-  { facts, recovered, grid }: EraLook,
+  { facts, recovered, grid }: EraSurvey,
   layout: LakeLayout,
 ): Promise<number | null> {
   if (facts === null || recovered === null) return null;
@@ -149,7 +149,7 @@ async function ledgersBeyond(
   return behind === null ? 0 : recovered.frontier - 1 - (behind.head ?? grid.ledgerStart - 1);
 }
 
-function busyWith({ lock, chain }: EraLook): Failure | null {
+function busyWith({ lock, chain }: EraSurvey): Failure | null {
   if (lock === null || lock.liveness === 'dead') return null;
   const message = `${chainKey(chain)} is being copied by ${lock.description}`;
   const hint = 'wait for it or stop it; what a run does then is decided anew';
@@ -158,8 +158,8 @@ function busyWith({ lock, chain }: EraLook): Failure | null {
 
 /** Looks at one era as a run would before it copies anything. Throws nothing that is known. */
 export async function outlookOf(context: Context, era: EraConfig): Promise<Outlook> {
-  const look = await lookAt(context, era);
-  const refusals: Failure[] = look.failure === null ? [] : [look.failure];
+  const survey = await surveyEra(context, era);
+  const refusals: Failure[] = survey.failure === null ? [] : [survey.failure];
   let lake: LakeLayout | null = null;
   let head: number | null = null;
   let beyond: number | null = null;
@@ -171,18 +171,18 @@ export async function outlookOf(context: Context, era: EraConfig): Promise<Outlo
       never,
     );
     lake = layout;
-    head = (await context.source.head(layout, look.recovered?.frontier ?? era.ledger_start, never, 0)).head;
-    beyond = await ledgersBeyond(context, look, layout);
-    if (beyond === 0) await lookAtFirst(context, look, layout, head);
-    else if (beyond !== null && look.recovered !== null) {
-      if (era.ledger_end !== null) throw fromFailure(lakeBehind(look.recovered.frontier, head));
-      notes.push(`${era.era_id}: lake behind: ${behindText(look.recovered.frontier, head)} (${BEHIND_PAGE})`);
+    head = (await context.source.head(layout, survey.recovered?.frontier ?? era.ledger_start, never, 0)).head;
+    beyond = await ledgersBeyond(context, survey, layout);
+    if (beyond === 0) await checkFirstLedger(context, survey, layout, head);
+    else if (beyond !== null && survey.recovered !== null) {
+      if (era.ledger_end !== null) throw fromFailure(lakeBehind(survey.recovered.frontier, head));
+      notes.push(`${era.era_id}: lake behind: ${behindText(survey.recovered.frontier, head)} (${BEHIND_PAGE})`);
     }
   });
   if (failure !== null) refusals.push(failure);
   const notices =
-    look.begun || look.failure !== null
+    survey.begun || survey.failure !== null
       ? []
-      : await newNames({ ...context, table: context.config.bronze.primary_table }, look.chain);
-  return { look, lake, head, beyond, refusals, busy: busyWith(look), notices: [...notices, ...notes] };
+      : await newNames({ ...context, table: context.config.bronze.primary_table }, survey.chain);
+  return { survey, lake, head, beyond, refusals, busy: busyWith(survey), notices: [...notices, ...notes] };
 }

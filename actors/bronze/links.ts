@@ -7,7 +7,7 @@ import type { ChainEvent } from './event.ts';
 import { chainKey } from './names.ts';
 
 /** The verdict on one chain; a break names the first event at which it shows. */
-export type ChainVerdict =
+export type LinksVerdict =
   | { readonly ok: true; readonly events: number; readonly head: string | null }
   | {
       readonly ok: false;
@@ -50,7 +50,7 @@ export function breakAt(event: ChainEvent, before: ChainEvent | null): string | 
 }
 
 /** Verifies the whole chain: from its first event, without holes. No events at all are a chain without a head. */
-export function verifyChain(events: readonly ChainEvent[]): ChainVerdict {
+export function verifyLinks(events: readonly ChainEvent[]): LinksVerdict {
   const sorted = [...events].sort(inOrder);
   let before: ChainEvent | null = null;
   for (const event of sorted) {

@@ -67,7 +67,7 @@ const queryOf = ({ sql, parameters }: Statement): Json => ({
 });
 
 /** Where jobs run: the location of the data set, which its jobs have to name. */
-export interface JobPlace {
+export interface JobClient {
   readonly api: BigQueryApi;
   readonly location: string;
 }
@@ -84,7 +84,7 @@ interface Page extends Json {
 }
 
 /** All rows of a query that only reads. */
-export async function read({ api, location }: JobPlace, statement: Statement, signal: AbortSignal): Promise<Row[]> {
+export async function read({ api, location }: JobClient, statement: Statement, signal: AbortSignal): Promise<Row[]> {
   const rows: Row[] = [];
   let token: string | undefined;
   let page: Page = await api.request(
@@ -158,13 +158,13 @@ export interface FinishedJob {
  * started here the failure is thrown (BigQueryRefusal with status 0). Every job here does all that it does, or nothing.
  */
 async function runOnce(
-  place: JobPlace,
+  client: JobClient,
   id: string,
   configuration: Json,
   signal: AbortSignal,
   first = 1,
 ): Promise<FinishedJob> {
-  const { api, location } = place;
+  const { api, location } = client;
   for (let attempt = first; attempt <= MOST_ATTEMPTS; attempt++) {
     const jobId = attempt === 1 ? id : `${id}_${attempt}`;
     let found = false;
@@ -175,7 +175,7 @@ async function runOnce(
       if (!isDuplicate(error)) throw error;
       found = true;
     }
-    const job = await finished(place, jobId, signal);
+    const job = await finished(client, jobId, signal);
     const failure = job === null ? null : job.status?.errorResult;
     if (job !== null && failure === undefined) return { attempt, found };
     if (!found) throw new BigQueryRefusal(0, failure?.reason ?? '', failure?.message ?? 'the job is not there');
@@ -187,7 +187,7 @@ async function runOnce(
 }
 
 /** A job once it has ended, well or not; null where it is not there (it was found, in another location). */
-async function finished({ api, location }: JobPlace, jobId: string, signal: AbortSignal): Promise<Job | null> {
+async function finished({ api, location }: JobClient, jobId: string, signal: AbortSignal): Promise<Job | null> {
   for (let pause: number = LOOK_MS.first; ; pause = Math.min(pause * 1.5, LOOK_MS.last)) {
     try {
       const job: Job = await api.request({ method: 'GET', path: `/jobs/${jobId}`, query: { location } }, signal);
@@ -201,13 +201,13 @@ async function finished({ api, location }: JobPlace, jobId: string, signal: Abor
 }
 
 /** Runs a script once: its id is the hash of its text and parameters. */
-export function runScript(place: JobPlace, statement: Statement, signal: AbortSignal): Promise<FinishedJob> {
+export function runScript(client: JobClient, statement: Statement, signal: AbortSignal): Promise<FinishedJob> {
   const hash = createHash('sha256')
     .update(JSON.stringify([statement.sql, statement.parameters]))
     .digest('hex');
-  return runOnce(place, `bronze_catalog_${hash.slice(0, 40)}`, { query: queryOf(statement) }, signal);
+  return runOnce(client, `bronze_catalog_${hash.slice(0, 40)}`, { query: queryOf(statement) }, signal);
 }
 
 /** Runs a load once. `first`: the attempt to begin with, where it is known that none before it helped. */
-export const runLoad = (place: JobPlace, id: string, load: Json, signal: AbortSignal, first: number) =>
-  runOnce(place, id, { load }, signal, first);
+export const runLoad = (client: JobClient, id: string, load: Json, signal: AbortSignal, first: number) =>
+  runOnce(client, id, { load }, signal, first);

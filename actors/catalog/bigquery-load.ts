@@ -7,7 +7,7 @@ import { BronzeError } from '../../machines/errors.ts';
 import { mapBounded } from '../bounded.ts';
 import type { DatasetName, PartitionRecord } from '../ports/catalog.ts';
 import { isMissing } from './bigquery-client.ts';
-import { type JobPlace, read, runLoad } from './bigquery-jobs.ts';
+import { type JobClient, read, runLoad } from './bigquery-jobs.ts';
 import type { CatalogSql } from './bigquery-sql.ts';
 import { LOAD_TABLE, plainName } from './bigquery-table.ts';
 
@@ -16,7 +16,7 @@ const AT_ONCE = 8;
 /** Partitions that one question is about: it compares each of their rows with each of these. */
 const PER_QUESTION = 100;
 
-export interface LoadPlace extends JobPlace {
+export interface LoadClient extends JobClient {
   readonly sql: CatalogSql;
   /** BigQuery's data set. */
   readonly datasetName: string;
@@ -33,25 +33,25 @@ function loadJobId({ chain }: DatasetName, { range, checksum }: PartitionRecord)
 
 /** Every partition is in the table when this ends. Throws CATALOG_CONFLICT where the table holds only a part of one. */
 export async function loadPartitions(
-  place: LoadPlace,
+  client: LoadClient,
   dataset: DatasetName,
   partitions: readonly PartitionRecord[],
   signal: AbortSignal,
 ): Promise<void> {
   for (let from = 0; from < partitions.length; from += PER_QUESTION) {
     const some = partitions.slice(from, from + PER_QUESTION);
-    const missing = await missingOf(place, dataset, some, signal);
-    await mapBounded(missing, AT_ONCE, (partition) => loadOne(place, dataset, partition, signal), signal);
+    const missing = await missingOf(client, dataset, some, signal);
+    await mapBounded(missing, AT_ONCE, (partition) => loadOne(client, dataset, partition, signal), signal);
   }
 }
 
 async function loadOne(
-  place: LoadPlace,
+  client: LoadClient,
   dataset: DatasetName,
   partition: PartitionRecord,
   signal: AbortSignal,
 ): Promise<void> {
-  const { api, datasetName } = place;
+  const { api, datasetName } = client;
   if (!partition.storageUri.startsWith('gs://')) {
     throw new BronzeError('CATALOG_SCHEMA', `BigQuery cannot load ${partition.storageUri}: Bronze is not in GCS`, {
       details: { object: partition.storageUri, hint: 'catalog.bigquery.load needs storage.backend gcs' },
@@ -67,9 +67,9 @@ async function loadOne(
   };
   const id = loadJobId(dataset, partition);
   for (let attempt = 1; ; ) {
-    const job = await runLoad(place, id, load, signal, attempt);
+    const job = await runLoad(client, id, load, signal, attempt);
     // Somebody else's job may have loaded it into another table, or into one that was emptied since.
-    const missing = job.found && (await missingOf(place, dataset, [partition], signal)).length > 0;
+    const missing = job.found && (await missingOf(client, dataset, [partition], signal)).length > 0;
     if (!missing) return;
     attempt = job.attempt + 1;
   }
@@ -77,13 +77,13 @@ async function loadOne(
 
 /** Those of which the table holds nothing. */
 async function missingOf(
-  place: LoadPlace,
+  client: LoadClient,
   dataset: DatasetName,
   partitions: readonly PartitionRecord[],
   signal: AbortSignal,
 ): Promise<PartitionRecord[]> {
   const ranges = partitions.map(({ range }) => range);
-  const counts = await read(place, place.sql.loaded(dataset, ranges), signal).catch((error: unknown) => {
+  const counts = await read(client, client.sql.loaded(dataset, ranges), signal).catch((error: unknown) => {
     if (isMissing(error)) return [];
     throw error;
   });
@@ -94,7 +94,7 @@ async function missingOf(
     if (rows === rowCount) return false;
     throw new BronzeError(
       'CATALOG_CONFLICT',
-      `the table ${place.datasetName}.${dataset.dataset} holds ${rows} rows of partition ${range.start}-${range.end}, which has ${rowCount}`,
+      `the table ${client.datasetName}.${dataset.dataset} holds ${rows} rows of partition ${range.start}-${range.end}, which has ${rowCount}`,
       {
         details: {
           ...range,

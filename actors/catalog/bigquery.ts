@@ -9,10 +9,10 @@ import type { LedgerRange } from '../../machines/protocol.ts';
 import { orAborted, throwIfCancelled } from '../bounded.ts';
 import type { Catalog, CatalogSpec, DatasetName, LineageRow, PartitionRecord } from '../ports/catalog.ts';
 import { BigQueryApi, BigQueryRefusal, catalogError, isCollision, isMissing } from './bigquery-client.ts';
-import { dryRun, type JobPlace, type Row, read, runScript } from './bigquery-jobs.ts';
+import { dryRun, type JobClient, type Row, read, runScript } from './bigquery-jobs.ts';
 import { loadPartitions } from './bigquery-load.ts';
 import { CatalogSql, FILLABLE, OVERTAKEN, type Part } from './bigquery-sql.ts';
-import { checkVersion, createTables, inspect, locate, type Place, schemaError } from './bigquery-tables.ts';
+import { checkVersion, createTables, type DatasetClient, inspect, locate, schemaError } from './bigquery-tables.ts';
 import { columnsOf, correctionOf, microseconds, planRecord, type StoredRow, schemaHash, spanOf } from './rows.ts';
 
 /** Every call ends within two minutes (ports/catalog.ts); BigQuery's own work goes on, and the next call finds it. */
@@ -37,17 +37,17 @@ interface Seen {
 
 class BigQueryCatalog implements Catalog {
   readonly uri: string;
-  readonly #place: Place;
+  readonly #client: DatasetClient;
   readonly #load: boolean;
   /** Where jobs run, once the tables are known to be there. */
-  #ready: JobPlace | null = null;
+  #ready: JobClient | null = null;
   /** Writes of this process come one after another: they would only abort each other. */
   #turn: Promise<unknown> = Promise.resolve();
   readonly #closed = new AbortController();
 
   constructor({ project, dataset, location, load }: Extract<CatalogSpec, { backend: 'bigquery' }>) {
     this.uri = `bigquery://${project}/${dataset}`;
-    this.#place = {
+    this.#client = {
       api: new BigQueryApi(project),
       sql: new CatalogSql(project, dataset),
       dataset,
@@ -65,35 +65,35 @@ class BigQueryCatalog implements Catalog {
 
   prepare(signal?: AbortSignal): Promise<'ready'> {
     return this.#call('prepare the catalog', signal, async (until) => {
-      this.#ready = await createTables(this.#place, until);
+      this.#ready = await createTables(this.#client, until);
       return 'ready' as const;
     });
   }
 
   probe(signal?: AbortSignal): Promise<void> {
     return this.#call('look at the catalog', signal, async (until) => {
-      const { api, sql } = this.#place;
-      const found = await inspect(this.#place, until);
+      const { api, sql } = this.#client;
+      const found = await inspect(this.#client, until);
       if (found === null) {
         // Nothing there yet: at least jobs may be run.
-        return dryRun({ api, location: this.#place.location }, { sql: 'SELECT 1', parameters: [] }, until);
+        return dryRun({ api, location: this.#client.location }, { sql: 'SELECT 1', parameters: [] }, until);
       }
-      const place = { api, location: found.location };
-      if (!found.missing.includes('_meta_schema')) await checkVersion(this.#place, place, until);
-      await dryRun(place, found.missing.length === 0 ? sql.turn() : { sql: 'SELECT 1', parameters: [] }, until);
+      const jobs = { api, location: found.location };
+      if (!found.missing.includes('_meta_schema')) await checkVersion(this.#client, jobs, until);
+      await dryRun(jobs, found.missing.length === 0 ? sql.turn() : { sql: 'SELECT 1', parameters: [] }, until);
     });
   }
 
   record(dataset: DatasetName, partitions: readonly PartitionRecord[], signal?: AbortSignal): Promise<'recorded'> {
     return this.#call('record partitions', signal, async (until) => {
       if (partitions.length === 0) return 'recorded' as const;
-      const { sql, dataset: datasetName } = this.#place;
+      const { sql, dataset: datasetName } = this.#client;
       const span = spanOf(partitions);
       if (this.#load) {
-        const place = await this.#open(until);
-        const { rows } = await this.#seen(place, dataset, span, until);
+        const jobs = await this.#open(until);
+        const { rows } = await this.#seen(jobs, dataset, span, until);
         const { added } = planRecord(dataset, partitions, rows.map(storedOf));
-        await loadPartitions({ ...place, sql, datasetName }, dataset, added, until);
+        await loadPartitions({ ...jobs, sql, datasetName }, dataset, added, until);
       }
       await this.#write(dataset, span, until, (seen) => {
         const { added, known, changes } = planRecord(dataset, partitions, seen.rows.map(storedOf));
@@ -121,7 +121,7 @@ class BigQueryCatalog implements Catalog {
       const now = microseconds(new Date().toISOString());
       await this.#write(dataset, range, until, (seen) => {
         if (seen.rows.some((row) => isOf(row, range))) return null;
-        const { sql } = this.#place;
+        const { sql } = this.#client;
         return [
           this.#dataset(dataset, seen, 2, now, now),
           sql.quality(dataset, [{ range, passed: false, message, checks: null, createdAt: now }]),
@@ -134,14 +134,14 @@ class BigQueryCatalog implements Catalog {
 
   rows(dataset: DatasetName, signal?: AbortSignal): Promise<readonly LineageRow[]> {
     return this.#call('read the catalog', signal, async (until) => {
-      const { api, sql } = this.#place;
-      const location = await locate(this.#place, until);
+      const { api, sql } = this.#client;
+      const location = await locate(this.#client, until);
       if (location === null) return [];
-      const place = { api, location };
+      const jobs = { api, location };
       try {
         const [lineage] = await Promise.all([
-          read(place, sql.lineageOf(dataset), until),
-          checkVersion(this.#place, place, until),
+          read(jobs, sql.lineageOf(dataset), until),
+          checkVersion(this.#client, jobs, until),
         ]);
         return lineage.map(lineageOf);
       } catch (error) {
@@ -155,7 +155,7 @@ class BigQueryCatalog implements Catalog {
     return this.#call('forget partitions', signal, async (until) => {
       const [first] = ranges;
       if (first !== undefined) {
-        await this.#write(dataset, first, until, () => [this.#place.sql.forget(dataset, ranges)]);
+        await this.#write(dataset, first, until, () => [this.#client.sql.forget(dataset, ranges)]);
       }
       return 'recorded' as const;
     });
@@ -168,7 +168,7 @@ class BigQueryCatalog implements Catalog {
   /** The row of the data set; a newer definition of columns takes the place of an older one, never the reverse. */
   #dataset(dataset: DatasetName, seen: Seen, columns: 1 | 2, created: string, updated: string): Part {
     const hash = columns === 2 || seen.schemaHash === null ? schemaHash(columns, dataset) : null;
-    return this.#place.sql.dataset(dataset, hash, created, updated);
+    return this.#client.sql.dataset(dataset, hash, created, updated);
   }
 
   #correction(dataset: DatasetName, { exists, older }: Seen, createdAt: string) {
@@ -184,13 +184,13 @@ class BigQueryCatalog implements Catalog {
   ): Promise<void> {
     const write = async (): Promise<void> => {
       throwIfCancelled(signal);
-      const place = await this.#open(signal);
+      const jobs = await this.#open(signal);
       for (let pause: number = PAUSE_MS.first; ; pause = Math.min(2 * pause, PAUSE_MS.last)) {
-        const seen = await this.#seen(place, dataset, span, signal);
+        const seen = await this.#seen(jobs, dataset, span, signal);
         const parts = plan(seen);
         if (parts === null) return;
         try {
-          await runScript(place, this.#place.sql.script(seen.writes, parts), signal);
+          await runScript(jobs, this.#client.sql.script(seen.writes, parts), signal);
           return;
         } catch (error) {
           if (!isCollision(error) && !isOvertaken(error)) throw error;
@@ -205,18 +205,18 @@ class BigQueryCatalog implements Catalog {
   }
 
   /** The tables are made where nobody has prepared them. */
-  async #open(signal: AbortSignal): Promise<JobPlace> {
-    this.#ready ??= await createTables(this.#place, signal);
+  async #open(signal: AbortSignal): Promise<JobClient> {
+    this.#ready ??= await createTables(this.#client, signal);
     return this.#ready;
   }
 
-  async #seen(place: JobPlace, dataset: DatasetName, span: LedgerRange, signal: AbortSignal): Promise<Seen> {
-    const rows = await read(place, this.#place.sql.seen(dataset, span), signal);
+  async #seen(jobs: JobClient, dataset: DatasetName, span: LedgerRange, signal: AbortSignal): Promise<Seen> {
+    const rows = await read(jobs, this.#client.sql.seen(dataset, span), signal);
     const first = rows[0];
     const writes = first?.writes ?? null;
     if (first === undefined || writes === null) {
       this.#ready = null;
-      throw schemaError(this.#place, 'the table _meta_writes has lost its row');
+      throw schemaError(this.#client, 'the table _meta_writes has lost its row');
     }
     return {
       writes: Number(writes),

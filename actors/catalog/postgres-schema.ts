@@ -183,7 +183,7 @@ const denied = (missing: string): BronzeError =>
   });
 
 /** What stands under our names. Throws CATALOG_SCHEMA where it is newer, somebody else's, or not whole. */
-async function look(ask: Ask): Promise<Found> {
+async function readSchema(ask: Ask): Promise<Found> {
   const rows = await ask<{ name: string; kind: string; attribute: string | null; type: string; uniques: string[] }>(
     `SELECT c.relname AS name, c.relkind AS kind, a.attname AS attribute, format_type(a.atttypid, NULL) AS type,
        ARRAY(SELECT (SELECT string_agg(k.attname, ', ' ORDER BY k.attnum) FROM pg_attribute k
@@ -300,7 +300,7 @@ async function wantWrites(ask: Ask): Promise<void> {
  */
 export async function examine(ask: Ask): Promise<Found> {
   await wantWrites(ask);
-  const found = await look(ask);
+  const found = await readSchema(ask);
   if (found.version === CATALOG_VERSION) await wantRights(ask);
   else {
     await wantToCreate(ask, found);
@@ -316,7 +316,7 @@ export async function examine(ask: Ask): Promise<Found> {
  */
 export async function isCurrent(ask: Ask): Promise<boolean> {
   await wantWrites(ask);
-  const { version } = await look(ask);
+  const { version } = await readSchema(ask);
   if (version !== CATALOG_VERSION) return false;
   await wantRights(ask);
   return true;

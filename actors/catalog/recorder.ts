@@ -10,7 +10,7 @@ import type { EraFacts, LedgerRange, Recovered } from '../../machines/protocol.t
 import { mapBounded } from '../bounded.ts';
 import { eventId } from '../bronze/event.ts';
 import { type ChainName, dataKey } from '../bronze/names.ts';
-import type { ChainPlace } from '../chain/audit-chain.ts';
+import type { ChainPlace } from '../chain/chain-place.ts';
 import { killPoint } from '../kill-points.ts';
 import type { Catalog, DatasetName, LineageRow, PartitionRecord } from '../ports/catalog.ts';
 import { partitionRecord } from './records.ts';

@@ -6,7 +6,7 @@ import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { type Manifest, manifestData, parseAnyManifest } from '../bronze/manifest.ts';
 import { dataKey, manifestKey } from '../bronze/names.ts';
-import type { ChainPlace } from '../chain/audit-chain.ts';
+import type { ChainPlace } from '../chain/chain-place.ts';
 import type { PartitionRecord } from '../ports/catalog.ts';
 
 /** By the scheme of the source's URI, as sources write it. */

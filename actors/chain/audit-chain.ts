@@ -9,26 +9,17 @@ import { mapBounded } from '../bounded.ts';
 import { attestedEvent, buildEvent, type ChainEvent, eventBytes, parseEvent } from '../bronze/event.ts';
 import { auditPrefix, type ChainName, chainKey, eventKey, manifestKey } from '../bronze/names.ts';
 import { killPoint } from '../kill-points.ts';
-import type { BronzeStore } from '../ports/store.ts';
-import { type HeadPlace, refuseToReplace } from '../state/heads.ts';
+import { type HeadOrder, refuseToReplace } from '../state/heads.ts';
 import type { BackupFolder } from '../version-1/old-chain.ts';
-import { lookAtCopy, writeCopies } from './copies.ts';
+import type { ChainPlace } from './chain-place.ts';
+import { readCopyOf, writeCopies } from './copies.ts';
 import { storedPartition } from './stored-partition.ts';
 
 /** Events read at a time: small objects, so that a store far away is not waited for one by one. */
 const PARALLEL = 16;
 
-/** A chain of a store and the table that its partitions are in. */
-export interface ChainPlace {
-  readonly store: BronzeStore;
-  readonly chain: ChainName;
-  readonly table: string;
-  /** The grid that `_bronze.json` fixes for all who write here, where it is known: it spares listings. */
-  readonly grid?: { readonly size: number; readonly origin: number };
-}
-
 /** What does not change about the event of a partition, wherever in the chain it comes. */
-export type EventSource = Omit<Parameters<typeof buildEvent>[0], 'storagePrefix' | 'sequence' | 'prevEventHash'>;
+export type EventFacts = Omit<Parameters<typeof buildEvent>[0], 'storagePrefix' | 'sequence' | 'prevEventHash'>;
 
 /** The chain as it stands; `events` in order of sequence. */
 export interface AuditChain {
@@ -146,12 +137,12 @@ export async function readChain(place: ChainPlace, signal?: AbortSignal): Promis
  * data. `known`: the manifest as it was found to be stored. Throws PARTITION_DAMAGED where there is none,
  * MANIFEST_INVALID, STORE_*.
  */
-export async function eventSource(
+export async function eventFacts(
   place: ChainPlace,
   range: LedgerRange,
   signal?: AbortSignal,
   known: Uint8Array | null = null,
-): Promise<EventSource> {
+): Promise<EventFacts> {
   const { store, chain, table } = place;
   const object = manifestKey(chain, table, range);
   const bytes = known ?? (await store.get(object, signal));
@@ -169,7 +160,7 @@ export async function eventSource(
  * `before`: the hash of the one right before it, where the event there is known to name it; nothing is read for that one.
  */
 export const placeInChain =
-  (place: ChainPlace, from: number, signal?: AbortSignal, before: string | null = null): HeadPlace =>
+  (place: ChainPlace, from: number, signal?: AbortSignal, before: string | null = null): HeadOrder =>
   async (hash) => {
     if (hash === before) return 'behind';
     const hashAt = async (sequence: number) => (await readEvent(place, sequence, signal))?.attested.eventHash ?? null;
@@ -193,7 +184,7 @@ async function assertCopyAgrees(
   event: { readonly sequence: number; readonly hash: string },
   signal?: AbortSignal,
 ): Promise<void> {
-  const copy = await lookAtCopy(place.backup, range);
+  const copy = await readCopyOf(place.backup, range);
   if (copy === null || (copy.memory.kind === 'old_event' && copy.memory.problem === null)) return;
   const { object, problem, eventHash } = copy.memory;
   if (problem !== null) refuseToReplace(copy.memory, `${object} ${problem}`);
@@ -229,7 +220,7 @@ export async function appendEvent(
   const key = eventKey(place.chain, sequence);
   const { storagePrefix } = expected ?? input;
   const { prevEventHash } = head;
-  const source = await eventSource(place, range, signal, known);
+  const source = await eventFacts(place, range, signal, known);
   const ours = buildEvent({ ...source, storagePrefix, sequence, prevEventHash });
   const ourHash = ours.chain.event_hash;
   if (expected !== null && ourHash !== expected.eventHash) {

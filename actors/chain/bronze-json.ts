@@ -12,19 +12,13 @@ import { prettyJson } from '../json.ts';
 import type { BronzeStore } from '../ports/store.ts';
 import type { AdoptedRecord, Adoption } from '../version-1/adoption.ts';
 import { type Fixed, parseBronze } from './bronze-file.ts';
+import type { ChainPlace } from './chain-place.ts';
 
 /** What a configuration says about the things that are fixed. `ledgerEnd` of the grid is not one of them. */
 export interface BronzeFacts {
   readonly grid: Pick<Grid, 'size' | 'origin' | 'ledgerStart'>;
   /** Null = unknown; compared only where both are known. */
   readonly networkPassphrase: string | null;
-}
-
-/** The chain that `_bronze.json` is of, and where it lies. */
-interface BronzePlace {
-  readonly store: BronzeStore;
-  readonly chain: ChainName;
-  readonly table: string;
 }
 
 /** What a configuration tells: not what was adopted, nor where Bronze lay at first. */
@@ -60,7 +54,7 @@ function compare(stored: Fixed, configured: Configured, object: string): void {
 }
 
 /** Throws ESTATE_FOREIGN where the old program wrote partitions of this chain into another table. */
-async function refuseOtherTable(place: BronzePlace, signal?: AbortSignal): Promise<void> {
+async function refuseOtherTable(place: ChainPlace, signal?: AbortSignal): Promise<void> {
   const { store, chain } = place;
   const prefix = chainPrefix(chain);
   for (const { key } of await store.list(prefix, signal)) {
@@ -86,7 +80,7 @@ async function refuseOtherTable(place: BronzePlace, signal?: AbortSignal): Promi
  * MANIFEST_INVALID, STORE_*.
  */
 export async function openBronze(
-  place: BronzePlace,
+  place: ChainPlace,
   facts: BronzeFacts,
   signal?: AbortSignal,
   record: { readonly adopted?: AdoptedRecord | null; readonly storagePrefix?: string } = {},
@@ -112,7 +106,7 @@ export async function openBronze(
 
 /** The differences that `openBronze` would refuse, without writing anything; null where there is no `_bronze.json` yet. */
 export async function compareBronze(
-  place: BronzePlace,
+  place: ChainPlace,
   facts: BronzeFacts,
   signal?: AbortSignal,
 ): Promise<readonly string[] | null> {
@@ -127,7 +121,7 @@ export async function compareBronze(
  * partition that it publishes, so that a first try with a wrong configuration fixes nothing.
  * Throws what `openBronze` throws.
  */
-export async function expectBronze(place: BronzePlace, facts: BronzeFacts, signal?: AbortSignal): Promise<boolean> {
+export async function expectBronze(place: ChainPlace, facts: BronzeFacts, signal?: AbortSignal): Promise<boolean> {
   const { store, chain, table } = place;
   const key = bronzeJsonKey(chain);
   const bytes = await store.get(key, signal);
@@ -271,7 +265,7 @@ export function rangesFound({
  * ESTATE_FOREIGN, STORE_*.
  */
 export async function restoreBronze(
-  place: BronzePlace,
+  place: ChainPlace,
   facts: BronzeFacts,
   found: Pick<EraFacts, 'partitions' | 'events'>,
   adoption: Adoption | null = null,

@@ -16,7 +16,7 @@ import { createFile, ensureFolder, readSmall, removeFill, replaceFile } from '..
 import { type FileOps, fileError, realFiles } from '../files.ts';
 import { killPoint } from '../kill-points.ts';
 import type { BronzeStore } from '../ports/store.ts';
-import { type HeadPlace, headIn, readHeads, refuseToReplace, writeHead } from '../state/heads.ts';
+import { type HeadOrder, headIn, readHeads, refuseToReplace, writeHead } from '../state/heads.ts';
 import {
   type BackupFolder,
   eventNames,
@@ -97,7 +97,7 @@ export async function readCopies(
 }
 
 /** What stands under the name of the copy of one event; null where nothing does. Throws STATE_IO. */
-export async function lookAtCopy(
+export async function readCopyOf(
   { dir, chain, files = realFiles }: BackupFolder,
   range: LedgerRange,
 ): Promise<CopyRead | null> {
@@ -156,7 +156,7 @@ async function isOldHead({ dir, chain, files = realFiles }: BackupFolder, head: 
   return false;
 }
 
-const putHead = (to: BackupFolder, eventHash: string, placeOf?: HeadPlace): Promise<void> =>
+const putHead = (to: BackupFolder, eventHash: string, placeOf?: HeadOrder): Promise<void> =>
   writeHead(to.files ?? realFiles, to.dir, to.chain, eventHash, async (head) => {
     const place = (await placeOf?.(head)) ?? 'foreign';
     return place === 'foreign' && (await isOldHead(to, head)) ? 'behind' : place;
@@ -171,7 +171,7 @@ export async function writeCopies(
   event: Event,
   bytes: Uint8Array,
   isHead: boolean,
-  placeOf?: HeadPlace,
+  placeOf?: HeadOrder,
 ): Promise<void> {
   const files = to.files ?? realFiles;
   try {
@@ -196,7 +196,7 @@ export async function restoreCopies(
   events: readonly AttestedEvent[],
   signal?: AbortSignal,
   onProgress?: () => void,
-  placeOf?: HeadPlace,
+  placeOf?: HeadOrder,
 ): Promise<{ written: number; old: number }> {
   const files = to.files ?? realFiles;
   const bySequence = new Map(events.map((event) => [event.eventHash, event.sequence]));

@@ -1,7 +1,8 @@
 /** Asks whether there is something of the old program to adopt in a chain, and hands over what a listing and the chain say. */
 import { type Adoption, judgeOldEstate } from '../version-1/adoption.ts';
 import type { BackupFolder } from '../version-1/old-chain.ts';
-import { type ChainPlace, readChain } from './audit-chain.ts';
+import { readChain } from './audit-chain.ts';
+import type { ChainPlace } from './chain-place.ts';
 import { listPartitions } from './list-partitions.ts';
 
 /**

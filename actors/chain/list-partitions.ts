@@ -5,7 +5,7 @@
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { dataFileName, parsePartitionKey, tablePrefix } from '../bronze/names.ts';
-import type { ChainPlace } from './audit-chain.ts';
+import type { ChainPlace } from './chain-place.ts';
 
 /** A partition as its folder shows it. */
 export interface Listed {

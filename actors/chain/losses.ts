@@ -19,7 +19,7 @@ import { killPoint } from '../kill-points.ts';
 import type { Catalog, DatasetName } from '../ports/catalog.ts';
 import { HEADS_FILE, headIn, readHeads, rewriteHeads } from '../state/heads.ts';
 import type { BackupFolder } from '../version-1/old-chain.ts';
-import type { ChainPlace } from './audit-chain.ts';
+import type { ChainPlace } from './chain-place.ts';
 
 const FORMAT = 1;
 
@@ -195,7 +195,7 @@ export async function recordLoss(
 }
 
 /** Where what is given up lies. */
-export interface GiveUpPlace {
+export interface GiveUpTargets {
   readonly copies: BackupFolder;
   readonly catalog: { readonly catalog: Catalog; readonly dataset: DatasetName } | null;
 }
@@ -238,7 +238,7 @@ async function setHeadAside({ dir, chain, files = realFiles }: BackupFolder, num
  * record that says so. Throws STATE_IO, CATALOG_*.
  */
 export async function moveAside(
-  { copies, catalog }: GiveUpPlace,
+  { copies, catalog }: GiveUpTargets,
   contradictions: readonly Contradiction[],
   number: number,
   signal?: AbortSignal,

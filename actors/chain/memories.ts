@@ -15,7 +15,7 @@ import { type BackupFolder, OLD_EVENTS } from '../version-1/old-chain.ts';
 import { readCopies } from './copies.ts';
 
 /** Where something may be remembered of a chain. Whether the parts are switched on plays no part in it. */
-export interface MemoryPlace {
+export interface MemorySources {
   readonly copies: BackupFolder;
   readonly checkpoint: { readonly store: CheckpointStore; readonly file: string };
   readonly delivery: { readonly pointer: Pick<DeliveryPointer, 'remembered'>; readonly file: string };
@@ -58,14 +58,14 @@ export function checkpointRemembers(
 export const deliveredMemory = (file: string, delivered: Delivered | null): Memory[] =>
   delivered === null ? [] : [{ ...NOTHING, kind: 'delivery', object: file, ...delivered }];
 
-export const deliveryRemembers = async ({ pointer, file }: MemoryPlace['delivery']): Promise<Memory[]> =>
+export const deliveryRemembers = async ({ pointer, file }: MemorySources['delivery']): Promise<Memory[]> =>
   deliveredMemory(file, await pointer.remembered());
 
 export const rowMemories = (uri: string, rows: readonly LineageRow[]): Memory[] =>
   rows.map(({ range, checksum }) => ({ ...NOTHING, kind: 'row', object: uri, range, checksum }));
 
 /** None where the catalog cannot be asked now: whoever writes to it says why. */
-async function rowsRemember(of: MemoryPlace['catalog'], signal?: AbortSignal): Promise<Memory[]> {
+async function rowsRemember(of: MemorySources['catalog'], signal?: AbortSignal): Promise<Memory[]> {
   if (of === null) return [];
   const rows = await of.catalog.rows(of.dataset, signal).catch(() => null);
   return rowMemories(of.catalog.uri, rows ?? []);
@@ -73,7 +73,7 @@ async function rowsRemember(of: MemoryPlace['catalog'], signal?: AbortSignal): P
 
 /** All of it; nothing where `place` is null. Throws STATE_IO, CANCELLED. */
 export async function gatherMemories(
-  place: MemoryPlace | null,
+  place: MemorySources | null,
   table: string,
   signal?: AbortSignal,
   onProgress?: () => void,

@@ -6,7 +6,7 @@ import { BronzeError } from '../../machines/errors.ts';
 import { rangeLabel, sameRange } from '../../machines/partitions.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { parsePartitionFolder, partitionPrefix, tablePrefix } from '../bronze/names.ts';
-import type { ChainPlace } from './audit-chain.ts';
+import type { ChainPlace } from './chain-place.ts';
 
 /** By store and table: what names of folders say, of all that were ever listed. Hardly one is new, and none goes away. */
 const understood = new WeakMap<object, Map<string, Map<string, LedgerRange | null>>>();

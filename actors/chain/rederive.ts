@@ -10,7 +10,8 @@ import type { AttestedEvent, LedgerRange } from '../../machines/protocol.ts';
 import { mapBounded } from '../bounded.ts';
 import { attestedEvent, buildEvent, eventBytes, parseEvent } from '../bronze/event.ts';
 import { eventKey } from '../bronze/names.ts';
-import { type ChainPlace, type EventSource, eventSource } from './audit-chain.ts';
+import { type EventFacts, eventFacts } from './audit-chain.ts';
+import type { ChainPlace } from './chain-place.ts';
 
 /** Manifests read at a time. */
 const PARALLEL = 16;
@@ -39,23 +40,23 @@ export const prefixesOf = (...prefixes: readonly (string | null | undefined)[]):
   ...new Set(prefixes.filter((prefix) => typeof prefix === 'string')),
 ];
 
-const deriveAt = (source: EventSource, from: LostFrom, n: number, storagePrefix: string, before: string | null) =>
+const deriveAt = (source: EventFacts, from: LostFrom, n: number, storagePrefix: string, before: string | null) =>
   buildEvent({ ...source, storagePrefix, sequence: from.sequence + n, prevEventHash: before });
 
 /** The event of a partition at a place in the chain. */
-export function derivedEvent(source: EventSource, from: LostFrom, n: number, prefix: string, before: string | null) {
+export function derivedEvent(source: EventFacts, from: LostFrom, n: number, prefix: string, before: string | null) {
   const event = deriveAt(source, from, n, prefix, before);
   return attestedEvent(parseEvent(eventBytes(event), eventKey(source.chain, event.chain.sequence)));
 }
 
 /** All that may have stood at places side by side, given the event before them. */
 export class Derivations {
-  readonly #sources: readonly EventSource[];
+  readonly #sources: readonly EventFacts[];
   readonly #from: LostFrom;
   /** By place, then by hash. */
   readonly #places: Map<string, Candidate>[] = [];
 
-  private constructor(sources: readonly EventSource[], from: LostFrom) {
+  private constructor(sources: readonly EventFacts[], from: LostFrom) {
     this.#sources = sources;
     this.#from = from;
   }
@@ -73,7 +74,7 @@ export class Derivations {
     const read = await mapBounded(
       ranges,
       PARALLEL,
-      (range) => eventSource(place, range, signal).catch(unlessDamaged),
+      (range) => eventFacts(place, range, signal).catch(unlessDamaged),
       signal,
     );
     const end = read.indexOf(null);
@@ -97,7 +98,7 @@ export class Derivations {
     if (path.length === 0) return null;
     return path.map(({ prefix, before }, i) =>
       derivedEvent(
-        this.#sources[i] as EventSource,
+        this.#sources[i] as EventFacts,
         this.#from,
         i,
         prefix,

@@ -20,13 +20,10 @@ import { damaged } from '../parquet/damaged.ts';
 import { expectedColumns } from '../parquet/expected-columns.ts';
 import { readFooter } from '../parquet/parquet-footer.ts';
 import { ColumnCursor, columnMemory, PAGE_LIMIT } from '../parquet/parquet-reader.ts';
-import type { BronzeStore, ObjectReader } from '../ports/store.ts';
+import type { ObjectReader } from '../ports/store.ts';
+import type { ChainPlace } from './chain-place.ts';
 
-interface TablePlace {
-  readonly store: Pick<BronzeStore, 'get' | 'open'>;
-  readonly chain: ChainName;
-  readonly table: string;
-}
+type ReadablePlace = Omit<ChainPlace, 'store'> & { readonly store: Pick<ChainPlace['store'], 'get' | 'open'> };
 
 /** A sealed partition with what only its manifest says; `columns` is the definition that its file was written by. */
 export type StoredPartition = { readonly sealed: SealedPartition } & (
@@ -81,7 +78,7 @@ async function claimedEnds(
 
 /** The same, of a file that the manifest names: one that is missing or has another size cannot be meant. */
 async function endsOfFile(
-  { store, chain, table }: TablePlace,
+  { store, chain, table }: ReadablePlace,
   range: LedgerRange,
   byteSize: number,
   signal?: AbortSignal,
@@ -106,7 +103,7 @@ async function endsOfFile(
  * Throws MANIFEST_INVALID, PARTITION_DAMAGED, STORE_*.
  */
 export async function storedPartition(
-  place: TablePlace,
+  place: ReadablePlace,
   range: LedgerRange,
   bytes: Uint8Array,
   known: LedgerEnds | null,

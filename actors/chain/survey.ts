@@ -10,11 +10,12 @@ import { mapBounded } from '../bounded.ts';
 import { parseAnyManifest } from '../bronze/manifest.ts';
 import { dataKey, eventKey, manifestKey } from '../bronze/names.ts';
 import type { CheckpointStore } from '../ports/state.ts';
-import { type ChainPlace, readChain } from './audit-chain.ts';
+import { readChain } from './audit-chain.ts';
 import { recordedPrefix } from './bronze-file.ts';
 import { readBronze } from './bronze-json.ts';
+import type { ChainPlace } from './chain-place.ts';
 import { type Listed, listPartitions } from './list-partitions.ts';
-import { gatherMemories, type MemoryPlace } from './memories.ts';
+import { gatherMemories, type MemorySources } from './memories.ts';
 import { Derivations, prefixesOf } from './rederive.ts';
 import { storedPartition } from './stored-partition.ts';
 
@@ -25,7 +26,7 @@ export interface SurveyPlace extends ChainPlace {
   /** Null where checkpoints are switched off. */
   readonly checkpoint: CheckpointStore | null;
   /** Null: nothing outside of Bronze is asked, and so nothing contradicts. */
-  readonly memories: MemoryPlace | null;
+  readonly memories: MemorySources | null;
   /** Told why a checkpoint is not used; it is only a hint. `isOld`: because the old program wrote it, as it should have. */
   readonly onProblem?: (problem: string, isOld: boolean) => void;
   /** Told after each manifest: of an estate of the old program a little of every file is read, which takes a while. */

@@ -6,7 +6,7 @@ import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerRange, SealedPartition } from '../../machines/protocol.ts';
 import { eventId } from '../bronze/event.ts';
 import { CatalogRecorder } from '../catalog/recorder.ts';
-import type { ChainPlace } from '../chain/audit-chain.ts';
+import type { ChainPlace } from '../chain/chain-place.ts';
 import type { LakeLayout } from '../ports/source.ts';
 import type { ChainLock } from '../ports/state.ts';
 import type { StagingSpec } from '../ports/store.ts';

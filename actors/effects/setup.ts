@@ -4,7 +4,7 @@ import type { Mode } from '../../machines/protocol.ts';
 import type { Producer } from '../bronze/manifest.ts';
 import type { ChainName } from '../bronze/names.ts';
 import type { BronzeFacts } from '../chain/bronze-json.ts';
-import type { MemoryPlace } from '../chain/memories.ts';
+import type { MemorySources } from '../chain/memories.ts';
 import type { FileOps } from '../files.ts';
 import type { CheckSpec, CompressionSpec } from '../parquet/spec.ts';
 import type { Catalog } from '../ports/catalog.ts';
@@ -51,7 +51,7 @@ export interface EraSetup {
   /** Where the old program's events are, if it wrote any: they are read when an estate of it is adopted. */
   readonly oldEvents: BackupFolder;
   /** Where something may be remembered of the chain, whatever is switched on. */
-  readonly memories: MemoryPlace;
+  readonly memories: MemorySources;
   /** Null where checkpoints are switched off. */
   readonly checkpoint: CheckpointStore | null;
   /** Null where no catalog is configured. */

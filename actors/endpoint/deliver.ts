@@ -6,7 +6,8 @@ import { BronzeError } from '../../machines/errors.ts';
 import type { AttestedEvent } from '../../machines/protocol.ts';
 import { throwIfCancelled } from '../bounded.ts';
 import { auditPrefix, chainKey } from '../bronze/names.ts';
-import { assertFollows, type ChainPlace, readEvent } from '../chain/audit-chain.ts';
+import { assertFollows, readEvent } from '../chain/audit-chain.ts';
+import type { ChainPlace } from '../chain/chain-place.ts';
 import type { AuditEndpoint, Delivered, DeliveryPointer } from '../ports/delivery.ts';
 
 /**
@@ -27,10 +28,10 @@ export interface DeliveryPlace extends ChainPlace {
   readonly onDelivered?: (delivered: Delivered) => void;
 }
 
-type PointerPlace = ChainPlace & Pick<DeliveryPlace, 'pointer' | 'onProblem'>;
+type WithPointer = ChainPlace & Pick<DeliveryPlace, 'pointer' | 'onProblem'>;
 
 /** The last event that is known to be delivered: what the pointer says, if the chain says the same. */
-async function lastDelivered(place: PointerPlace, signal: AbortSignal | undefined): Promise<Delivered | null> {
+async function lastDelivered(place: WithPointer, signal: AbortSignal | undefined): Promise<Delivered | null> {
   const { delivered, problem } = await place.pointer.read();
   if (problem !== null) place.onProblem?.(`${problem}; all events are delivered again`);
   if (delivered === null) return null;
@@ -104,7 +105,7 @@ export async function deliverEvents(place: DeliveryPlace, signal?: AbortSignal):
  * How many events of the chain are not known to be delivered, those beyond a hole included: one listing, and at most
  * one event is read. Never too few. Throws STORE_*, CANCELLED.
  */
-export async function countUndelivered(place: PointerPlace, signal?: AbortSignal): Promise<number> {
+export async function countUndelivered(place: WithPointer, signal?: AbortSignal): Promise<number> {
   const last = await lastDelivered(place, signal).catch((error: unknown) => {
     if (error instanceof BronzeError && error.code === 'AUDIT_INVALID') return null;
     throw error;

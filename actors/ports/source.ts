@@ -1,6 +1,6 @@
 /** The port of a lake: Galexie's objects, read by name. One folder holds one file per backend (actors/source/); nothing here names one but the spec. */
 import type { LedgerRange } from '../../machines/protocol.ts';
-import type { BucketPlace } from '../remote/bucket.ts';
+import type { BucketAddress } from '../remote/bucket.ts';
 
 /** Where the objects of a lake are and how they are cut (SEP-54). Plain data: it is sent to threads. */
 export interface LakeLayout {
@@ -62,7 +62,7 @@ export type SourceSpec =
     }
   | {
       readonly mode: 'bucket';
-      readonly place: BucketPlace;
+      readonly address: BucketAddress;
       /** The lake's root in the bucket: `''` or ending in `/`. */
       readonly prefix: string;
       readonly configured: ConfiguredNumbers;

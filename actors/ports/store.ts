@@ -1,6 +1,6 @@
 /** The port of the store that Bronze lies in. Backends are in actors/store/; what is above works with any of them. */
 import type { StoredPart } from '../../machines/protocol.ts';
-import type { GcsPlace, S3Place } from '../remote/bucket.ts';
+import type { GcsAddress, S3Address } from '../remote/bucket.ts';
 
 export interface StoredObject {
   readonly key: string;
@@ -109,7 +109,7 @@ export type StagingSpec =
   | { readonly backend: 'local'; readonly folder: string; readonly owner: string }
   | {
       readonly backend: 's3';
-      readonly place: S3Place;
+      readonly address: S3Address;
       /** Configured prefix, `''` or ending in `/`: what keys of the port are below. */
       readonly prefix: string;
       readonly owner: string;
@@ -120,7 +120,7 @@ export type StagingSpec =
     }
   | {
       readonly backend: 'gcs';
-      readonly place: GcsPlace;
+      readonly address: GcsAddress;
       /** Full key prefix of staging objects, ending in `/`. */
       readonly folder: string;
       readonly owner: string;
@@ -146,9 +146,9 @@ export type StoreSpec =
     }
   | {
       readonly backend: 's3';
-      readonly place: S3Place;
+      readonly address: S3Address;
       readonly prefix: string;
       /** Absolute path of the state folder, for journals of uploads; null for a reader. */
       readonly stateDir: string | null;
     }
-  | { readonly backend: 'gcs'; readonly place: GcsPlace; readonly prefix: string };
+  | { readonly backend: 'gcs'; readonly address: GcsAddress; readonly prefix: string };

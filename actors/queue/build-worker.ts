@@ -181,7 +181,7 @@ export class BuildWorker {
     const stop = new AbortController();
     const id = job.id as string;
     this.#tasks.set(id, { task, stop });
-    const looking = setInterval(() => void this.#lookIfWanted(id, stop), WANTED_MS);
+    const looking = setInterval(() => void this.#askIfWanted(id, stop), WANTED_MS);
     onEvent({ type: 'taken', task, durationMs: 0 });
     try {
       if (task.cancelled) stop.abort(DROPPED);
@@ -248,7 +248,7 @@ export class BuildWorker {
   }
 
   /** A task that vanished, or that its coordinator has withdrawn, is let go of. */
-  async #lookIfWanted(id: string, stop: AbortController): Promise<void> {
+  async #askIfWanted(id: string, stop: AbortController): Promise<void> {
     const worker = this.#worker;
     if (worker === null) return;
     try {

@@ -175,7 +175,7 @@ export class QueuePool {
     try {
       for (;;) {
         const change = this.#change(id, signal);
-        const step = await orCancelled(this.#look(queue, id, task), signal).catch((error: unknown) => {
+        const step = await orCancelled(this.#inspectTask(queue, id, task), signal).catch((error: unknown) => {
           if (signal.aborted) throw error;
           const failure = queueError(this.#of.spec, error);
           if (!failure.retryable) throw failure;
@@ -199,7 +199,7 @@ export class QueuePool {
   }
 
   /** What became of a task. It is added where it is not there: added for the first time, or lost by the server. */
-  async #look(
+  async #inspectTask(
     queue: Open['queue'],
     id: string,
     task: QueueTask,

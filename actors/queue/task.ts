@@ -100,9 +100,9 @@ export type QueueResult = z.infer<typeof resultSchema>;
 export function placeOf(spec: SourceSpec | StoreSpec): string {
   if ('path' in spec) return `file ${spec.path}`;
   if ('root' in spec) return `file ${spec.root} ${spec.prefix}`;
-  const { place, prefix } = spec;
-  const host = place.protocol === 's3' ? (place.endpoint ?? 'aws') : 'google';
-  return `${place.protocol} ${host} ${place.bucket} ${prefix}`;
+  const { address, prefix } = spec;
+  const host = address.protocol === 's3' ? (address.endpoint ?? 'aws') : 'google';
+  return `${address.protocol} ${host} ${address.bucket} ${prefix}`;
 }
 
 /** Every Bronze and lake has a queue of its own: workers of another one never see its tasks. */

@@ -4,12 +4,13 @@
  */
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { AttestedEvent, LedgerRange } from '../../machines/protocol.ts';
-import { type ChainPlace, eventSource } from '../chain/audit-chain.ts';
+import { eventFacts } from '../chain/audit-chain.ts';
+import type { ChainPlace } from '../chain/chain-place.ts';
 import { Derivations, derivedEvent, prefixesOf, unlessDamaged } from '../chain/rederive.ts';
 import type { ChainFacts, Fill, PartitionFound } from './facts.ts';
 import type { Slot } from './slots.ts';
 
-type Looked = Pick<ChainFacts, 'partitions' | 'copies' | 'ledgerStart' | 'bronzeJson'>;
+type Gathered = Pick<ChainFacts, 'partitions' | 'copies' | 'ledgerStart' | 'bronzeJson'>;
 
 /** Sealed partitions by their first ledger: what events can be derived from, of the old program's not without the data. */
 const sealedByStart = (partitions: readonly PartitionFound[]): Map<number, PartitionFound> =>
@@ -42,7 +43,7 @@ function adjoining(
  */
 async function derive(
   place: ChainPlace,
-  looked: Looked,
+  looked: Gathered,
   ranges: readonly LedgerRange[],
   from: { readonly before: AttestedEvent | null; readonly sequence: number },
   signal?: AbortSignal,
@@ -53,7 +54,7 @@ async function derive(
   const events: AttestedEvent[] = [];
   let before = from.before;
   for (const range of ranges) {
-    const source = await eventSource(place, range, signal).catch(unlessDamaged);
+    const source = await eventFacts(place, range, signal).catch(unlessDamaged);
     if (source === null) break;
     const prevEventHash = before?.eventHash ?? null;
     const prefixes = prefixesOf(before?.storagePrefix, bronzeJson.storagePrefix, place.store.prefix);
@@ -83,7 +84,7 @@ function runsOf(slots: readonly Slot[]): Slot[][] {
  */
 export async function fillsOf(
   place: ChainPlace,
-  looked: Looked,
+  looked: Gathered,
   slots: readonly Slot[],
   signal?: AbortSignal,
 ): Promise<Map<number, Fill>> {
@@ -137,7 +138,7 @@ export async function fillsOf(
 /** The events that the sealed partitions right behind the chain would get; none where its last event is not known. */
 export async function tailOf(
   place: ChainPlace,
-  looked: Looked,
+  looked: Gathered,
   slots: readonly Slot[],
   signal?: AbortSignal,
 ): Promise<AttestedEvent[]> {

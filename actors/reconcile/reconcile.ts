@@ -5,8 +5,8 @@
 import { compare } from './compare.ts';
 import { contradictionsIn } from './compare-evidence.ts';
 import type { ChainFacts } from './facts.ts';
+import { type DataReading, gatherFacts } from './gather-facts.ts';
 import type { Difference } from './kinds.ts';
-import { type DataReading, lookAtChain } from './look.ts';
 import { type Repair, type RepairPlace, repair } from './repair.ts';
 import { viewOf } from './view.ts';
 
@@ -36,7 +36,7 @@ export async function reconcileChain(
   const repairs: Repair[] = [];
   const failed = new Set<string>();
   for (let round = 1; ; round++) {
-    const facts = await lookAtChain(place, reading, signal);
+    const facts = await gatherFacts(place, reading, signal);
     const differences = compare(facts);
     // What is remembered and contradicted comes first, and is nothing that can be repaired from here.
     const isRefused = contradictionsIn(viewOf(facts)).length > 0;

@@ -13,8 +13,8 @@ import { killPoint } from '../kill-points.ts';
 import type { LineageRow } from '../ports/catalog.ts';
 import { expectedRows } from './compare-catalog.ts';
 import type { ChainFacts } from './facts.ts';
+import type { ReconcilePlace } from './gather-facts.ts';
 import type { Difference } from './kinds.ts';
-import type { LookPlace } from './look.ts';
 import { type View, viewOf } from './view.ts';
 
 /** Partitions in one transaction, and manifests read at a time. */
@@ -42,7 +42,7 @@ function wholeIn({ partitions, truthOf }: View, expected: readonly LineageRow[])
 
 /** Throws CATALOG_*, and PARTITION_DAMAGED where a partition that is to be recorded is not whole; STORE_*. */
 export async function repairCatalog(
-  place: LookPlace,
+  place: ReconcilePlace,
   facts: ChainFacts,
   differences: readonly Difference[],
   signal?: AbortSignal,

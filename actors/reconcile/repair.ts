@@ -10,7 +10,7 @@ import { sameData, sameLedgers } from '../bronze/manifest.ts';
 import { dataKey, eventKey } from '../bronze/names.ts';
 import { appendEvent, placeInChain, readEvent } from '../chain/audit-chain.ts';
 import { restoreBronze } from '../chain/bronze-json.ts';
-import { lookAtCopy, restoreCopies, writeCopies } from '../chain/copies.ts';
+import { readCopyOf, restoreCopies, writeCopies } from '../chain/copies.ts';
 import { findAdoption } from '../chain/find-adoption.ts';
 import { refuseOverlap } from '../chain/overlaps.ts';
 import type { Neighbour } from '../effects/setup.ts';
@@ -23,12 +23,12 @@ import { verifyStored } from '../sequencer/verify-sealed.ts';
 import type { BackupFolder } from '../version-1/old-chain.ts';
 import { committedEnd } from './compare-beside.ts';
 import type { ChainFacts, Fill } from './facts.ts';
+import type { ReconcilePlace } from './gather-facts.ts';
 import type { Difference, Kind } from './kinds.ts';
-import type { LookPlace } from './look.ts';
 import { repairCatalog } from './repair-catalog.ts';
 import { type View, viewOf } from './view.ts';
 
-export interface RepairPlace extends LookPlace, ResealPlace {
+export interface RepairPlace extends ReconcilePlace, ResealPlace {
   readonly neighbours: readonly Neighbour[];
   /** Where the old program's events are, if it wrote any. */
   readonly oldEvents: BackupFolder;
@@ -135,7 +135,7 @@ class Repairs {
   /** The hash is believed, which the event after it names; not the copy. */
   async #fromCopy({ event }: Fill): Promise<void> {
     const { chain, backup, store } = this.#place;
-    const copy = await lookAtCopy(backup as BackupFolder, event.range);
+    const copy = await readCopyOf(backup as BackupFolder, event.range);
     const key = eventKey(chain, event.sequence);
     if (copy === null || copy.event?.eventHash !== event.eventHash) {
       throw new BronzeError('AUDIT_HOLE', `the copy of event ${event.sequence} has changed`, {

@@ -17,7 +17,7 @@ export interface Slot {
   readonly from: Fill['from'] | null;
 }
 
-type Looked = Pick<ChainFacts, 'partitions' | 'events' | 'copies' | 'ledgerStart' | 'bronzeJson'>;
+type Gathered = Pick<ChainFacts, 'partitions' | 'events' | 'copies' | 'ledgerStart' | 'bronzeJson'>;
 
 /** More places without an event than this side by side are an invented sequence. */
 const MAX_HOLE = 100_000;
@@ -29,12 +29,12 @@ interface Verdict {
 
 /** Judges the events that can be read by their links, what follows from manifests, and, only to tell two apart, copies. */
 class Judge {
-  readonly #looked: Looked;
+  readonly #looked: Gathered;
   readonly #byLabel: ReadonlyMap<string, PartitionFound>;
   readonly #events: readonly AttestedEvent[];
   readonly verdicts = new Map<number, Verdict>();
 
-  constructor(looked: Looked) {
+  constructor(looked: Gathered) {
     this.#looked = looked;
     this.#byLabel = new Map(looked.partitions.map((partition) => [rangeLabel(partition.range), partition]));
     this.#events = looked.events.flatMap(({ event }) => (event === null ? [] : [event]));
@@ -141,7 +141,7 @@ function lastOf(events: readonly EventFound[], partitions: number): number {
 
 /** The chain from its first place to the last one that has an event; `strays` are events far beyond it. */
 export function slotsOf(
-  looked: Looked,
+  looked: Gathered,
   fills: ReadonlyMap<number, Fill> = new Map(),
 ): { readonly slots: readonly Slot[]; readonly strays: readonly EventFound[] } {
   const last = lastOf(looked.events, looked.partitions.length);

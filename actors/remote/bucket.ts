@@ -47,7 +47,7 @@ export interface Bucket {
    */
   get(key: string, limit: number, signal?: AbortSignal, admit?: Admission): Promise<Uint8Array | null>;
   /** Size and version of an object, without its content. */
-  look(key: string, signal?: AbortSignal): Promise<ObjectFacts | null>;
+  stat(key: string, signal?: AbortSignal): Promise<ObjectFacts | null>;
   /** `length` bytes from `offset` of exactly this version; STORE_IO, not retryable, where another stands there now. */
   range(of: ObjectFacts, offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
   /** All objects whose key begins with `prefix`, page by page, in byte order of keys. */
@@ -60,7 +60,7 @@ export interface Bucket {
 }
 
 /** Where an S3 bucket is; plain data without secrets: credentials come from the SDK's own chain. */
-export interface S3Place {
+export interface S3Address {
   readonly protocol: 's3';
   readonly bucket: string;
   /** URL of an S3-compatible store; null = AWS. */
@@ -73,11 +73,11 @@ export interface S3Place {
 }
 
 /** Where a GCS bucket is. */
-export interface GcsPlace {
+export interface GcsAddress {
   readonly protocol: 'gcs';
   readonly bucket: string;
   readonly anonymous: boolean;
   readonly requesterPays: boolean;
 }
 
-export type BucketPlace = S3Place | GcsPlace;
+export type BucketAddress = S3Address | GcsAddress;

@@ -5,7 +5,7 @@
 import { BronzeError } from '../../machines/errors.ts';
 import { ownSignal } from '../bounded.ts';
 import { BodyFault, collectBody } from './body.ts';
-import type { Admission, Bucket, GcsPlace, ListedPage, ListOptions, ObjectFacts } from './bucket.ts';
+import type { Admission, Bucket, GcsAddress, ListedPage, ListOptions, ObjectFacts } from './bucket.ts';
 import { crc32cOf, gcsCrc32c } from './checksums.ts';
 import { type RemoteDomain, remoteError } from './faults.ts';
 import {
@@ -55,16 +55,16 @@ export interface GcsCall<T> {
 
 export class GcsBucket implements Bucket {
   readonly uri: string;
-  readonly place: GcsPlace;
+  readonly address: GcsAddress;
   readonly #domain: RemoteDomain;
   readonly #onRetry: (() => void) | undefined;
   readonly #emulator = emulatorHost();
 
-  constructor(place: GcsPlace, domain: RemoteDomain, onRetry?: () => void) {
-    this.place = place;
+  constructor(address: GcsAddress, domain: RemoteDomain, onRetry?: () => void) {
+    this.address = address;
     this.#domain = domain;
     this.#onRetry = onRetry;
-    this.uri = `gs://${place.bucket}/`;
+    this.uri = `gs://${address.bucket}/`;
   }
 
   /** One request, retried within bounds; see `once`. Public for the store beside. */
@@ -76,9 +76,9 @@ export class GcsBucket implements Bucket {
   async once<T>(call: GcsCall<T>, signal?: AbortSignal): Promise<T> {
     const { action, key, read, accepts, otherwise } = call;
     try {
-      const client = await gcsClient(this.place, this.#emulator);
+      const client = await gcsClient(this.address, this.#emulator);
       const query: Record<string, string> = { ...call.request.query };
-      if (this.place.requesterPays) query.userProject = await client.project();
+      if (this.address.requesterPays) query.userProject = await client.project();
       const request = { ...call.request, query };
       // The content of an object may take as long as it moves: millions are read, and each has a time-out of its own.
       const late = query.alt === 'media' ? null : AbortSignal.timeout(CALL_MS);
@@ -107,9 +107,9 @@ export class GcsBucket implements Bucket {
 
   /** Of a lake's objects, which are millions; what is read of Bronze is little. */
   async #shortGet(key: string, limit: number, signal?: AbortSignal, admit?: Admission): Promise<Uint8Array | null> {
-    const client = await gcsClient(this.place, this.#emulator).catch(() => null);
+    const client = await gcsClient(this.address, this.#emulator).catch(() => null);
     if (client === null) return null;
-    const project = this.place.requesterPays ? await client.project().catch(() => null) : undefined;
+    const project = this.address.requesterPays ? await client.project().catch(() => null) : undefined;
     if (project === null) return null;
     const payer = project === undefined ? '' : `&userProject=${encodeURIComponent(project)}`;
     const wanting = { limit, signal, admit, onRetry: this.#onRetry };
@@ -141,7 +141,7 @@ export class GcsBucket implements Bucket {
     );
   }
 
-  async look(key: string, signal?: AbortSignal): Promise<GcsFacts | null> {
+  async stat(key: string, signal?: AbortSignal): Promise<GcsFacts | null> {
     return this.call<GcsFacts | null>(
       {
         action: 'look at',
@@ -251,7 +251,7 @@ export class GcsBucket implements Bucket {
   // ── for the store beside ───────────────────────────────────────────────────────────────────────────────────────
 
   bucketPath(below = ''): string {
-    return `/storage/v1/b/${encodeURIComponent(this.place.bucket)}${below}`;
+    return `/storage/v1/b/${encodeURIComponent(this.address.bucket)}${below}`;
   }
 
   objectPath(key: string): string {

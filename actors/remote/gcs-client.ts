@@ -3,7 +3,7 @@
  * its auth client, which it uses for resumable uploads itself. Its higher calls are not used: they take no AbortSignal,
  * have no time-out where none is set, and destroy the connections of everybody else when one download fails. Nor is
  * node-fetch below them, which does not notice that a connection was cut amid a body. Loaded when it is first needed.
- * One client per place and thread, so that connections stay open from task to task.
+ * One client per address and thread, so that connections stay open from task to task.
  * It must never hold a credential of its own, retry by itself (retry.ts does), or let a header or a session's address
  * into an error.
  */
@@ -14,7 +14,7 @@ import type { Storage } from '@google-cloud/storage';
 import { BronzeError } from '../../machines/errors.ts';
 import { orAborted } from '../bounded.ts';
 import { BodyFault, collectBody } from './body.ts';
-import type { GcsPlace } from './bucket.ts';
+import type { GcsAddress } from './bucket.ts';
 import {
   type Fault,
   kindOfStatus,
@@ -72,17 +72,17 @@ const clients = new Map<string, Promise<GcsClient>>();
  */
 export const emulatorHost = (): string | null => process.env.STORAGE_EMULATOR_HOST || null;
 
-/** The client of a place; the same one for the same place. */
-export function gcsClient(place: GcsPlace, emulator: string | null): Promise<GcsClient> {
-  const key = JSON.stringify([place, emulator]);
+/** The client of an address; the same one for the same address. */
+export function gcsClient(address: GcsAddress, emulator: string | null): Promise<GcsClient> {
+  const key = JSON.stringify([address, emulator]);
   const known = clients.get(key);
   if (known) return known;
-  const client = makeClient(place, emulator);
+  const client = makeClient(address, emulator);
   clients.set(key, client);
   return client;
 }
 
-async function makeClient(place: GcsPlace, emulator: string | null): Promise<GcsClient> {
+async function makeClient(address: GcsAddress, emulator: string | null): Promise<GcsClient> {
   const [{ Storage }, { PassThroughClient }] = await Promise.all([
     import('@google-cloud/storage'),
     import('google-auth-library'),
@@ -90,7 +90,7 @@ async function makeClient(place: GcsPlace, emulator: string | null): Promise<Gcs
   const storage = new Storage({
     retryOptions: { autoRetry: false },
     // Like the library itself, which asks no emulator for credentials.
-    ...(place.anonymous || emulator !== null ? { authClient: new PassThroughClient() } : {}),
+    ...(address.anonymous || emulator !== null ? { authClient: new PassThroughClient() } : {}),
     ...(emulator === null ? {} : { apiEndpoint: emulator }),
   });
   // Some write the path of the API into STORAGE_EMULATOR_HOST, some do not; the library wants both.

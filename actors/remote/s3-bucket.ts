@@ -7,7 +7,7 @@ import type { ListObjectsV2CommandOutput, S3Client } from '@aws-sdk/client-s3';
 import { BronzeError } from '../../machines/errors.ts';
 import { orAborted, ownSignal } from '../bounded.ts';
 import { collectBody } from './body.ts';
-import type { Admission, Bucket, ListedPage, ListOptions, ObjectFacts, S3Place } from './bucket.ts';
+import type { Admission, Bucket, ListedPage, ListOptions, ObjectFacts, S3Address } from './bucket.ts';
 import { type RemoteDomain, remoteError } from './faults.ts';
 import { ListingGuard } from './listing.ts';
 import { persistently } from './retry.ts';
@@ -26,18 +26,18 @@ type Otherwise<T> = (error: unknown) => T | undefined;
 
 export class S3Bucket implements Bucket {
   readonly uri: string;
-  readonly place: S3Place;
+  readonly address: S3Address;
   readonly #domain: RemoteDomain;
   readonly #onRetry: (() => void) | undefined;
   /** Of a lake's objects, which are millions; what is read of Bronze is little. */
   readonly #short: ReturnType<typeof s3Get> | null;
 
-  constructor(place: S3Place, domain: RemoteDomain, onRetry?: () => void) {
-    this.place = place;
+  constructor(address: S3Address, domain: RemoteDomain, onRetry?: () => void) {
+    this.address = address;
     this.#domain = domain;
     this.#onRetry = onRetry;
-    this.uri = `s3://${place.bucket}/`;
-    this.#short = domain === 'source' ? s3Get(place) : null;
+    this.uri = `s3://${address.bucket}/`;
+    this.#short = domain === 'source' ? s3Get(address) : null;
   }
 
   /** One call, retried within bounds; see `once`. Public for the store beside. */
@@ -74,7 +74,7 @@ export class S3Bucket implements Bucket {
     otherwise: Otherwise<T>,
   ): Promise<T> {
     try {
-      const client = await s3Client(this.place);
+      const client = await s3Client(this.address);
       return await step(client, abortSignal ? { abortSignal } : {});
     } catch (error) {
       const answer = otherwise(error);
@@ -85,7 +85,7 @@ export class S3Bucket implements Bucket {
 
   /** Parameters that every request carries. */
   get common(): { Bucket: string; RequestPayer?: 'requester' } {
-    const { bucket, requesterPays } = this.place;
+    const { bucket, requesterPays } = this.address;
     return { Bucket: bucket, ...(requesterPays ? { RequestPayer: 'requester' as const } : {}) };
   }
 
@@ -119,7 +119,7 @@ export class S3Bucket implements Bucket {
     return this.#unbounded<Uint8Array | null>('read', key, read, ownSignal(signal), signal, missing);
   }
 
-  async look(key: string, signal?: AbortSignal): Promise<ObjectFacts | null> {
+  async stat(key: string, signal?: AbortSignal): Promise<ObjectFacts | null> {
     const facts = await this.#head(key, signal);
     if (facts !== null) return facts;
     // The answer to a HEAD has no body that would tell a missing key from a missing bucket, or from a proxy's 404.

@@ -1,13 +1,13 @@
 /**
- * The S3 client of a place, and what its errors mean. Loaded when it is first needed: the SDK takes longer to load than
- * most commands to run. One client per place and thread, so that connections stay open from task to task.
+ * The S3 client of an address, and what its errors mean. Loaded when it is first needed: the SDK takes longer to load than
+ * most commands to run. One client per address and thread, so that connections stay open from task to task.
  * It must never hold a credential of its own, switch TLS checks off, or retry by itself (retry.ts does).
  */
 import { pipeline, Readable, Transform } from 'node:stream';
 import type { S3Client, S3ServiceException } from '@aws-sdk/client-s3';
 import { BronzeError } from '../../machines/errors.ts';
 import { BodyFault } from './body.ts';
-import type { S3Place } from './bucket.ts';
+import type { S3Address } from './bucket.ts';
 import {
   type Fault,
   type FaultKind,
@@ -43,25 +43,29 @@ export function s3Sdk(): Promise<Sdk> {
 
 const clients = new Map<string, Promise<S3Client>>();
 
-/** The client of a place; the same one for the same place. */
-export function s3Client(place: S3Place): Promise<S3Client> {
-  const key = JSON.stringify(place);
+/** The client of an address; the same one for the same address. */
+export function s3Client(address: S3Address): Promise<S3Client> {
+  const key = JSON.stringify(address);
   const known = clients.get(key);
   if (known) return known;
-  const client = makeClient(place);
+  const client = makeClient(address);
   clients.set(key, client);
   return client;
 }
 
-async function makeClient(place: S3Place): Promise<S3Client> {
+async function makeClient(address: S3Address): Promise<S3Client> {
   const { S3Client } = await s3Sdk();
   const client = new S3Client({
     // AWS wants one; stores of one's own take any, and sign with it.
-    ...(place.region !== null ? { region: place.region } : place.endpoint !== null ? { region: 'us-east-1' } : {}),
-    ...(place.endpoint === null ? {} : { endpoint: place.endpoint }),
-    forcePathStyle: place.pathStyle,
+    ...(address.region !== null
+      ? { region: address.region }
+      : address.endpoint !== null
+        ? { region: 'us-east-1' }
+        : {}),
+    ...(address.endpoint === null ? {} : { endpoint: address.endpoint }),
+    forcePathStyle: address.pathStyle,
     // Nothing to sign with and nothing signed: what public buckets want.
-    ...(place.anonymous
+    ...(address.anonymous
       ? { credentials: { accessKeyId: '', secretAccessKey: '' }, signer: { sign: async (request) => request } }
       : {}),
     maxAttempts: 1,

@@ -6,7 +6,7 @@
  */
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { RequestSigner } from 'aws4';
-import type { S3Place } from './bucket.ts';
+import type { S3Address } from './bucket.ts';
 import { s3Check } from './checksums.ts';
 import { type PlainGetter, plainGetter } from './plain-get.ts';
 import { s3Client, s3Sdk } from './s3-client.ts';
@@ -16,7 +16,7 @@ import { ShortWay, type Wanting } from './short-way.ts';
 /** SHA-256 of an empty body. */
 const EMPTY = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
-/** What every GET of a place has in common. */
+/** What every GET of an address has in common. */
 interface Form {
   readonly getter: PlainGetter;
   readonly client: S3Client;
@@ -55,10 +55,10 @@ class Made extends Error {
 const PASSING = /^(amz-sdk-.*|x-amz-user-agent|x-amz-date|x-amz-content-sha256|x-amz-security-token|authorization)$/;
 
 /** The GET that the SDK would send for a key. Sends nothing. @throws what the SDK does, where it has no credentials */
-async function requestOf(place: S3Place, client: S3Client, key: string): Promise<SdkRequest> {
+async function requestOf(address: S3Address, client: S3Client, key: string): Promise<SdkRequest> {
   const { GetObjectCommand } = await s3Sdk();
-  const payer = place.requesterPays ? { RequestPayer: 'requester' as const } : {};
-  const command = new GetObjectCommand({ Bucket: place.bucket, Key: key, ...payer });
+  const payer = address.requesterPays ? { RequestPayer: 'requester' as const } : {};
+  const command = new GetObjectCommand({ Bucket: address.bucket, Key: key, ...payer });
   const requestHandler = {
     ...client.config.requestHandler,
     handle: (request: SdkRequest): never => {
@@ -73,9 +73,9 @@ async function requestOf(place: S3Place, client: S3Client, key: string): Promise
 }
 
 /** Null where the SDK asks in a way that is not known here: another kind of signature, or one for a session. */
-async function formOf(place: S3Place): Promise<Form | null> {
-  const client = await s3Client(place);
-  const request = await requestOf(place, client, 'k');
+async function formOf(address: S3Address): Promise<Form | null> {
+  const client = await s3Client(address);
+  const request = await requestOf(address, client, 'k');
   const { protocol, hostname, port, path, query = {}, headers } = request;
   const [, scope] = /^AWS4-HMAC-SHA256 Credential=[^,]*?((?:\/[^/,]+){4}),/.exec(headers.authorization ?? '') ?? [];
   const [, , region, service] = scope?.split('/') ?? [];
@@ -95,23 +95,23 @@ async function formOf(place: S3Place): Promise<Form | null> {
 
 const getters = new Map<string, S3Get>();
 
-/** The short way to a place; the same one for the same place, so that it is learnt once. */
-export function s3Get(place: S3Place): S3Get {
-  const key = JSON.stringify(place);
+/** The short way to an address; the same one for the same address, so that it is learnt once. */
+export function s3Get(address: S3Address): S3Get {
+  const key = JSON.stringify(address);
   const known = getters.get(key);
   if (known) return known;
-  const getter = new S3Get(place);
+  const getter = new S3Get(address);
   getters.set(key, getter);
   return getter;
 }
 
 class S3Get {
-  readonly #place: S3Place;
+  readonly #address: S3Address;
   readonly #way = new ShortWay(() => this.#credentials());
   #form: Promise<Form | null> | null = null;
 
-  constructor(place: S3Place) {
-    this.#place = place;
+  constructor(address: S3Address) {
+    this.#address = address;
   }
 
   /** The object, or null: ask the long way. Throws what `admit` throws. */
@@ -124,7 +124,7 @@ class S3Get {
   }
 
   async #credentials(): Promise<Credentials> {
-    this.#form ??= formOf(this.#place).catch((error: unknown) => {
+    this.#form ??= formOf(this.#address).catch((error: unknown) => {
       this.#form = null;
       throw error;
     });

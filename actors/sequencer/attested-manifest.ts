@@ -4,7 +4,8 @@ import { rangeLabel } from '../../machines/partitions.ts';
 import type { AttestedEvent } from '../../machines/protocol.ts';
 import type { Producer } from '../bronze/manifest.ts';
 import { eventKey } from '../bronze/names.ts';
-import { type ChainPlace, readEvent } from '../chain/audit-chain.ts';
+import { readEvent } from '../chain/audit-chain.ts';
+import type { ChainPlace } from '../chain/chain-place.ts';
 
 /** The producer that the stored event names: the manifest has to come out as it was, byte for byte. */
 export async function producerOf(place: ChainPlace, attested: AttestedEvent, signal?: AbortSignal): Promise<Producer> {

@@ -143,7 +143,7 @@ async function unsealedThere(
   throw conflict(place, staged, found);
 }
 
-async function lookAtStored(
+async function readStored(
   place: CommitPlace,
   staged: StagedPartition,
   attested: AttestedEvent | null,
@@ -202,14 +202,14 @@ async function tryToPublish(
     if (await isThere(place, key, signal)) return 'exists';
     throw orphan(place, attested, `built again it has ${staged.data.checksum}`);
   }
-  const lookAround = async (): Promise<void> => {
+  const checkBeforeVisible = async (): Promise<void> => {
     if (!(await refuseOverlap(place, staged.range, signal)).isThere) return;
     const sealed = await place.store.get(manifestKey(place.chain, place.table, staged.range), signal);
     if (sealed !== null && !(await isThere(place, key, signal))) refuseOtherThanSealed(place, staged, sealed);
   };
   try {
     killPoint('commit:before-publish');
-    const outcome = await place.store.publish(staged.handle, key, signal, lookAround);
+    const outcome = await place.store.publish(staged.handle, key, signal, checkBeforeVisible);
     killPoint('commit:after-publish');
     return outcome;
   } catch (error) {
@@ -237,7 +237,7 @@ export async function publishStaged(
     const { range, data, ledgers, writer, checks, source } = staged;
     return { range, data, ledgers, writer, checks, source, ...partsOf(place, staged), found: false };
   }
-  const published = await lookAtStored(place, staged, attested, signal);
+  const published = await readStored(place, staged, attested, signal);
   if (attested !== null && published.data.checksum !== attested.data.checksum) {
     throw orphan(place, attested, `what stands there has ${published.data.checksum}`);
   }

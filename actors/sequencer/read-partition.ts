@@ -5,7 +5,7 @@
 import { BronzeError, CODES, type ErrorCode } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { dataKey } from '../bronze/names.ts';
-import type { ChainPlace } from '../chain/audit-chain.ts';
+import type { ChainPlace } from '../chain/chain-place.ts';
 import type { CheckSpec, ReadBackAnswer, ReadBackTask } from '../parquet/spec.ts';
 
 /** Reads a published data object in a worker thread; throws BronzeError, retryable where a retry can help. */

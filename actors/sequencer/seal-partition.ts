@@ -25,7 +25,7 @@ import {
   sha256Hex,
 } from '../bronze/manifest.ts';
 import { dataKey, manifestKey } from '../bronze/names.ts';
-import type { ChainPlace } from '../chain/audit-chain.ts';
+import type { ChainPlace } from '../chain/chain-place.ts';
 import { refuseOverlap } from '../chain/overlaps.ts';
 import { storedPartition } from '../chain/stored-partition.ts';
 import type { Effect, Tools } from '../effects/effect.ts';

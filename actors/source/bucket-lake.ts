@@ -19,7 +19,7 @@ import { KnownRun } from './run-of-files.ts';
 const memories = new Map<string, LakeMemory>();
 
 function memoryOf(spec: BucketSpec): LakeMemory {
-  const key = JSON.stringify([spec.place, spec.prefix]);
+  const key = JSON.stringify([spec.address, spec.prefix]);
   const known = memories.get(key);
   if (known) return known;
   const memory: LakeMemory = { suffix: 'zst', suffixWorked: false, average: null, most: MOST, quickest: Infinity };

@@ -219,7 +219,7 @@ export class BucketReader {
   }
 
   /** Whether more in flight would be of use: only to a thread that waits. */
-  #look(): void {
+  #adaptWindow(): void {
     const now = performance.now();
     if (now - this.#looked < LOOK_AFTER_MS) return;
     this.#looked = now;
@@ -276,7 +276,7 @@ export class BucketReader {
       slot.state = 'here';
       this.#weigh(slot.object.bytes.length);
       this.#window = Math.min(this.#memory.most, Math.max(FEWEST, this.#window + 1));
-      this.#look();
+      this.#adaptWindow();
     } catch (error) {
       this.#release(slot);
       if (error instanceof Postponed) {

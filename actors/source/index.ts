@@ -8,5 +8,5 @@ import { SourceMeter } from './meter.ts';
 /** The lake of a spec. Touches nothing: `open` on it does. `meter` counts what is read, where somebody wants to know. */
 export function openSource(spec: SourceSpec, meter: SourceMeter = new SourceMeter()): LakeSource {
   if (spec.mode === 'local') return new LocalLake(spec, meter);
-  return new BucketLake(spec, openBucket(spec.place, 'source', meter.retried), meter);
+  return new BucketLake(spec, openBucket(spec.address, 'source', meter.retried), meter);
 }

@@ -111,7 +111,7 @@ export function refuseToReplace(memory: Memory, why: string): never {
  * Where a head lies that is about to be replaced by another one: `behind` that one in its chain, `ahead` of it, or in no
  * place of the chain at all.
  */
-export type HeadPlace = (head: string) => Promise<'behind' | 'ahead' | 'foreign'>;
+export type HeadOrder = (head: string) => Promise<'behind' | 'ahead' | 'foreign'>;
 
 /**
  * By what a copier calls the system with, and folder: the end of its last write. The eras of one copier take turns here: of
@@ -128,7 +128,7 @@ export async function writeHead(
   dir: string,
   chain: ChainName,
   eventHash: string,
-  placeOf: HeadPlace = async () => 'foreign',
+  placeOf: HeadOrder = async () => 'foreign',
 ): Promise<void> {
   const ends = turns.get(files) ?? new Map<string, Promise<void>>();
   turns.set(files, ends);
@@ -146,7 +146,7 @@ async function changed(
   dir: string,
   chain: ChainName,
   eventHash: string,
-  placeOf: HeadPlace,
+  placeOf: HeadOrder,
 ): Promise<Record<string, unknown> | null> {
   const heads = await readHeads(files, dir);
   const [memory] = await headMemory(files, dir, chain);

@@ -72,7 +72,7 @@ export abstract class BucketStore implements BronzeStore {
   }
 
   async open(key: string, signal?: AbortSignal): Promise<ObjectReader | null> {
-    const facts = await this.#bucket.look(this.fullKey(key), signal);
+    const facts = await this.#bucket.stat(this.fullKey(key), signal);
     return facts === null ? null : bucketReader(this.#bucket, facts, signal);
   }
 

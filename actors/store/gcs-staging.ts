@@ -59,7 +59,7 @@ export class GcsStagingWriter implements StagingWriter {
   #finished: GcsHandle | null = null;
 
   constructor(spec: GcsStaging, target: StagingTarget) {
-    this.#bucket = new GcsBucket(spec.place, 'store');
+    this.#bucket = new GcsBucket(spec.address, 'store');
     // What an earlier attempt staged under the same name may still be waited for.
     this.#key = `${spec.folder}${stagingName(spec.owner, `${target.name}-${randomLabel()}`)}`;
     this.#upload = new GcsUpload(this.#bucket, this.#key, this.#stop.signal);

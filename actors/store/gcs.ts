@@ -35,7 +35,7 @@ export class GcsStore extends BucketStore {
   readonly #self = randomLabel();
 
   constructor(spec: GcsSpec) {
-    const bucket = new GcsBucket(spec.place, 'store');
+    const bucket = new GcsBucket(spec.address, 'store');
     super(bucket, spec.prefix);
     this.#spec = spec;
     this.#bucket = bucket;
@@ -52,7 +52,7 @@ export class GcsStore extends BucketStore {
     await insertWhole(this.#bucket, key, content, 'application/json');
     const again = await insertWhole(this.#bucket, key, content, 'application/json');
     const bytes = await this.#bucket.get(key, content.length);
-    const facts = await this.#bucket.look(key);
+    const facts = await this.#bucket.stat(key);
     if (facts !== null) await removeGeneration(this.#bucket, key, facts.version);
     if (again === 'exists' && bytes !== null && facts !== null) return;
     throw remoteError('store', 'rely on', `${this.#bucket.uri}${this.prefix}`, {
@@ -84,7 +84,7 @@ export class GcsStore extends BucketStore {
   async stage(handle: string, bytes: number, signal?: AbortSignal): Promise<void> {
     const staged = this.#handle(handle);
     killPoint('stage:before-fsync');
-    const facts = await this.#bucket.look(staged.key, signal);
+    const facts = await this.#bucket.stat(staged.key, signal);
     if (facts === null) throw gone(staged.key, 'it is not there');
     if (staged.size !== bytes)
       throw gone(staged.key, `it has ${staged.size} bytes and not the ${bytes} that were written`);
@@ -106,7 +106,7 @@ export class GcsStore extends BucketStore {
     const outcome = await this.#rewrite(staged, full, signal);
     if (outcome === 'done') {
       killPoint('publish:after-link');
-      const stands = await this.#bucket.look(full, signal);
+      const stands = await this.#bucket.stat(full, signal);
       if (stands === null) throw untrue('publish', `${this.#bucket.uri}${full}`);
       // Also where it says no checksum: then it is read.
       if (stands.size !== staged.size || stands.crc32c !== staged.crc32c) return 'exists';
@@ -116,7 +116,7 @@ export class GcsStore extends BucketStore {
       return 'published';
     }
     // A staged object that is gone while its target stands there is also what a lost answer leaves behind.
-    if (outcome === 'unmet' || (await this.#bucket.look(full, signal)) !== null) return 'exists';
+    if (outcome === 'unmet' || (await this.#bucket.stat(full, signal)) !== null) return 'exists';
     throw gone(staged.key, 'it is not there');
   }
 
@@ -132,7 +132,7 @@ export class GcsStore extends BucketStore {
     stagingName(owner, 'probe');
     this.#owners.set(chainPrefix, owner);
     const folder = `${this.fullFolder(chainPrefix)}${STAGING_FOLDER}/`;
-    return { backend: 'gcs', place: this.#spec.place, folder, owner };
+    return { backend: 'gcs', address: this.#spec.address, folder, owner };
   }
 
   /** Nothing is begun: objects are told apart by the owner in their names. */

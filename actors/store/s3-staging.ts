@@ -57,7 +57,7 @@ export class S3StagingWriter implements StagingWriter {
     this.#spec = spec;
     this.#target = target;
     this.#files = files;
-    this.#uploads = new S3Uploads(new S3Bucket(spec.place, 'store'));
+    this.#uploads = new S3Uploads(new S3Bucket(spec.address, 'store'));
   }
 
   /** A promise where more parts are on their way than memory is meant for. */

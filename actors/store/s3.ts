@@ -61,7 +61,7 @@ export class S3Store extends BucketStore {
   #probing: Promise<Conditions> | null = null;
 
   constructor(spec: S3Spec, files: FileOps) {
-    const bucket = new S3Bucket(spec.place, 'store');
+    const bucket = new S3Bucket(spec.address, 'store');
     super(bucket, spec.prefix);
     this.#spec = spec;
     this.#files = files;
@@ -140,7 +140,7 @@ export class S3Store extends BucketStore {
     }
     // The store has said that it did not complete it, or that it does not know it: neither is under way.
     this.#completing.delete(upload);
-    if (outcome === 'exists' || (await this.#bucket.look(full, signal)) !== null) return 'exists';
+    if (outcome === 'exists' || (await this.#bucket.stat(full, signal)) !== null) return 'exists';
     throw gone(key, 'its upload is not there any more');
   }
 
@@ -157,8 +157,8 @@ export class S3Store extends BucketStore {
 
   stagingSpec(chainPrefix: string, owner: string): StagingSpec {
     this.#owners.set(chainPrefix, owner);
-    const { place, prefix } = this.#spec;
-    return { backend: 's3', place, prefix, owner, journal: this.#journal(chainPrefix, owner) };
+    const { address, prefix } = this.#spec;
+    return { backend: 's3', address, prefix, owner, journal: this.#journal(chainPrefix, owner) };
   }
 
   /** Begins the upload here, so that it stands in the journal of the holder of the lock, whoever sends its parts. */
@@ -267,7 +267,7 @@ export class S3Store extends BucketStore {
 
   /** Whether a completion of this upload may still be working on what stands there. */
   async #mayBeCompleting(full: string, id: string, signal?: AbortSignal): Promise<boolean> {
-    if ((await this.#bucket.look(full, signal)) === null) return false;
+    if ((await this.#bucket.stat(full, signal)) === null) return false;
     return !(await this.#uploads.isGone(full, id, signal));
   }
 
@@ -303,7 +303,7 @@ export class S3Store extends BucketStore {
     parts: readonly UploadedPart[],
     signal?: AbortSignal,
   ): Promise<'ours' | 'other' | 'nothing'> {
-    const facts = await this.#bucket.look(full, signal);
+    const facts = await this.#bucket.stat(full, signal);
     if (facts === null) return 'nothing';
     const size = parts.reduce((sum, part) => sum + part.size, 0);
     return facts.size === size && bareEtag(facts.version) === etagOfParts(parts) ? 'ours' : 'other';
@@ -359,7 +359,7 @@ export class S3Store extends BucketStore {
   async #createFenced(key: string, bytes: Uint8Array, signal?: AbortSignal): Promise<'created' | 'exists'> {
     const full = this.fullKey(key);
     for (let attempt = 1; ; attempt++) {
-      if ((await this.#bucket.look(full, signal)) !== null) return 'exists';
+      if ((await this.#bucket.stat(full, signal)) !== null) return 'exists';
       const upload = await this.#beginNoted(key, full, signal);
       const part = await this.#uploads.part(full, upload, 1, bytes, signal);
       const outcome = part === null ? 'gone' : await this.#completeFenced(full, upload, [part], signal);
@@ -437,7 +437,7 @@ export class S3Store extends BucketStore {
   // ── conditions ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   get #placeKey(): string {
-    const { endpoint, bucket } = this.#spec.place;
+    const { endpoint, bucket } = this.#spec.address;
     return `${endpoint ?? 'aws'} ${bucket}`;
   }
 

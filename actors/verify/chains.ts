@@ -104,9 +104,9 @@ function storeAt(scheme: string, rest: string, access: BucketAccess): Exclude<St
   const prefix = path.length === 0 ? '' : `${path.join('/')}/`;
   const { anonymous } = access;
   if (scheme === 'gs') {
-    return { backend: 'gcs', place: { protocol: 'gcs', bucket, anonymous, requesterPays: false }, prefix };
+    return { backend: 'gcs', address: { protocol: 'gcs', bucket, anonymous, requesterPays: false }, prefix };
   }
-  const place = {
+  const address = {
     protocol: 's3',
     bucket,
     endpoint: access.s3Endpoint,
@@ -115,7 +115,7 @@ function storeAt(scheme: string, rest: string, access: BucketAccess): Exclude<St
     anonymous,
     requesterPays: false,
   } as const;
-  return { backend: 's3', place, prefix, stateDir: null };
+  return { backend: 's3', address, prefix, stateDir: null };
 }
 
 /** Prefixes of the chains below a prefix of a store, in order. Throws STORE_*. */

@@ -27,7 +27,7 @@ const AUDIT_FOLDER = '_audit';
 /** Below a folder of events: those that the old program had written for the same chain. */
 const OLD_FOLDER = 'v1.1';
 
-export interface EventSource {
+export interface GatheredEvents {
   /** Folder, file or URI that the events are from. */
   readonly place: string;
   readonly events: readonly ChainEvent[];
@@ -73,7 +73,7 @@ function eventOf(bytes: Uint8Array, { name, object }: Pick<Named, 'name' | 'obje
   return event;
 }
 
-async function readAll(files: readonly Named[]): Promise<Pick<EventSource, 'events' | 'failures'>> {
+async function readAll(files: readonly Named[]): Promise<Pick<GatheredEvents, 'events' | 'failures'>> {
   const events: ChainEvent[] = [];
   const failures: Failure[] = [];
   const read = await mapBounded(files, PARALLEL, async (file) => {
@@ -130,7 +130,7 @@ function headsIn(bytes: Uint8Array, object: string): ReadonlyMap<string, string>
 }
 
 /** What the heads file of a folder says; what cannot be used of it is a failure. Throws STORE_*. */
-async function headsOf(folder: string, failures: Failure[]): Promise<EventSource['heads']> {
+async function headsOf(folder: string, failures: Failure[]): Promise<GatheredEvents['heads']> {
   const file = fileAt(folder, HEADS_FILE);
   const bytes = await file.read();
   try {
@@ -142,7 +142,7 @@ async function headsOf(folder: string, failures: Failure[]): Promise<EventSource
 }
 
 /** Events of one folder, and of a folder `v1.1` in it. Throws USAGE where there is none, STORE_*. */
-export async function gatherFolder(folder: string): Promise<EventSource> {
+export async function gatherFolder(folder: string): Promise<GatheredEvents> {
   if ((await kindOf(folder)) !== 'folder') throw new BronzeError('USAGE', `there is no folder ${folder} with events`);
   // Before the events: a copier at work writes an event first and then makes it the head.
   const names = await entriesOf(folder);
@@ -175,15 +175,15 @@ async function auditFoldersBelow(folder: string, depth = DEPTH): Promise<string[
 }
 
 /** Every `_audit/` below a folder; where there is none, the folder itself as one of copies. Throws STORE_*. */
-export async function gatherBelow(folder: string): Promise<EventSource[]> {
+export async function gatherBelow(folder: string): Promise<GatheredEvents[]> {
   const found = basename(folder) === AUDIT_FOLDER ? [] : await auditFoldersBelow(folder);
-  const sources: EventSource[] = [];
+  const sources: GatheredEvents[] = [];
   for (const each of found.length > 0 ? found : [folder]) sources.push(await gatherFolder(each));
   return sources;
 }
 
 /** Events of `_audit/` of one chain in a store, and of `v1.1/` in it. Throws STORE_*. */
-export async function gatherChain(store: BronzeStore, chain: ChainName): Promise<EventSource> {
+export async function gatherChain(store: BronzeStore, chain: ChainName): Promise<GatheredEvents> {
   const prefix = auditPrefix(chain);
   const files = (await store.list(prefix)).flatMap(({ key }): Named[] => {
     const [name = '', folder = ''] = key.slice(prefix.length).split('/').reverse();
@@ -216,7 +216,7 @@ export async function gatherChain(store: BronzeStore, chain: ChainName): Promise
 }
 
 /** Events of an export of an endpoint, in any order. Throws USAGE for what is none, STORE_*. */
-export async function gatherExport(path: string): Promise<EventSource> {
+export async function gatherExport(path: string): Promise<GatheredEvents> {
   const { size } = await stat(path);
   if (size > EXPORT_LIMIT) {
     throw new BronzeError('USAGE', `${path} has ${size} bytes: export it in parts of up to ${EXPORT_LIMIT} bytes`);

@@ -4,13 +4,13 @@
  */
 import { BronzeError, type Failure, toFailure } from '../../machines/errors.ts';
 import type { ChainEvent } from '../bronze/event.ts';
-import { type ChainVerdict, inOrder, verifyChain } from '../bronze/links.ts';
+import { inOrder, type LinksVerdict, verifyLinks } from '../bronze/links.ts';
 import { chainKey } from '../bronze/names.ts';
 import { HEADS_FILE } from '../state/heads.ts';
-import type { EventSource } from './gather.ts';
+import type { GatheredEvents } from './gather.ts';
 
 /** What is said of one chain of one source. */
-export type ChainFinding = ChainVerdict & {
+export type ChainFinding = LinksVerdict & {
   readonly chain: string;
   readonly version: ChainEvent['version'];
   readonly place: string;
@@ -50,7 +50,7 @@ function groupsOf(events: readonly ChainEvent[]): Group[] {
   });
 }
 
-const breakAt = (event: ChainEvent, reason: string, object = event.object): ChainVerdict => ({
+const breakAt = (event: ChainEvent, reason: string, object = event.object): LinksVerdict => ({
   ok: false,
   reason,
   object,
@@ -73,7 +73,7 @@ function headOf(group: Group, others: readonly Group[], named: string | undefine
  * `failures` are those of the source, and chains whose head is known and of which there is no event.
  */
 export function verifySource(
-  source: EventSource,
+  source: GatheredEvents,
   bronze: KnownHashes = new Map(),
 ): { findings: ChainFinding[]; failures: Failure[] } {
   const groups = groupsOf(source.events);
@@ -83,7 +83,7 @@ export function verifySource(
     const named = (version === '1.1' ? source.oldHeads?.get(chain) : undefined) ?? source.heads?.get(chain);
     const heads = headOf(group, others, named);
     const about = { chain, version, place: source.place, duplicates, heads: heads === 'missing' ? null : heads };
-    const verdict = verifyChain(events);
+    const verdict = verifyLinks(events);
     if (!verdict.ok) return { ...verdict, ...about };
     if (heads === 'missing') {
       const last = events.at(-1) as ChainEvent;

@@ -10,7 +10,7 @@ import { rangeLabel } from '../../machines/partitions.ts';
 import type { DataFile, LedgerRange } from '../../machines/protocol.ts';
 import { mapBounded } from '../bounded.ts';
 import type { ChainEvent } from '../bronze/event.ts';
-import { verifyChain } from '../bronze/links.ts';
+import { verifyLinks } from '../bronze/links.ts';
 import { manifestData, parseAnyManifest, sameData } from '../bronze/manifest.ts';
 import { type ChainName, chainKey, manifestKey } from '../bronze/names.ts';
 import type { BronzeStore } from '../ports/store.ts';
@@ -98,7 +98,7 @@ function assertWhole(
   events: readonly ChainEvent[],
   partitions: readonly OldPartition[],
 ): void {
-  const verdict = verifyChain(events);
+  const verdict = verifyLinks(events);
   if (!verdict.ok) {
     const { object, start, end, reason } = verdict;
     throw refuse(dir, object, { start, end }, `it breaks at ${object}: ${reason}`);

@@ -7,11 +7,12 @@ import { BronzeError } from '../../machines/errors.ts';
 import { chainOf, configOf, namedEras } from '../context.ts';
 import { chosenEras } from '../era-spec.ts';
 import { print } from '../streams.ts';
-import { type Answer, switchOption, textOption, usage } from './answer.ts';
+import { type CommandLine, switchOption, textOption, usage } from './command-line.ts';
 
 /** `project.dataset`, or `dataset` of the caller's project: what names of tables begin with. */
-function datasetOf(answer: Answer, { project, dataset }: Config['catalog']['bigquery']): string {
-  const given = textOption(answer, 'dataset') ?? (dataset === '' || project === '' ? dataset : `${project}.${dataset}`);
+function datasetOf(commandLine: CommandLine, { project, dataset }: Config['catalog']['bigquery']): string {
+  const given =
+    textOption(commandLine, 'dataset') ?? (dataset === '' || project === '' ? dataset : `${project}.${dataset}`);
   if (given === '') {
     throw usage('no data set is named', 'give --dataset [project.]dataset, or configure catalog.bigquery');
   }
@@ -19,19 +20,19 @@ function datasetOf(answer: Answer, { project, dataset }: Config['catalog']['bigq
   return given;
 }
 
-export async function execute(answer: Answer): Promise<number> {
-  const [action] = answer.args;
+export async function execute(commandLine: CommandLine): Promise<number> {
+  const [action] = commandLine.args;
   if (action !== 'ddl') throw usage(`there is no bigquery ${action}`, 'bigquery ddl');
-  const config = configOf(answer);
+  const config = configOf(commandLine);
   const { storage, bronze, catalog } = config;
   if (storage.backend !== 'gcs') {
     throw new BronzeError('USAGE', `BigQuery cannot read Bronze in storage.backend ${storage.backend}`, {
       details: { expected: 'storage.backend: gcs', found: storage.backend },
     });
   }
-  const dataset = datasetOf(answer, catalog.bigquery);
+  const dataset = datasetOf(commandLine, catalog.bigquery);
   const root = `gs://${storage.gcs_bucket}/${storage.prefix}`;
-  const chains = chosenEras(config, namedEras(answer)).map(chainOf);
+  const chains = chosenEras(config, namedEras(commandLine)).map(chainOf);
   const named = new Map<string, string>();
   for (const chain of chains) {
     const name = `${dataset}.${externalName(chain)}`;
@@ -41,7 +42,7 @@ export async function execute(answer: Answer): Promise<number> {
     named.set(name, chainKey(chain));
     await print(`-- ${chainKey(chain)}\n${externalTableDdl(name, root, chain, bronze.primary_table)}\n`);
   }
-  if (switchOption(answer, 'load-table')) {
+  if (switchOption(commandLine, 'load-table')) {
     await print(`-- what catalog.bigquery.load fills\n${loadTableDdl(`${dataset}.${bronze.primary_table}`)}\n`);
   }
   return 0;

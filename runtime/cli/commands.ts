@@ -3,7 +3,7 @@
  * follow from this table. Code of a command is imported only when it is called, so that `--help` is quick.
  */
 
-import type { Answer } from './answer.ts';
+import type { CommandLine } from './command-line.ts';
 
 export interface OptionFacts {
   /** cac's notation: `--to <ledger>` takes a value, `--inspect [port]` may take one, `--json` none, `--no-x` switches off. */
@@ -16,7 +16,7 @@ export interface CommandFacts {
   readonly help: string;
   readonly options: readonly OptionFacts[];
   readonly examples: readonly string[];
-  readonly load: () => Promise<{ execute(answer: Answer): Promise<number> }>;
+  readonly load: () => Promise<{ execute(commandLine: CommandLine): Promise<number> }>;
 }
 
 const json: OptionFacts = { flag: '--json', help: 'Print JSON on standard output; logs go to standard error' };

@@ -11,9 +11,9 @@ import { type Contradiction, contradictionText, ledgersOf, WAY_OUT } from '../..
 import { rangeLabel } from '../../machines/partitions.ts';
 import { contradictionsIn } from '../../machines/recovery.ts';
 import { type Context, eraSetup, memoriesOf, openContext } from '../context.ts';
-import { type EraLook, lookAt } from '../look.ts';
 import { print } from '../streams.ts';
-import { type Answer, switchOption, textOption, usage } from './answer.ts';
+import { type EraSurvey, surveyEra } from '../survey-era.ts';
+import { type CommandLine, switchOption, textOption, usage } from './command-line.ts';
 import { locked } from './locked.ts';
 
 /** Contradictions that are printed one by one; `--json` has them all. */
@@ -48,7 +48,7 @@ interface Done {
 }
 
 function about(
-  { chain, facts }: EraLook,
+  { chain, facts }: EraSurvey,
   { store }: Context,
 ): { uri: string; partitions: number; events: number; last_event_hash: string | null } {
   return {
@@ -62,13 +62,13 @@ function about(
 /** Holds the chain's lock. Throws EVIDENCE_CONTRADICTS where something else is found than what was named. */
 async function giveUp(
   context: Context,
-  look: EraLook,
+  survey: EraSurvey,
   found: readonly Contradiction[],
   exactly: string,
   reason: string,
 ): Promise<Done> {
   const { config, store, catalog } = context;
-  const { chain } = look;
+  const { chain } = survey;
   const place = { store, chain };
   const losses = await readLosses(place);
   const last: LossFound | undefined = losses.at(-1);
@@ -104,7 +104,7 @@ async function giveUp(
           reason,
           by: { copier_id: config.copier_id, user: userName(), host: hostname() },
           at: new Date().toISOString(),
-          bronze: about(look, context),
+          bronze: about(survey, context),
         },
         (last?.number ?? -1) + 1,
       );
@@ -133,39 +133,39 @@ function text({ chain, code, contradictions, record, given_up }: Done, era: stri
   return `${lines.join('\n')}\n`;
 }
 
-export async function execute(answer: Answer): Promise<number> {
-  const exactly = textOption(answer, 'exactly');
-  const reason = textOption(answer, 'reason');
+export async function execute(commandLine: CommandLine): Promise<number> {
+  const exactly = textOption(commandLine, 'exactly');
+  const reason = textOption(commandLine, 'reason');
   if ((exactly === undefined) !== (reason === undefined)) {
     throw usage('--exactly and --reason belong together: what is given up, and why');
   }
-  const context = openContext(answer);
+  const context = openContext(commandLine);
   try {
-    const era = chosenEra(context, textOption(answer, 'era'));
-    const look = async (): Promise<{ looked: EraLook; found: readonly Contradiction[] }> => {
-      const looked = await lookAt(context, era);
-      const { facts, failure, grid } = looked;
+    const era = chosenEra(context, textOption(commandLine, 'era'));
+    const surveyed = async (): Promise<{ survey: EraSurvey; found: readonly Contradiction[] }> => {
+      const survey = await surveyEra(context, era);
+      const { facts, failure, grid } = survey;
       // Whatever else is wrong comes first: only what is known to be there can be held against what is remembered.
       if (failure !== null && failure.code !== 'EVIDENCE_CONTRADICTS') throw fromFailure(failure);
-      return { looked, found: facts === null ? [] : contradictionsIn(facts, grid) };
+      return { survey, found: facts === null ? [] : contradictionsIn(facts, grid) };
     };
     let done: Done;
     if (exactly === undefined || reason === undefined) {
-      const { looked, found } = await look();
+      const { survey, found } = await surveyed();
       if (found.length === 0) {
         throw usage(
-          `nothing that is remembered of ${chainKey(looked.chain)} contradicts Bronze: there is nothing to give up`,
+          `nothing that is remembered of ${chainKey(survey.chain)} contradicts Bronze: there is nothing to give up`,
         );
       }
-      done = { chain: chainKey(looked.chain), code: codeOf(found), contradictions: found, record: null, given_up: 0 };
+      done = { chain: chainKey(survey.chain), code: codeOf(found), contradictions: found, record: null, given_up: 0 };
     } else {
       const pool = { run: () => Promise.reject(new BronzeError('INTERNAL', 'nothing is built here')) };
       done = await locked(eraSetup(context, era, pool), async () => {
-        const { looked, found } = await look();
-        return giveUp(context, looked, found, exactly, reason);
+        const { survey, found } = await surveyed();
+        return giveUp(context, survey, found, exactly, reason);
       });
     }
-    if (switchOption(answer, 'json')) {
+    if (switchOption(commandLine, 'json')) {
       const { contradictions, ...rest } = done;
       const told = contradictions.map(({ memory, why }) => ({ ...memory, why }));
       const whole = { ...rest, ledgers: ledgersOf(contradictions), way_out: WAY_OUT, contradictions: told };

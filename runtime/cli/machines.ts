@@ -6,7 +6,7 @@ import { chartJson, chartMermaid, MACHINES } from '../charts.ts';
 import { parseDump } from '../diagnostics.ts';
 import { printable } from '../human.ts';
 import { print } from '../streams.ts';
-import { type Answer, textOption, usage } from './answer.ts';
+import { type CommandLine, textOption, usage } from './command-line.ts';
 
 /** Bytes; a dump of hundreds of eras has a few MB. */
 const DUMP_LIMIT = 256 * 1024 * 1024;
@@ -44,16 +44,16 @@ async function dumpText(file: string, name: string | undefined): Promise<string>
     .join('\n')}\n`;
 }
 
-export async function execute(answer: Answer): Promise<number> {
-  const [name] = answer.args;
+export async function execute(commandLine: CommandLine): Promise<number> {
+  const [name] = commandLine.args;
   const names = Object.keys(MACHINES);
   if (name !== undefined && !names.includes(name)) {
     throw new BronzeError('USAGE', `there is no machine ${name}`, {
       details: { expected: names.join(', '), found: name },
     });
   }
-  const snapshot = textOption(answer, 'snapshot');
-  const format = textOption(answer, 'format') ?? 'mermaid';
+  const snapshot = textOption(commandLine, 'snapshot');
+  const format = textOption(commandLine, 'format') ?? 'mermaid';
   if (snapshot !== undefined) {
     if (format !== 'mermaid') throw usage('--snapshot prints mermaid only', 'the dump itself is JSON');
     await print(await dumpText(snapshot, name));

@@ -5,7 +5,7 @@
  */
 import { cac } from 'cac';
 import { closest, distance } from 'fastest-levenshtein';
-import { type Answer, usage } from './answer.ts';
+import { type CommandLine, usage } from './command-line.ts';
 import { COMMANDS, type CommandFacts, GLOBAL_OPTIONS, type OptionFacts } from './commands.ts';
 
 /** Keeps cac from turning what looks like a number into one. */
@@ -89,7 +89,7 @@ function mark(words: readonly string[], options: readonly OptionFacts[]): string
 
 export interface Parsed {
   readonly command: CommandFacts;
-  readonly answer: Answer;
+  readonly commandLine: CommandLine;
 }
 
 /** Null where help or the version was asked for and has been printed. */
@@ -146,5 +146,5 @@ export function parse(argv: readonly string[], version: string): Parsed | null {
     const text = typeof value === 'string' ? value.slice(MARK.length) : '';
     given[name] = text !== '' ? text : !optionName(option).startsWith('no-');
   }
-  return { command, answer: { args, options: given } };
+  return { command, commandLine: { args, options: given } };
 }

@@ -14,11 +14,11 @@ import { acquireLock } from '../../actors/state/lock.ts';
 import { BronzeError, type Failure, fromFailure, toFailure } from '../../machines/errors.ts';
 import { chainOf, openContext } from '../context.ts';
 import { counted } from '../human.ts';
-import { lookAt } from '../look.ts';
 import { errorText } from '../print-error.ts';
 import { onSignals } from '../signals.ts';
 import { print, say } from '../streams.ts';
-import { type Answer, switchOption } from './answer.ts';
+import { surveyEra } from '../survey-era.ts';
+import { type CommandLine, switchOption } from './command-line.ts';
 
 /** Longest pause between two attempts at one event, and longest Retry-After that is waited for, ms. */
 const LONGEST_PAUSE_MS = 60_000;
@@ -87,8 +87,8 @@ function text({ chain, delivered, undelivered }: ChainDelivery, uri: string): st
   return `${chain}: ${counted(delivered, 'event')} delivered to ${uri}, ${left}\n`;
 }
 
-export async function deliver(answer: Answer): Promise<number> {
-  const context = openContext(answer);
+export async function deliver(commandLine: CommandLine): Promise<number> {
+  const context = openContext(commandLine);
   const { config, eras, store } = context;
   if (config.pas.endpoint === '') {
     throw new BronzeError('USAGE', 'pas.endpoint is not set: there is nobody to deliver to', {
@@ -115,7 +115,7 @@ export async function deliver(answer: Answer): Promise<number> {
       const place = { store, chain, table: config.bronze.primary_table, endpoint, pointer, onProblem };
       // Whoever receives an event has it for good: not from a chain that is not what it was.
       const assertSound = async (): Promise<void> => {
-        const { failure } = await lookAt(context, era);
+        const { failure } = await surveyEra(context, era);
         if (failure?.code === 'EVIDENCE_CONTRADICTS') throw fromFailure(failure);
       };
       chains.push(await deliverChain(place, { dir, copierId: config.copier_id }, stop.signal, assertSound));
@@ -125,7 +125,7 @@ export async function deliver(answer: Answer): Promise<number> {
     takeHandlersOff();
   }
   const ok = chains.every(({ error }) => error === null);
-  if (switchOption(answer, 'json')) {
+  if (switchOption(commandLine, 'json')) {
     await print(`${JSON.stringify({ ok, endpoint: endpoint.uri, chains }, null, 2)}\n`);
   } else {
     await print(chains.map((chain) => text(chain, endpoint.uri)).join(''));

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { chainKey } from '../../actors/bronze/names.ts';
 import { summedUp } from '../../actors/verify/findings.ts';
 import {
-  type EventSource,
+  type GatheredEvents,
   gatherBelow,
   gatherChain,
   gatherExport,
@@ -21,7 +21,7 @@ import { chainOf, openContext } from '../context.ts';
 import { counted, printable } from '../human.ts';
 import { errorText } from '../print-error.ts';
 import { print, say } from '../streams.ts';
-import { type Answer, switchOption, usage } from './answer.ts';
+import { type CommandLine, switchOption, usage } from './command-line.ts';
 import { deliver } from './pas-deliver.ts';
 
 interface Verified {
@@ -47,12 +47,12 @@ async function verifyPath(given: string): Promise<Verified> {
 }
 
 /** The chains in the configured Bronze, and the copies beside it, which may hold nothing that Bronze does not have. */
-async function verifyConfigured(answer: Answer): Promise<Verified> {
-  const { config, eras, store } = openContext(answer);
+async function verifyConfigured(commandLine: CommandLine): Promise<Verified> {
+  const { config, eras, store } = openContext(commandLine);
   const folder = resolve(config.pas.backup_dir);
   // Copies first: a copier at work writes them after the event.
   const copies = (await kindOf(folder)) === 'folder' ? await gatherFolder(folder) : null;
-  const sources: EventSource[] = [];
+  const sources: GatheredEvents[] = [];
   const known = new Map<string, Set<string>>();
   for (const era of eras) {
     const chain = chainOf(era);
@@ -70,7 +70,7 @@ async function verifyConfigured(answer: Answer): Promise<Verified> {
 }
 
 const together = (
-  sources: readonly EventSource[],
+  sources: readonly GatheredEvents[],
   verdicts: readonly { findings: readonly ChainFinding[]; failures: readonly Failure[] }[],
 ): Verified => ({
   places: sources.map(({ place }) => place),
@@ -96,14 +96,15 @@ function lastLine(findings: readonly ChainFinding[], failures: readonly Failure[
   return `NOT OK: ${broken} of ${findings.length} chains broken, ${counted(failures.length, 'file or element that is no good event', 'files or elements that are no good events')}\n`;
 }
 
-async function verify(answer: Answer): Promise<number> {
-  const [, given] = answer.args;
-  const { places, findings, failures } = given === undefined ? await verifyConfigured(answer) : await verifyPath(given);
+async function verify(commandLine: CommandLine): Promise<number> {
+  const [, given] = commandLine.args;
+  const { places, findings, failures } =
+    given === undefined ? await verifyConfigured(commandLine) : await verifyPath(given);
   if (findings.length === 0 && failures.length === 0) {
     throw new BronzeError('USAGE', `there are no events in ${places.join(' or ')}`);
   }
   const ok = failures.length === 0 && findings.every((finding) => finding.ok);
-  if (switchOption(answer, 'json')) {
+  if (switchOption(commandLine, 'json')) {
     await print(`${JSON.stringify({ ok, chains: findings, failures }, null, 2)}\n`);
   } else {
     await print(findings.map((finding) => `${printable(line(finding))}\n`).join('') + lastLine(findings, failures));
@@ -112,11 +113,11 @@ async function verify(answer: Answer): Promise<number> {
   return ok ? 0 : 3;
 }
 
-export async function execute(answer: Answer): Promise<number> {
-  const [action, path] = answer.args;
-  if (action === 'verify') return verify(answer);
+export async function execute(commandLine: CommandLine): Promise<number> {
+  const [action, path] = commandLine.args;
+  if (action === 'verify') return verify(commandLine);
   if (action !== 'deliver') throw usage(`there is no pas ${action}`, 'pas verify [path] or pas deliver');
   if (path !== undefined)
     throw usage(`pas deliver takes no path: ${path}`, 'it delivers the eras of the configuration');
-  return deliver(answer);
+  return deliver(commandLine);
 }

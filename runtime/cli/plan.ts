@@ -13,10 +13,10 @@ import { countPartitions, lastLedger, MAX_LEDGER } from '../../machines/partitio
 import { type Context, openContext } from '../context.ts';
 import { type Estimate, estimateCopy, estimateMemory, type Lanes, type ThreadNeeds } from '../estimate.ts';
 import { counted, printable } from '../human.ts';
-import { adoptionLines, type EraLook, partitionsToMend } from '../look.ts';
 import { catalogRefusal, type Outlook, outlookOf, roomRefusal, writeRefusals } from '../outlook.ts';
 import { print } from '../streams.ts';
-import { type Answer, ledgerOption, switchOption } from './answer.ts';
+import { adoptionLines, type EraSurvey, partitionsToMend } from '../survey-era.ts';
+import { type CommandLine, ledgerOption, switchOption } from './command-line.ts';
 
 interface EraPlan {
   readonly era_id: string;
@@ -60,8 +60,8 @@ async function planEra(
   once: boolean,
   lanes: Lanes,
 ): Promise<PlannedEra> {
-  const { look, lake: layout, notices } = outlook;
-  const { era, chain, grid, recovered, facts, adoption } = look;
+  const { survey, lake: layout, notices } = outlook;
+  const { era, chain, grid, recovered, facts, adoption } = survey;
   const errors = [...(outlook.busy ? [outlook.busy] : []), ...outlook.refusals];
   const planned = (more: Partial<EraPlan>, needs: ThreadNeeds | null = null): PlannedEra => {
     const plan: EraPlan = {
@@ -71,7 +71,7 @@ async function planEra(
       to_ledger: null,
       partitions_there: facts?.partitions.filter((found) => found.hasManifest).length ?? null,
       partitions_to_copy: null,
-      partitions_to_mend: recovered === null ? null : partitionsToMend(look),
+      partitions_to_mend: recovered === null ? null : partitionsToMend(survey),
       to_adopt: adoption && { ...adoption.record, warnings: adoption.warnings },
       ledgers: null,
       source_objects: null,
@@ -145,12 +145,12 @@ const gb = (bytes: number): string =>
 const between = (likely: number, low: number, high: number): string =>
   gb(low) === gb(high) ? gb(likely) : `${gb(likely)} (${gb(low)} to ${gb(high)})`;
 
-function text(plan: EraPlan, look: EraLook): string {
+function text(plan: EraPlan, survey: EraSurvey): string {
   const lines = [
     `${plan.era_id} (${plan.chain})`,
     `  there already: ${plan.partitions_there === null ? 'not known' : counted(plan.partitions_there, 'partition')}`,
   ];
-  lines.push(...plan.notices.map((notice) => `  note: ${notice}`), ...adoptionLines(look));
+  lines.push(...plan.notices.map((notice) => `  note: ${notice}`), ...adoptionLines(survey));
   if (plan.partitions_to_mend) lines.push(`  to mend first: ${counted(plan.partitions_to_mend, 'partition')}`);
   if (plan.partitions_to_copy === 0) lines.push('  to copy: nothing');
   else if (plan.partitions_to_copy === null) lines.push('  to copy: not known');
@@ -179,10 +179,10 @@ async function besides(context: Context, needed: number, free: number | null): P
   return [...(await writeRefusals(context)), ...(catalog === null ? [] : [catalog]), ...(room === null ? [] : [room])];
 }
 
-export async function execute(answer: Answer): Promise<number> {
-  const context = openContext(answer);
-  const stopAfter = ledgerOption(answer, 'to');
-  const once = switchOption(answer, 'once');
+export async function execute(commandLine: CommandLine): Promise<number> {
+  const context = openContext(commandLine);
+  const stopAfter = ledgerOption(commandLine, 'to');
+  const once = switchOption(commandLine, 'once');
   const eras: EraPlan[] = [];
   const needs: ThreadNeeds[] = [];
   const texts: string[] = [];
@@ -194,7 +194,7 @@ export async function execute(answer: Answer): Promise<number> {
     const planned = await planEra(context, outlook, stopAfter, once, lanes);
     eras.push(planned.plan);
     if (planned.needs) needs.push(planned.needs);
-    texts.push(text(planned.plan, outlook.look));
+    texts.push(text(planned.plan, outlook.survey));
   }
   const buckets = [context.sourceSpec.mode, context.storeSpec.backend].filter((where) => where !== 'local').length;
   const memory = estimateMemory(needs, threads, buckets);
@@ -204,7 +204,7 @@ export async function execute(answer: Answer): Promise<number> {
   const needed = eras.reduce((sum, era) => sum + (era.estimate?.bronze_bytes ?? 0), 0);
   const atMost = eras.reduce((sum, era) => sum + (era.estimate?.bronze_bytes_high ?? 0), 0);
   const errors = await besides(context, needed, free).finally(() => context.catalog?.close());
-  if (switchOption(answer, 'json')) {
+  if (switchOption(commandLine, 'json')) {
     const whole = { eras, ...memory, free_bytes: free, store_enforces: conditions, errors };
     await print(`${JSON.stringify(whole, null, 2)}\n`);
   } else {

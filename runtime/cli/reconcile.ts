@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { chainKey, checkpointFile, dataKey } from '../../actors/bronze/names.ts';
 import { type LossFound, lossText, readLosses } from '../../actors/chain/losses.ts';
 import type { EraSetup } from '../../actors/effects/setup.ts';
+import type { DataReading } from '../../actors/reconcile/gather-facts.ts';
 import { type Difference, type Repairable, weightOf } from '../../actors/reconcile/kinds.ts';
-import type { DataReading } from '../../actors/reconcile/look.ts';
 import { type Reconciled, reconcileChain } from '../../actors/reconcile/reconcile.ts';
 import type { Repair, RepairPlace } from '../../actors/reconcile/repair.ts';
 import { inspectLock } from '../../actors/state/lock.ts';
@@ -21,7 +21,7 @@ import { printable } from '../human.ts';
 import { errorText } from '../print-error.ts';
 import { onSignals } from '../signals.ts';
 import { print, redraw } from '../streams.ts';
-import { type Answer, switchOption } from './answer.ts';
+import { type CommandLine, switchOption } from './command-line.ts';
 import { locked } from './locked.ts';
 
 export interface Choices {
@@ -229,11 +229,11 @@ function jsonOf(results: Results): string {
   return `${JSON.stringify(report, null, 2)}\n`;
 }
 
-export async function execute(answer: Answer): Promise<number> {
-  const json = switchOption(answer, 'json');
-  const repairs = switchOption(answer, 'repair');
-  const context = openContext(answer);
-  const shows = answer.options.progress !== false && process.stderr.isTTY && !json;
+export async function execute(commandLine: CommandLine): Promise<number> {
+  const json = switchOption(commandLine, 'json');
+  const repairs = switchOption(commandLine, 'repair');
+  const context = openContext(commandLine);
+  const shows = commandLine.options.progress !== false && process.stderr.isTTY && !json;
   const pool = openPool(context.config);
   const stop = new AbortController();
   const takeHandlersOff = onSignals(() => stop.abort());
@@ -241,7 +241,7 @@ export async function execute(answer: Answer): Promise<number> {
   try {
     const choices: Choices = {
       repair: repairs,
-      quick: switchOption(answer, 'quick'),
+      quick: switchOption(commandLine, 'quick'),
       onPartition: (chain, done, of) => {
         if (shows) redraw(done === of ? '' : `${chain}: ${done} of ${of} data objects read`);
       },

@@ -9,29 +9,29 @@ import type { InspectOptions } from '../inspect/index.ts';
 import { runEras } from '../run-eras.ts';
 import { outputFailed, print, say } from '../streams.ts';
 import { type RunReport, reportText } from '../summary.ts';
-import { type Answer, ledgerOption, switchOption, textOption, usage } from './answer.ts';
+import { type CommandLine, ledgerOption, switchOption, textOption, usage } from './command-line.ts';
 
 const EXIT = { done: 0, drained: 0, failed: 1 } as const;
 
-export async function execute(answer: Answer): Promise<number> {
-  if (switchOption(answer, 'dry-run')) {
+export async function execute(commandLine: CommandLine): Promise<number> {
+  if (switchOption(commandLine, 'dry-run')) {
     const plan = await import('./plan.ts');
-    return plan.execute(answer);
+    return plan.execute(commandLine);
   }
-  const inspect = inspectOptions(answer);
-  const file = textOption(answer, 'summary');
+  const inspect = inspectOptions(commandLine);
+  const file = textOption(commandLine, 'summary');
   if (file !== undefined) await checkWritable(file);
-  const context = openContext(answer);
-  const wanted = answer.options.progress;
+  const context = openContext(commandLine);
+  const wanted = commandLine.options.progress;
   const terminal = wanted === true || (wanted === undefined && process.stderr.isTTY) ? process.stderr : null;
   const report = await runEras(context, {
-    stopAfter: ledgerOption(answer, 'to'),
-    once: switchOption(answer, 'once'),
+    stopAfter: ledgerOption(commandLine, 'to'),
+    once: switchOption(commandLine, 'once'),
     progress: wanted === false ? 'none' : (terminal ?? 'log'),
     ...(inspect ? { inspect } : {}),
   });
   const unwritten = file === undefined ? null : await writeSummary(file, report);
-  if (switchOption(answer, 'json')) await print(`${JSON.stringify(report, null, 2)}\n`);
+  if (switchOption(commandLine, 'json')) await print(`${JSON.stringify(report, null, 2)}\n`);
   else say(reportText(report));
   if (unwritten !== null) throw unwritten;
   return EXIT[report.status];
@@ -40,10 +40,10 @@ export async function execute(answer: Answer): Promise<number> {
 const HOSTED_INSPECTOR = 'https://stately.ai/inspect';
 
 /** Null where nobody wants to look. */
-function inspectOptions(answer: Answer): InspectOptions | null {
-  const wanted = answer.options.inspect;
-  const logFile = textOption(answer, 'inspect-log') ?? null;
-  const hosted = hostedAddress(textOption(answer, 'inspect-hosted') ?? HOSTED_INSPECTOR);
+function inspectOptions(commandLine: CommandLine): InspectOptions | null {
+  const wanted = commandLine.options.inspect;
+  const logFile = textOption(commandLine, 'inspect-log') ?? null;
+  const hosted = hostedAddress(textOption(commandLine, 'inspect-hosted') ?? HOSTED_INSPECTOR);
   if (wanted === undefined) return logFile === null ? null : { port: null, logFile, hosted };
   if (wanted === true) return { port: 'default', logFile, hosted };
   if (!/^(0|[1-9]\d{0,4})$/.test(String(wanted)) || Number(wanted) > 65_535) {

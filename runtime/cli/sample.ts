@@ -3,12 +3,12 @@ import { resolve } from 'node:path';
 import { SAMPLE_FIRST, writeSampleLake } from '../../actors/sample/index.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { print } from '../streams.ts';
-import { type Answer, textOption, usage } from './answer.ts';
+import { type CommandLine, textOption, usage } from './command-line.ts';
 
-export async function execute(answer: Answer): Promise<number> {
-  const out = textOption(answer, 'out');
+export async function execute(commandLine: CommandLine): Promise<number> {
+  const out = textOption(commandLine, 'out');
   if (out === undefined) throw new BronzeError('USAGE', 'sample needs --out DIR');
-  const count = textOption(answer, 'ledgers');
+  const count = textOption(commandLine, 'ledgers');
   if (count !== undefined && !/^[1-9]\d{0,4}$/.test(count)) {
     throw usage(`--ledgers takes a number from 1 to 99999, not ${count}`);
   }

@@ -12,10 +12,10 @@ import { eraEnd, MAX_LEDGER } from '../../machines/partitions.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { type Context, chainOf, openContext, openDelivery, queueSpecOf } from '../context.ts';
 import { counted, printable } from '../human.ts';
-import { adoptionLines, type EraLook, partitionsToMend } from '../look.ts';
 import { type Outlook, outlookOf } from '../outlook.ts';
 import { print } from '../streams.ts';
-import { type Answer, switchOption } from './answer.ts';
+import { adoptionLines, type EraSurvey, partitionsToMend } from '../survey-era.ts';
+import { type CommandLine, switchOption } from './command-line.ts';
 
 interface EraStatus {
   readonly era_id: string;
@@ -78,7 +78,7 @@ export function coverageOf(
 /** Null where they are not known; a failure where the next run would refuse to work for it. */
 async function pendingRows(
   { catalog, config, log }: Context,
-  { chain, facts, recovered }: EraLook,
+  { chain, facts, recovered }: EraSurvey,
 ): Promise<number | Failure | null> {
   if (catalog === null || facts === null || recovered === null) return null;
   try {
@@ -91,7 +91,7 @@ async function pendingRows(
   }
 }
 
-async function losses({ store, log }: Context, { chain }: EraLook): Promise<string[]> {
+async function losses({ store, log }: Context, { chain }: EraSurvey): Promise<string[]> {
   try {
     return (await readLosses({ store, chain })).map(lossText);
   } catch (error) {
@@ -100,7 +100,7 @@ async function losses({ store, log }: Context, { chain }: EraLook): Promise<stri
   }
 }
 
-async function undelivered({ store, config, log }: Context, { chain }: EraLook): Promise<number | null> {
+async function undelivered({ store, config, log }: Context, { chain }: EraSurvey): Promise<number | null> {
   const delivery = openDelivery(config, chain);
   try {
     return delivery && (await countUndelivered({ store, chain, table: config.bronze.primary_table, ...delivery }));
@@ -110,13 +110,13 @@ async function undelivered({ store, config, log }: Context, { chain }: EraLook):
   }
 }
 
-async function statusOf(context: Context, { look, head, beyond, refusals, notices }: Outlook): Promise<EraStatus> {
-  const { era, chain, grid, facts, recovered, lock } = look;
+async function statusOf(context: Context, { survey, head, beyond, refusals, notices }: Outlook): Promise<EraStatus> {
+  const { era, chain, grid, facts, recovered, lock } = survey;
   const sealed = facts?.partitions.filter((found) => found.hasManifest && found.dataBytes !== null) ?? null;
   const last = facts?.events.at(-1);
   const attested = new Set(facts?.events.map((event) => event.range.start));
   const frontier = recovered?.frontier ?? null;
-  const pending = await pendingRows(context, look);
+  const pending = await pendingRows(context, survey);
   const errors = [...refusals, ...(pending !== null && typeof pending === 'object' ? [pending] : [])];
   const coverage =
     sealed &&
@@ -142,11 +142,11 @@ async function statusOf(context: Context, { look, head, beyond, refusals, notice
     last_event: last ? { sequence: last.sequence, event_hash: last.eventHash } : null,
     not_attested:
       sealed && (context.config.pas.enabled ? sealed.filter(({ range }) => !attested.has(range.start)).length : 0),
-    undelivered_events: facts && (await undelivered(context, look)),
+    undelivered_events: facts && (await undelivered(context, survey)),
     pending_catalog_rows: typeof pending === 'number' ? pending : null,
-    to_mend: recovered === null ? null : partitionsToMend(look),
-    to_adopt: look.adoption?.ranges.length ?? 0,
-    given_up: await losses(context, look),
+    to_mend: recovered === null ? null : partitionsToMend(survey),
+    to_adopt: survey.adoption?.ranges.length ?? 0,
+    given_up: await losses(context, survey),
     lock: lock ? { holder: lock.description, liveness: lock.liveness } : null,
     notices,
     error: errors[0] ? { ...errors[0] } : null,
@@ -173,7 +173,7 @@ function auditText({ last_event: last, partitions, not_attested: waiting }: EraS
   return `  audit: ${said}${waiting ? `; ${counted(waiting, 'partition')} not attested yet` : ''}`;
 }
 
-function text(status: EraStatus, { look, lake }: Outlook): string {
+function text(status: EraStatus, { survey, lake }: Outlook): string {
   const lines = [`${status.era_id} (${status.chain})`];
   const wanted = `${status.ledger_start} to ${status.ledger_end ?? 'the head'}`;
   lines.push(`  wanted: ledgers ${wanted}${status.complete ? '; complete' : ''}`, committedText(status));
@@ -187,7 +187,7 @@ function text(status: EraStatus, { look, lake }: Outlook): string {
     lines.push(`  delivery: ${counted(status.undelivered_events, 'event')} ${are} not delivered yet`);
   }
   if (status.pending_catalog_rows) lines.push(`  catalog: ${counted(status.pending_catalog_rows, 'row')} pending`);
-  lines.push(...status.notices.map((notice) => `  note: ${notice}`), ...adoptionLines(look));
+  lines.push(...status.notices.map((notice) => `  note: ${notice}`), ...adoptionLines(survey));
   if (status.to_mend) lines.push(`  the next run mends ${counted(status.to_mend, 'partition')} first`);
   for (const loss of status.given_up) lines.push(`  ${loss}`);
   lines.push(`  lock: ${status.lock ? `${status.lock.holder} (${status.lock.liveness})` : 'free'}`);
@@ -224,8 +224,8 @@ function queueText({ url, waiting, active, workers, error }: QueueStatus): strin
   return `queue ${url}: ${counted(waiting ?? 0, 'task')} waiting, ${active} being built, ${there}`;
 }
 
-export async function execute(answer: Answer): Promise<number> {
-  const context = openContext(answer);
+export async function execute(commandLine: CommandLine): Promise<number> {
+  const context = openContext(commandLine);
   const all: EraStatus[] = [];
   const texts: string[] = [];
   let hidden: readonly string[] = [];
@@ -245,7 +245,7 @@ export async function execute(answer: Answer): Promise<number> {
   } finally {
     await context.catalog?.close();
   }
-  if (switchOption(answer, 'json'))
+  if (switchOption(commandLine, 'json'))
     await print(`${JSON.stringify({ eras: all, layout_named: hidden, queue }, null, 2)}\n`);
   else await print(`${texts.join('\n')}\n`);
   // An outage is waited for; what refuses, or is no queue, refuses a run as well.

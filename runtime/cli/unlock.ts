@@ -5,11 +5,11 @@ import { removeLock } from '../../actors/state/lock.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import { chainOf, configOf } from '../context.ts';
 import { print } from '../streams.ts';
-import { type Answer, switchOption, textOption } from './answer.ts';
+import { type CommandLine, switchOption, textOption } from './command-line.ts';
 
-export async function execute(answer: Answer): Promise<number> {
-  const config = configOf(answer);
-  const name = textOption(answer, 'era');
+export async function execute(commandLine: CommandLine): Promise<number> {
+  const config = configOf(commandLine);
+  const name = textOption(commandLine, 'era');
   const names = config.eras.map((era) => era.era_id);
   if (name === undefined && names.length > 1) {
     throw new BronzeError('USAGE', 'unlock needs --era: the configuration has several', {
@@ -22,7 +22,7 @@ export async function execute(answer: Answer): Promise<number> {
   }
   const chain = chainOf(era);
   const removed = await removeLock(resolve(config.checkpoint.dir), chain);
-  if (switchOption(answer, 'json')) {
+  if (switchOption(commandLine, 'json')) {
     await print(`${JSON.stringify({ chain: chainKey(chain), removed })}\n`);
   } else {
     await print(

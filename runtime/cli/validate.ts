@@ -13,7 +13,7 @@ import { printable } from '../human.ts';
 import { failureOf, outlookOf } from '../outlook.ts';
 import { errorText } from '../print-error.ts';
 import { print, say } from '../streams.ts';
-import { type Answer, switchOption, textOption } from './answer.ts';
+import { type CommandLine, switchOption, textOption } from './command-line.ts';
 
 const never = new AbortController().signal;
 
@@ -38,7 +38,7 @@ interface Findings {
 }
 
 /** Every problem that a look outside shows; each look goes on after the others' failures. */
-async function lookOutside(context: Context): Promise<Findings> {
+async function checkSurroundings(context: Context): Promise<Findings> {
   const { config, eras, store, catalog } = context;
   const failures: Failure[] = [];
   const notices: string[] = [];
@@ -73,12 +73,14 @@ async function lookOutside(context: Context): Promise<Findings> {
   return { failures, notices };
 }
 
-export async function execute(answer: Answer): Promise<number> {
-  const json = switchOption(answer, 'json');
-  const file = textOption(answer, 'config');
+export async function execute(commandLine: CommandLine): Promise<number> {
+  const json = switchOption(commandLine, 'json');
+  const file = textOption(commandLine, 'config');
   const { problems, settings } = checkConfig({ env: process.env, ...(file === undefined ? {} : { file }) });
-  const isOnline = problems.length === 0 && switchOption(answer, 'online');
-  const { failures, notices } = isOnline ? await lookOutside(openContext(answer)) : { failures: [], notices: [] };
+  const isOnline = problems.length === 0 && switchOption(commandLine, 'online');
+  const { failures, notices } = isOnline
+    ? await checkSurroundings(openContext(commandLine))
+    : { failures: [], notices: [] };
   if (json)
     await print(
       `${JSON.stringify({ valid: problems.length + failures.length === 0, problems, failures, notices, settings }, null, 2)}\n`,
@@ -101,7 +103,7 @@ export async function execute(answer: Answer): Promise<number> {
   }
   if (!json)
     await print(
-      `the configuration is valid${switchOption(answer, 'online') ? ', and what it names can be used' : ''}\n`,
+      `the configuration is valid${switchOption(commandLine, 'online') ? ', and what it names can be used' : ''}\n`,
     );
   return 0;
 }

@@ -22,11 +22,11 @@ import { chainOf, openContext } from '../context.ts';
 import { counted, printable } from '../human.ts';
 import { onSignals } from '../signals.ts';
 import { print, redraw, say } from '../streams.ts';
-import { type Answer, ledgerOption, switchOption, textOption, usage } from './answer.ts';
+import { type CommandLine, ledgerOption, switchOption, textOption, usage } from './command-line.ts';
 
 /** Another part at every call, so that on a schedule everything is read in time. */
-function sampleOf(answer: Answer): { take: number; of: number; offset: number } {
-  const text = textOption(answer, 'sample');
+function sampleOf(commandLine: CommandLine): { take: number; of: number; offset: number } {
+  const text = textOption(commandLine, 'sample');
   if (text === undefined) return { take: 1, of: 1, offset: 0 };
   const match = /^([1-9]\d{0,8})\/([1-9]\d{0,8})$/.exec(text);
   const [take, of] = [Number(match?.[1]), Number(match?.[2])];
@@ -34,8 +34,8 @@ function sampleOf(answer: Answer): { take: number; of: number; offset: number } 
   return { take, of, offset: randomInt(of) };
 }
 
-function threadsOf(answer: Answer): number {
-  const text = textOption(answer, 'threads');
+function threadsOf(commandLine: CommandLine): number {
+  const text = textOption(commandLine, 'threads');
   if (text === undefined) return availableParallelism();
   if (!/^[1-9]\d{0,2}$/.test(text)) throw usage(`--threads takes a number from 1 to 999, not ${text}`);
   return Number(text);
@@ -52,19 +52,19 @@ interface Subject {
 }
 
 /** From the path, or from the configuration where none is given. Only a configuration knows of a catalog. */
-async function subjectOf(answer: Answer): Promise<Subject> {
-  const [path] = answer.args;
+async function subjectOf(commandLine: CommandLine): Promise<Subject> {
+  const [path] = commandLine.args;
   const access = {
-    s3Endpoint: textOption(answer, 's3-endpoint') ?? null,
-    s3Region: textOption(answer, 's3-region') ?? null,
-    anonymous: switchOption(answer, 'anonymous'),
+    s3Endpoint: textOption(commandLine, 's3-endpoint') ?? null,
+    s3Region: textOption(commandLine, 's3-region') ?? null,
+    anonymous: switchOption(commandLine, 'anonymous'),
   };
   if (path !== undefined) {
     const chains = await findChains(path, access);
     const hidden = chains.filter(({ chain }) => hasLayoutName(chain)).map(({ chain }) => chainKey(chain));
     return { chains, hidden, rowsOf: async () => null, close: async () => undefined };
   }
-  const { eras, store, storeSpec, catalog, config } = openContext(answer);
+  const { eras, store, storeSpec, catalog, config } = openContext(commandLine);
   return {
     hidden: await layoutNamedChains(store, eras.map(chainOf)),
     chains: eras.map((era) => ({
@@ -145,21 +145,21 @@ const UNREACHED: ReadonlySet<ErrorCode> = new Set([
 /** STORE_IO that does not pass is about what stands there: a folder, a link or a pipe in the place of a file. */
 const isUnreached = ({ code, retryable }: Failure): boolean => (code === 'STORE_IO' ? retryable : UNREACHED.has(code));
 
-export async function execute(answer: Answer): Promise<number> {
-  const sample = sampleOf(answer);
-  const threads = threadsOf(answer);
-  const range = { from: ledgerOption(answer, 'from'), to: ledgerOption(answer, 'to') };
-  const events = textOption(answer, 'events');
+export async function execute(commandLine: CommandLine): Promise<number> {
+  const sample = sampleOf(commandLine);
+  const threads = threadsOf(commandLine);
+  const range = { from: ledgerOption(commandLine, 'from'), to: ledgerOption(commandLine, 'to') };
+  const events = textOption(commandLine, 'events');
   if (range.from !== null && range.to !== null && range.from > range.to) {
     throw usage(`--from ${range.from} comes after --to ${range.to}`);
   }
   const copied = events === undefined ? null : await gatherFolder(resolve(events));
-  const { chains, hidden, rowsOf, close } = await subjectOf(answer);
+  const { chains, hidden, rowsOf, close } = await subjectOf(commandLine);
 
   const pool = new ThreadPool(threads);
   const stop = new AbortController();
   const takeHandlersOff = onSignals(() => stop.abort());
-  const shows = answer.options.progress !== false && process.stderr.isTTY && !switchOption(answer, 'json');
+  const shows = commandLine.options.progress !== false && process.stderr.isTTY && !switchOption(commandLine, 'json');
   /** A catalog that cannot be asked proves nothing and disproves nothing: it is said, and Bronze is verified. */
   const rows = (chain: FoundChain['chain']): Promise<VerifyOptions['rows']> =>
     rowsOf(chain, stop.signal).catch((error: unknown) => {
@@ -220,7 +220,7 @@ export async function execute(answer: Answer): Promise<number> {
   const ok = findings.length === 0;
   if (ok && only.every(({ read }) => read === 0))
     throw new BronzeError('INTERNAL', 'nothing was read, and nothing said so');
-  if (switchOption(answer, 'json')) {
+  if (switchOption(commandLine, 'json')) {
     const chainsJson = only.map(({ ends: _ends, accounted: _accounted, ...report }) => report);
     await print(`${JSON.stringify({ ok, chains: chainsJson, findings, guarantees: GUARANTEES }, null, 2)}\n`);
   } else {

@@ -9,7 +9,7 @@ import { openContext, openPool, queueSpecOf } from '../context.ts';
 import type { Logger } from '../log.ts';
 import { onSignals } from '../signals.ts';
 import { openWorkerWatch } from '../worker-watch.ts';
-import { type Answer, switchOption, textOption, usage } from './answer.ts';
+import { type CommandLine, switchOption, textOption, usage } from './command-line.ts';
 
 /** Between two attempts to reach a queue that is away at the start, ms. */
 const AGAIN_MS = 2_000;
@@ -18,16 +18,16 @@ const IDLE_MS = 15_000;
 /** Between two looks whether it is over, ms. */
 const LOOK_MS = 500;
 
-function concurrencyOf(answer: Answer): number | null {
-  const text = textOption(answer, 'concurrency');
+function concurrencyOf(commandLine: CommandLine): number | null {
+  const text = textOption(commandLine, 'concurrency');
   if (text === undefined) return null;
   if (!/^[1-9]\d{0,2}$/.test(text)) throw usage(`--concurrency takes a number from 1 to 999, not ${text}`);
   return Number(text);
 }
 
-export async function execute(answer: Answer): Promise<number> {
-  const concurrency = concurrencyOf(answer);
-  const context = openContext(answer);
+export async function execute(commandLine: CommandLine): Promise<number> {
+  const concurrency = concurrencyOf(commandLine);
+  const context = openContext(commandLine);
   const { config, log, store, storeSpec, sourceSpec } = context;
   const spec = queueSpecOf(config);
   if (spec === null) {
@@ -61,7 +61,7 @@ export async function execute(answer: Answer): Promise<number> {
         'worker started: it waits for partitions to build',
       );
     }
-    const once = switchOption(answer, 'once');
+    const once = switchOption(commandLine, 'once');
     while (!stop.signal.aborted && worker.mismatch === null && !(once && worker.isReady && worker.idleMs > IDLE_MS)) {
       await sleep(LOOK_MS, undefined, { signal: stop.signal }).catch(() => undefined);
     }

@@ -21,19 +21,19 @@ interface HeadWatchOptions {
 export function watchHeads({ specs, lakeHead, frontierOf, onHead }: HeadWatchOptions, periodMs = PERIOD_MS): Watcher {
   const following = specs.filter(({ grid, once }) => grid.ledgerEnd === null && !once);
   const over = new AbortController();
-  let isLooking = false;
-  const look = async (): Promise<void> => {
+  let isPolling = false;
+  const pollHeads = async (): Promise<void> => {
     // A lake that does not answer is not asked again meanwhile.
-    if (isLooking) return;
-    isLooking = true;
+    if (isPolling) return;
+    isPolling = true;
     for (const { eraId } of following) {
       // What is wrong with the lake is told by those who copy from it.
       const head = await lakeHead(eraId, frontierOf(eraId), over.signal).catch(() => null);
       if (head !== null && !over.signal.aborted) onHead(eraId, head);
     }
-    isLooking = false;
+    isPolling = false;
   };
-  const timer = setInterval(() => void look(), periodMs);
+  const timer = setInterval(() => void pollHeads(), periodMs);
   timer.unref();
   return {
     inspect: () => {},

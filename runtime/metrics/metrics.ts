@@ -393,7 +393,7 @@ function nameOf(id: string): { readonly kind: string; readonly eraId: string } {
   return { kind, eraId };
 }
 
-const sourceType = (spec: SourceSpec): string => (spec.mode === 'local' ? 'local' : spec.place.protocol);
+const sourceType = (spec: SourceSpec): string => (spec.mode === 'local' ? 'local' : spec.address.protocol);
 
 const isSame = (a: Failure | undefined, b: Failure): boolean => a?.code === b.code && a.message === b.message;
 

@@ -92,7 +92,7 @@ const { values } = parseArgs({
 
 const specOf = (place: Place, endpoint: string): SourceSpec => ({
   mode: 'bucket',
-  place:
+  address:
     place === 'gcs'
       ? { protocol: 'gcs', bucket: BUCKET, anonymous: false, requesterPays: false }
       : {

@@ -4,7 +4,8 @@
  */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { auditPrefix, eventKey, manifestKey } from '../../actors/bronze/names.ts';
-import { appendEvent, type ChainPlace, readChain } from '../../actors/chain/audit-chain.ts';
+import { appendEvent, readChain } from '../../actors/chain/audit-chain.ts';
+import type { ChainPlace } from '../../actors/chain/chain-place.ts';
 import type { BronzeStore } from '../../actors/ports/store.ts';
 import { sealPublished } from '../../actors/sequencer/seal-partition.ts';
 import { BronzeError } from '../../machines/errors.ts';

@@ -224,13 +224,13 @@ describe('GCS, a double: faults between a lake and its reader', () => {
   faultsBetween(words, async () => {
     double = await startGcsDouble();
     const bucket = await makeGcsBucket(double);
-    const place = { protocol: 'gcs', bucket: bucket.name, anonymous: false, requesterPays: false } as const;
+    const address = { protocol: 'gcs', bucket: bucket.name, anonymous: false, requesterPays: false } as const;
     return {
       url: double.url,
       bucket,
       open: (url) => {
         process.env.STORAGE_EMULATOR_HOST = url;
-        return openSource({ mode: 'bucket', place, prefix: 'lake/', configured: null });
+        return openSource({ mode: 'bucket', address, prefix: 'lake/', configured: null });
       },
     };
   });

@@ -46,11 +46,11 @@ describe('GCS, a double', () => {
   sourceConformance('gcs', (): LakeUnderTest => {
     made += 1;
     const prefix = `lakes/${made}/`;
-    const place = { protocol: 'gcs', bucket: bucket.name, anonymous: false, requesterPays: false } as const;
+    const address = { protocol: 'gcs', bucket: bucket.name, anonymous: false, requesterPays: false } as const;
     // The library is told by its environment, when the lake is opened.
     const open = (url: string, configured: LakeNumbers | null): LakeSource => {
       process.env.STORAGE_EMULATOR_HOST = url;
-      return openSource({ mode: 'bucket', place, prefix, configured });
+      return openSource({ mode: 'bucket', address, prefix, configured });
     };
     return {
       put: (key, bytes) => bucket.put(`${prefix}${key}`, bytes),

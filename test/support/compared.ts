@@ -13,7 +13,7 @@ import { restoreCopies } from '../../actors/chain/copies.ts';
 import type { LineageRow } from '../../actors/ports/catalog.ts';
 import { expectedRows } from '../../actors/reconcile/compare-catalog.ts';
 import type { ChainFacts } from '../../actors/reconcile/facts.ts';
-import { lookAtChain } from '../../actors/reconcile/look.ts';
+import { gatherFacts } from '../../actors/reconcile/gather-facts.ts';
 import { viewOf } from '../../actors/reconcile/view.ts';
 import { openCheckpoint } from '../../actors/state/checkpoint.ts';
 import { openDeliveryPointer } from '../../actors/state/delivery.ts';
@@ -54,9 +54,9 @@ export const sceneIn = (root: string): Scene => ({
 export const checkpointIn = (dir: string, chain = CHAIN) => openCheckpoint({ dir, chain, copierId: 'c' });
 export const CHECKPOINT = 'checkpoint_pubnet_pre_p23_v1.json';
 
-export async function look(scene: Scene, over: Partial<ChainFacts> = {}): Promise<ChainFacts> {
+export async function gathered(scene: Scene, over: Partial<ChainFacts> = {}): Promise<ChainFacts> {
   const { estate, backup, state, rows } = scene;
-  const facts = await lookAtChain(
+  const facts = await gatherFacts(
     {
       ...placeOf(estate),
       terms: TERMS,
@@ -112,7 +112,7 @@ export async function wholeScene(moves?: Moves): Promise<Scene> {
   const { events } = await readChain(placeOf(estate));
   await restoreCopies({ dir: backup, chain: CHAIN }, estate.store, events);
   await checkpointIn(state).write(at(5), events[5]?.data.checksum as string);
-  whole.rows = expectedRows(viewOf(await look(whole)));
+  whole.rows = expectedRows(viewOf(await gathered(whole)));
   return whole;
 }
 

@@ -40,8 +40,8 @@ export async function freshBucket(options?: { readonly requesterPays?: boolean }
 /** Opens a store whose requests go to `url`; the endpoint is read when it is opened. */
 export function openGcs(url: string, bucket: string, prefix: string): BronzeStore {
   process.env.STORAGE_EMULATOR_HOST = url;
-  const place = { protocol: 'gcs', bucket, anonymous: false, requesterPays: false } as const;
-  return openStore({ backend: 'gcs', place, prefix });
+  const address = { protocol: 'gcs', bucket, anonymous: false, requesterPays: false } as const;
+  return openStore({ backend: 'gcs', address, prefix });
 }
 
 export const gcsDouble = (prefix: string) => async (): Promise<StoreUnderTest> => {

@@ -98,7 +98,7 @@ export class MemoryBucket implements Bucket {
     this.lists += 1;
   }
 
-  look = never;
+  stat = never;
   range = never;
 
   #facts(key: string): ObjectFacts {

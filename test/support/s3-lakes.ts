@@ -28,7 +28,7 @@ export const lakeSpec = (
   over: { readonly endpoint?: string; readonly configured?: BucketSpec['configured'] } = {},
 ): BucketSpec => ({
   mode: 'bucket',
-  place: {
+  address: {
     protocol: 's3',
     bucket,
     endpoint: over.endpoint ?? server.endpoint,

@@ -32,7 +32,7 @@ export async function s3Under(
 ): Promise<S3UnderTest> {
   useCredentials(server);
   const bucket = await makeBucket(server);
-  const place = {
+  const address = {
     protocol: 's3',
     bucket: bucket.name,
     endpoint,
@@ -41,12 +41,12 @@ export async function s3Under(
     anonymous: false,
     requesterPays: false,
   } as const;
-  const spec = { backend: 's3', place, prefix, stateDir: tempFolder() } as const;
+  const spec = { backend: 's3', address, prefix, stateDir: tempFolder() } as const;
   return {
     bucket,
     spec,
     open: () => openStore(spec),
     elsewhere: () => openStore({ ...spec, stateDir: tempFolder() }),
-    unreadable: () => openStore({ ...spec, place: { ...place, bucket: `${bucket.name}-missing` } }),
+    unreadable: () => openStore({ ...spec, address: { ...address, bucket: `${bucket.name}-missing` } }),
   };
 }

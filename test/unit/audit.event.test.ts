@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type AuditEvent, buildEvent, eventBytes, eventHash, eventId, parseEvent } from '../../actors/bronze/event.ts';
-import { verifyChain } from '../../actors/bronze/links.ts';
+import { verifyLinks } from '../../actors/bronze/links.ts';
 import { buildManifest, manifestBytes, sealedFacts } from '../../actors/bronze/manifest.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { CHAIN, contentOf, endsOf, hex, NOW, PRODUCER, rangesOf, sha, TABLE } from '../support/bronze.ts';
@@ -156,31 +156,31 @@ describe('a chain', () => {
   const parsed = events.map((event, i) => reread(event, `${i}.json`));
 
   it('is verified in any order of files', () => {
-    expect(verifyChain([...parsed].reverse())).toEqual({ ok: true, events: 5, head: events[4]?.chain.event_hash });
-    expect(verifyChain([])).toEqual({ ok: true, events: 0, head: null });
+    expect(verifyLinks([...parsed].reverse())).toEqual({ ok: true, events: 5, head: events[4]?.chain.event_hash });
+    expect(verifyLinks([])).toEqual({ ok: true, events: 0, head: null });
   });
 
   it('breaks where an event is missing, doubled or another', () => {
     const without = (n: number) => parsed.filter((_, i) => i !== n);
-    expect(verifyChain(without(2))).toMatchObject({
+    expect(verifyLinks(without(2))).toMatchObject({
       ok: false,
       object: '3.json',
       reason: expect.stringContaining('missing'),
     });
-    expect(verifyChain(without(0))).toMatchObject({ ok: false, object: '1.json' });
-    expect(verifyChain([...parsed, parsed[1] as (typeof parsed)[0]])).toMatchObject({
+    expect(verifyLinks(without(0))).toMatchObject({ ok: false, object: '1.json' });
+    expect(verifyLinks([...parsed, parsed[1] as (typeof parsed)[0]])).toMatchObject({
       ok: false,
       sequence: 1,
       reason: expect.stringContaining('two events'),
     });
     const other = reread(eventOf({ start: 22, end: 31 }, 2, `sha256:${hex('another')}`), 'other.json');
-    expect(verifyChain([...without(2), other])).toMatchObject({ ok: false, object: 'other.json', start: 22, end: 31 });
+    expect(verifyLinks([...without(2), other])).toMatchObject({ ok: false, object: 'other.json', start: 22, end: 31 });
     const forked = reread(eventOf({ start: 22, end: 31 }, 2, events[1]?.chain.event_hash ?? null, 'fork'), 'f.json');
-    expect(verifyChain([...parsed.slice(0, 2), forked])).toMatchObject({
+    expect(verifyLinks([...parsed.slice(0, 2), forked])).toMatchObject({
       reason: expect.stringContaining('do not link'),
     });
     const gap = reread(eventOf({ start: 32, end: 41 }, 2, events[1]?.chain.event_hash ?? null), 'g.json');
-    expect(verifyChain([...parsed.slice(0, 2), gap])).toMatchObject({
+    expect(verifyLinks([...parsed.slice(0, 2), gap])).toMatchObject({
       reason: expect.stringContaining('starts at ledger 32'),
     });
   });
@@ -194,7 +194,7 @@ describeShared("S28: the old program's events", () => {
 
     it(`${estate}: are verified by their own rule`, () => {
       const heads = JSON.parse(readFileSync(join(folder, 'pas-chain-heads.json'), 'utf8'));
-      expect(verifyChain(read())).toEqual({ ok: true, events: files().length, head: heads['pubnet/pre_p23/v1'] });
+      expect(verifyLinks(read())).toEqual({ ok: true, events: files().length, head: heads['pubnet/pre_p23/v1'] });
     });
 
     it(`${estate}: a change of one value or a missing event is found`, () => {
@@ -203,7 +203,7 @@ describeShared("S28: the old program's events", () => {
       const changed = Buffer.from(text.replace('"row_count": 10', '"row_count":  10'));
       expect(parseEvent(changed, name).range.start).toBeGreaterThan(0);
       expect(() => parseEvent(Buffer.from(text.replace('pas_evt_', 'pas_evx_')), name)).toThrow('its hash is');
-      expect(verifyChain(read().slice(1))).toMatchObject({ ok: false });
+      expect(verifyLinks(read().slice(1))).toMatchObject({ ok: false });
     });
   }
 });

@@ -1,13 +1,13 @@
 // The command line: what was written stays what was written, and what is wrong is said.
 import { describe, expect, it, vi } from 'vitest';
-import { ledgerOption } from '../../runtime/cli/answer.ts';
+import { ledgerOption } from '../../runtime/cli/command-line.ts';
 import { parse } from '../../runtime/cli/parse.ts';
 import { execute } from '../../runtime/cli/run.ts';
 
 const parsed = (...argv: string[]) => {
   const result = parse(argv, '0.0.0');
   if (!result) throw new Error('help was printed');
-  return { command: result.command.usage.split(' ')[0], ...result.answer };
+  return { command: result.command.usage.split(' ')[0], ...result.commandLine };
 };
 const message = (...argv: string[]): string => {
   try {

@@ -4,7 +4,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { GcsPlace, ListedPage, ListOptions } from '../../actors/remote/bucket.ts';
+import type { GcsAddress, ListedPage, ListOptions } from '../../actors/remote/bucket.ts';
 import type { RemoteDomain } from '../../actors/remote/faults.ts';
 import { GcsBucket } from '../../actors/remote/gcs-bucket.ts';
 import { BronzeError } from '../../machines/errors.ts';
@@ -27,12 +27,12 @@ afterEach(() => {
   double.tokens = null;
 });
 
-function bucketAt(url: string, over: Partial<GcsPlace> = {}, domain: RemoteDomain = 'store'): GcsBucket {
+function bucketAt(url: string, over: Partial<GcsAddress> = {}, domain: RemoteDomain = 'store'): GcsBucket {
   process.env.STORAGE_EMULATOR_HOST = url;
   return new GcsBucket({ protocol: 'gcs', bucket: name, anonymous: false, requesterPays: false, ...over }, domain);
 }
 
-const bucket = (over?: Partial<GcsPlace>, domain?: RemoteDomain): GcsBucket => bucketAt(proxy.url, over, domain);
+const bucket = (over?: Partial<GcsAddress>, domain?: RemoteDomain): GcsBucket => bucketAt(proxy.url, over, domain);
 const always = (fault: Fault): void => void proxy.rules.push({ fault });
 const once = (fault: Fault): void => void proxy.rules.push({ nth: 1, fault });
 
@@ -77,12 +77,12 @@ describe('get', () => {
 
   it('is null where there is none, in the words of the store alone', async () => {
     expect(await bucket().get('none', 100)).toBeNull();
-    expect(await bucket().look('none')).toBeNull();
+    expect(await bucket().stat('none')).toBeNull();
     for (const words of ['<html><title>404 Not Found</title></html>', '404 page not found', '{"message":"no route"}']) {
       proxy.rules.length = 0;
       always({ kind: 'answer', status: 404, body: words });
       expect((await failureOf(bucket().get('none', 100))).code, words).toBe('ENDPOINT_INVALID');
-      expect((await failureOf(bucket().look('none'))).code, words).toBe('ENDPOINT_INVALID');
+      expect((await failureOf(bucket().stat('none'))).code, words).toBe('ENDPOINT_INVALID');
     }
   });
 
@@ -135,7 +135,7 @@ describe('get', () => {
 describe('look and range', () => {
   it('tell the facts, and read exactly that version', async () => {
     double.put(name, 'a', Buffer.from('0123456789'));
-    const facts = await bucket().look('a');
+    const facts = await bucket().stat('a');
     expect(facts).toMatchObject({ key: 'a', size: 10, version: String(double.generation(name, 'a')) });
     expect(facts?.modifiedMs).toBeGreaterThan(Date.now() - 60_000);
     expect(facts?.crc32c).toBe(crc32cBase64(Buffer.from('0123456789')));
@@ -148,7 +148,7 @@ describe('look and range', () => {
 
   it('do not take the whole for a part', async () => {
     double.put(name, 'a', Buffer.from('0123456789'));
-    const facts = await bucket().look('a');
+    const facts = await bucket().stat('a');
     always({ kind: 'strip-header', header: 'range' });
     if (facts !== null) expect((await failureOf(bucket().range(facts, 0, 4))).code).toBe('STORE_IO');
   });
@@ -210,7 +210,7 @@ describe('check', () => {
   it('says what is missing', async () => {
     expect((await failureOf(bucket({ bucket: 'nobodys' }).check(''))).code).toBe('BUCKET_MISSING');
     expect((await failureOf(bucket({ bucket: 'nobodys' }).get('a', 10))).code).toBe('BUCKET_MISSING');
-    expect((await failureOf(bucket({ bucket: 'nobodys' }).look('a'))).code).toBe('BUCKET_MISSING');
+    expect((await failureOf(bucket({ bucket: 'nobodys' }).stat('a'))).code).toBe('BUCKET_MISSING');
     double.tokens = { allowed: 'token' };
     expect((await failureOf(bucket({ anonymous: true }).check(''))).code).toBe('CREDENTIALS_INVALID');
   });

@@ -15,7 +15,18 @@ import { openStore } from '../../actors/store/index.ts';
 import { PART_BYTES } from '../../actors/store/part-size.ts';
 import type { PublishedPartition } from '../../machines/protocol.ts';
 import { CHAIN, contentOf, type Estate, failureOf, hex, NOW, PRODUCER, placeOf, TABLE } from '../support/bronze.ts';
-import { at, copyOf, copyPath, key, look, lose, type Moves, pathOf, RANGES, wholeScene } from '../support/compared.ts';
+import {
+  at,
+  copyOf,
+  copyPath,
+  gathered,
+  key,
+  lose,
+  type Moves,
+  pathOf,
+  RANGES,
+  wholeScene,
+} from '../support/compared.ts';
 
 const TERMS = { grid: { size: 10, origin: 2, ledgerStart: 2 }, networkPassphrase: null };
 const survey = (estate: Estate) => surveyChain({ ...placeOf(estate), checkpoint: null, memories: null });
@@ -54,7 +65,7 @@ describe.each(CHAINS)('a chain of release 2.0.0 that was $name', ({ moves }) => 
   const made = wholeScene(moves);
 
   it('differs in nothing', async () => {
-    expect(compare(await look(copyOf(await made)))).toEqual([]);
+    expect(compare(await gathered(copyOf(await made)))).toEqual([]);
   });
 
   it.each(HOLES)('comes out the same where events are lost: $lost', async ({ lost }) => {
@@ -75,7 +86,7 @@ describe.each(CHAINS)('a chain of release 2.0.0 that was $name', ({ moves }) => 
       return;
     }
     expect((await survey(scene.estate)).rederived).toEqual(wanted);
-    const { fills } = await look(scene);
+    const { fills } = await gathered(scene);
     expect(lost.map((n) => fills.get(n))).toEqual(wanted.map((event) => ({ event, from: 'manifest' })));
   });
 
@@ -89,7 +100,7 @@ describe.each(CHAINS)('a chain of release 2.0.0 that was $name', ({ moves }) => 
     const scene = copyOf(await made);
     const [last] = (await eventsOf(scene.estate)).slice(-1);
     lose(scene, key(5));
-    const facts = await look(scene);
+    const facts = await gathered(scene);
     expect(facts.tail).toEqual([last]);
     expect(compare(facts)).toMatchObject([{ kind: 'event.missing', sequence: 5, repairable: 'reconcile' }]);
   });
@@ -102,12 +113,12 @@ it('the last event of its place is known by its copy alone', async () => {
   ]);
   const [last] = (await eventsOf(scene.estate)).slice(-1);
   lose(scene, key(5));
-  expect((await look(scene)).tail).toEqual([last]);
+  expect((await gathered(scene)).tail).toEqual([last]);
   rmSync(copyPath(scene, 5));
   // The head tells it as well.
-  expect((await look(scene)).tail).toEqual([last]);
+  expect((await gathered(scene)).tail).toEqual([last]);
   rmSync(scene.backup, { recursive: true });
-  expect((await look(scene)).tail).toMatchObject([{ storagePrefix: 'old/' }]);
+  expect((await gathered(scene)).tail).toMatchObject([{ storagePrefix: 'old/' }]);
 });
 
 describe('the place that a chain began at', () => {

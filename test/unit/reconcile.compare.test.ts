@@ -26,9 +26,9 @@ import {
   copyOf,
   copyPath,
   forge,
+  gathered,
   HEX,
   key,
-  look,
   lose,
   pathOf,
   type Scene,
@@ -379,14 +379,14 @@ async function differencesOf({ damage, expected }: Case): Promise<Difference[]> 
   const scene = copy();
   const over = ((await damage(scene)) ?? {}) as Partial<ChainFacts>;
   if (expected.kind === 'catalog.held') scene.rows = null;
-  return compare(await look(scene, over));
+  return compare(await gathered(scene, over));
 }
 
 const told = new Set<Kind>();
 
 describe('one damage is one difference', () => {
   it('a whole estate has none', async () => {
-    expect(compare(await look(copy()))).toEqual([]);
+    expect(compare(await gathered(copy()))).toEqual([]);
   });
 
   it.each(CASES.map((entry) => [entry.expected.kind, entry.name, entry] as const))('%s: %s', async (kind, _, entry) => {
@@ -399,7 +399,7 @@ describe('one damage is one difference', () => {
   });
 
   it('tells every kind there is, but for what a run has to be at work for', async () => {
-    const facts = await look(copy());
+    const facts = await gathered(copy());
     const failure = { code: 'STORE_IO', message: 'no', retryable: true } as const;
     const partitions = facts.partitions.map((found, n) => (n === 2 ? { ...found, read: { failure } } : found));
     expect(compare({ ...facts, partitions })).toMatchObject([{ kind: 'data.unread', range: at(2) }]);

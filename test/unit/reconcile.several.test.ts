@@ -10,8 +10,8 @@ import {
   change,
   copyOf,
   copyPath,
+  gathered,
   key,
-  look,
   lose,
   pathOf,
   RANGES,
@@ -30,7 +30,7 @@ const copy = (): Scene => copyOf(whole);
 
 describe('several damages are as many differences', () => {
   const kindsOf = async (scene: Scene) =>
-    compare(await look(scene)).map(({ kind, sequence, range, repairable }) => ({
+    compare(await gathered(scene)).map(({ kind, sequence, range, repairable }) => ({
       kind,
       at: sequence ?? RANGES.findIndex((other) => other.start === range?.start),
       repairable,
@@ -88,7 +88,7 @@ describe('several damages are as many differences', () => {
   it('S29: of an empty place nothing differs, and of a state folder that is lost only what is in it', async () => {
     const empty = sceneIn(tempFolder());
     empty.rows = [];
-    expect(compare(await look(empty))).toEqual([]);
+    expect(compare(await gathered(empty))).toEqual([]);
     const bereft = copy();
     rmSync(bereft.state, { recursive: true });
     rmSync(bereft.backup, { recursive: true });
@@ -98,6 +98,6 @@ describe('several damages are as many differences', () => {
   it('storage that was moved is one difference of the catalog', async () => {
     const scene = copy();
     scene.rows = whole.rows;
-    expect(compare(await look(scene))).toMatchObject([{ kind: 'row.moved', range: { start: 2, end: 61 } }]);
+    expect(compare(await gathered(scene))).toMatchObject([{ kind: 'row.moved', range: { start: 2, end: 61 } }]);
   });
 });

@@ -7,7 +7,7 @@ import { MemoryBucket } from '../support/memory-bucket.ts';
 import { layoutOf } from '../support/small-lake.ts';
 
 const never = new AbortController().signal;
-const PLACE = {
+const ADDRESS = {
   protocol: 's3',
   bucket: 'lake',
   endpoint: null,
@@ -37,7 +37,8 @@ function scene(n: LakeNumbers): Scene {
   return {
     bucket,
     prefix,
-    open: () => new BucketLake({ mode: 'bucket', place: PLACE, prefix, configured: null }, bucket, new SourceMeter()),
+    open: () =>
+      new BucketLake({ mode: 'bucket', address: ADDRESS, prefix, configured: null }, bucket, new SourceMeter()),
     put: (from, to) => {
       for (let at = fileRange(n, from).start; at <= to; at += n.ledgersPerFile) bucket.put(key(at));
     },

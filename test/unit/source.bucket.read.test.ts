@@ -12,7 +12,7 @@ import { layoutOf } from '../support/small-lake.ts';
 
 const never = new AbortController().signal;
 const MB = 1024 * 1024;
-const PLACE = {
+const ADDRESS = {
   protocol: 's3',
   bucket: 'lake',
   endpoint: null,
@@ -35,7 +35,7 @@ class Scene {
     made += 1;
     this.prefix = `read-${made}/`;
     this.lake = new BucketLake(
-      { mode: 'bucket', place: PLACE, prefix: this.prefix, configured: null },
+      { mode: 'bucket', address: ADDRESS, prefix: this.prefix, configured: null },
       this.bucket,
       this.meter,
     );
@@ -93,7 +93,7 @@ describe('requests', () => {
       expect(scene.bucket.mostInFlight).toBeGreaterThanOrEqual(128);
       // Another reader of the same lake, as the next partition is: nothing has to be learnt again.
       const again = new BucketLake(
-        { mode: 'bucket', place: PLACE, prefix: scene.prefix, configured: null },
+        { mode: 'bucket', address: ADDRESS, prefix: scene.prefix, configured: null },
         scene.bucket,
         new SourceMeter(),
       );

@@ -120,8 +120,8 @@ describe('a lake in a bucket', () => {
     writeLake(path, madeLedgers({ start: 2, end: 40 }), layoutOf(1));
     const { name } = await lakeIn({ protocol: 'gcs', double }, path);
     const meter = new SourceMeter();
-    const place = { protocol: 'gcs', bucket: name, anonymous: false, requesterPays: false } as const;
-    const lake = openSource({ mode: 'bucket', place, prefix: 'the/lake/', configured: null }, meter);
+    const address = { protocol: 'gcs', bucket: name, anonymous: false, requesterPays: false } as const;
+    const lake = openSource({ mode: 'bucket', address, prefix: 'the/lake/', configured: null }, meter);
     const layout = await lake.open(never);
     expect(meter.take()).toBeNull();
     for (const nth of [3, 5]) proxy.rules.push({ nth, fault: { kind: 'answer', status: 503, body: 'busy' } });

@@ -18,7 +18,7 @@ import type { EraFacts, Grid, Recovered } from '../machines/protocol.ts';
 import { assess } from '../machines/recovery.ts';
 import { type Context, chainOf, copiesOf, memoriesOf } from './context.ts';
 
-export interface EraLook {
+export interface EraSurvey {
   readonly era: EraConfig;
   readonly chain: ChainName;
   readonly grid: Grid;
@@ -41,7 +41,7 @@ const gridOf = (era: EraConfig): Grid => ({
   ledgerEnd: era.ledger_end,
 });
 
-export async function lookAt(context: Context, era: EraConfig): Promise<EraLook> {
+export async function surveyEra(context: Context, era: EraConfig): Promise<EraSurvey> {
   const { config, store } = context;
   const chain = chainOf(era);
   const table = config.bronze.primary_table;
@@ -73,14 +73,14 @@ export async function lookAt(context: Context, era: EraConfig): Promise<EraLook>
 }
 
 /** Partitions that the next run mends before it copies; those that it adopts are not among them. */
-export function partitionsToMend({ recovered, adoption }: EraLook): number {
+export function partitionsToMend({ recovered, adoption }: EraSurvey): number {
   const adopted = new Set(adoption?.ranges.map(rangeLabel));
   const agenda = recovered?.agenda ?? [];
   return agenda.filter((item) => item.kind !== 'attested' && !adopted.has(rangeLabel(item.range))).length;
 }
 
 /** What `plan` and `status` say of partitions of the old program. */
-export const adoptionLines = ({ adoption, failure }: EraLook): string[] =>
+export const adoptionLines = ({ adoption, failure }: EraSurvey): string[] =>
   adoption === null || failure !== null
     ? []
     : [`  the next run adopts ${adoptionText(adoption)}`, ...adoption.warnings.map((warning) => `  note: ${warning}`)];

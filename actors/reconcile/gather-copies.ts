@@ -12,7 +12,7 @@ import { type BackupFolder, OLD_EVENTS } from '../version-1/old-chain.ts';
 import type { CopiesFound } from './facts.ts';
 
 /** Throws STATE_IO where the folder or a file in it cannot be read. */
-export async function lookAtCopies(
+export async function gatherCopies(
   at: BackupFolder,
   table: string,
   signal?: AbortSignal,

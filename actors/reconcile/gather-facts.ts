@@ -9,9 +9,10 @@ import { mapBounded } from '../bounded.ts';
 import { buildEvent } from '../bronze/event.ts';
 import { manifestData, parseAnyManifest, sha256Hex, toEnds } from '../bronze/manifest.ts';
 import { auditPrefix, dataFileName, manifestKey, parsePartitionKey, tablePrefix } from '../bronze/names.ts';
-import { type ChainPlace, readEvent } from '../chain/audit-chain.ts';
+import { readEvent } from '../chain/audit-chain.ts';
 import { type BronzeFacts, compareBronze, readBronze } from '../chain/bronze-json.ts';
-import { checkpointRemembers, deliveryRemembers, type MemoryPlace } from '../chain/memories.ts';
+import type { ChainPlace } from '../chain/chain-place.ts';
+import { checkpointRemembers, deliveryRemembers, type MemorySources } from '../chain/memories.ts';
 import { prefixesOf } from '../chain/rederive.ts';
 import type { ReadBackAnswer } from '../parquet/spec.ts';
 import type { Catalog, DatasetName } from '../ports/catalog.ts';
@@ -31,18 +32,18 @@ import type {
   PartitionFound,
 } from './facts.ts';
 import { fillsOf, tailOf } from './fills.ts';
-import { lookAtCopies } from './look-copies.ts';
+import { gatherCopies } from './gather-copies.ts';
 import { slotsOf } from './slots.ts';
 import { isForeign } from './view.ts';
 
 /** Small objects read at a time. */
 const PARALLEL = 16;
 
-export interface LookPlace extends ChainPlace {
+export interface ReconcilePlace extends ChainPlace {
   readonly terms: BronzeFacts;
   readonly attests: boolean;
   /** Where something may be remembered, whatever is in use. */
-  readonly memories: Omit<MemoryPlace, 'catalog'>;
+  readonly memories: Omit<MemorySources, 'catalog'>;
   /** Null: no copies, no checkpoint, no catalog, no endpoint. */
   readonly backup: BackupFolder | null;
   readonly checkpoint: { readonly store: CheckpointStore; readonly file: string } | null;
@@ -91,7 +92,7 @@ async function listTable(place: ChainPlace, signal?: AbortSignal): Promise<{ lis
   return { listed: [...byLabel.values()].sort(inOrder), strays };
 }
 
-async function lookAtEvents(
+async function gatherEvents(
   place: ChainPlace,
   signal?: AbortSignal,
 ): Promise<{ events: EventFound[]; strays: string[] }> {
@@ -118,7 +119,7 @@ async function lookAtEvents(
 }
 
 /** A manifest, and the hashes of the events that follow from it at the place of `event`. */
-async function lookAtManifest(
+async function gatherManifest(
   place: ChainPlace,
   range: LedgerRange,
   event: AttestedEvent | undefined,
@@ -182,7 +183,7 @@ async function readOne(read: () => Promise<ReadBackAnswer>): Promise<DataRead> {
   }
 }
 
-async function lookAtBronzeJson(place: LookPlace, signal?: AbortSignal): Promise<BronzeJsonFound> {
+async function gatherBronzeJson(place: ReconcilePlace, signal?: AbortSignal): Promise<BronzeJsonFound> {
   const nothing = { problem: null, adopted: null, storagePrefix: null, oldChain: null };
   try {
     const differences = await compareBronze(place, place.terms, signal);
@@ -199,20 +200,20 @@ async function lookAtBronzeJson(place: LookPlace, signal?: AbortSignal): Promise
   }
 }
 
-async function lookAtCheckpoint({ checkpoint }: LookPlace): Promise<CheckpointFound | null> {
+async function gatherCheckpoint({ checkpoint }: ReconcilePlace): Promise<CheckpointFound | null> {
   if (checkpoint === null) return null;
   const { facts, problem, belongsTo = null, isOld = false, old = null } = await checkpoint.store.read();
   return { file: checkpoint.file, facts, problem, belongsTo, isOld, old };
 }
 
-async function lookAtDelivery({ delivery, memories }: LookPlace): Promise<DeliveryFound | null> {
+async function gatherDelivery({ delivery, memories }: ReconcilePlace): Promise<DeliveryFound | null> {
   if (delivery === null) return null;
   const remembered = await memories.delivery.pointer.remembered();
   const { file } = memories.delivery;
   return { uri: delivery.endpoint.uri, file, remembered, ...(await delivery.pointer.read()) };
 }
 
-async function lookAtCatalog({ catalog: of }: LookPlace, signal?: AbortSignal): Promise<CatalogFound | null> {
+async function gatherCatalog({ catalog: of }: ReconcilePlace, signal?: AbortSignal): Promise<CatalogFound | null> {
   if (of === null) return null;
   const { uri } = of.catalog;
   try {
@@ -228,20 +229,24 @@ async function lookAtCatalog({ catalog: of }: LookPlace, signal?: AbortSignal): 
  * Everything about a chain, in one pass: two listings, a small read per event, manifest and copy, the rows, and the data
  * objects as `reading` says. Throws STORE_*, STATE_IO, CANCELLED.
  */
-export async function lookAtChain(place: LookPlace, reading: DataReading, signal?: AbortSignal): Promise<ChainFacts> {
-  const bronzeJson = await lookAtBronzeJson(place, signal);
+export async function gatherFacts(
+  place: ReconcilePlace,
+  reading: DataReading,
+  signal?: AbortSignal,
+): Promise<ChainFacts> {
+  const bronzeJson = await gatherBronzeJson(place, signal);
   // What is written later is looked at earlier, so that a copier at work makes nothing look ahead of the chain.
-  const catalog = await lookAtCatalog(place, signal);
-  const delivery = await lookAtDelivery(place);
-  const checkpoint = await lookAtCheckpoint(place);
+  const catalog = await gatherCatalog(place, signal);
+  const delivery = await gatherDelivery(place);
+  const checkpoint = await gatherCheckpoint(place);
   const unused = [
     ...(delivery === null ? await deliveryRemembers(place.memories.delivery) : []),
     ...(checkpoint === null
       ? checkpointRemembers(place.memories.checkpoint.file, await place.memories.checkpoint.store.read())
       : []),
   ];
-  const folder = await lookAtCopies(place.backup ?? place.memories.copies, place.table, signal);
-  const { events, strays: amongEvents } = await lookAtEvents(place, signal);
+  const folder = await gatherCopies(place.backup ?? place.memories.copies, place.table, signal);
+  const { events, strays: amongEvents } = await gatherEvents(place, signal);
   const { listed, strays } = await listTable(place, signal);
   const byLabel = new Map(events.flatMap(({ event }) => (event === null ? [] : [[rangeLabel(event.range), event]])));
   const prefixOf = new Map(events.map(({ sequence, event }) => [sequence, event?.storagePrefix]));
@@ -251,7 +256,7 @@ export async function lookAtChain(place: LookPlace, reading: DataReading, signal
     const event = byLabel.get(rangeLabel(range));
     const before = event && prefixOf.get(event.sequence - 1);
     const prefixes = prefixesOf(before, bronzeJson.storagePrefix, place.store.prefix);
-    const { manifest, problem } = hasManifest ? await lookAtManifest(place, range, event, prefixes, signal) : nothing;
+    const { manifest, problem } = hasManifest ? await gatherManifest(place, range, event, prefixes, signal) : nothing;
     return { ...partition, manifest, manifestProblem: problem, read: null };
   };
   const partitions = await readData(await mapBounded(listed, PARALLEL, look, signal), reading, signal);

@@ -80,7 +80,7 @@ export type Manifest = Readonly<z.infer<typeof schema>>;
 export type OldManifest = Readonly<z.infer<typeof oldSchema>>;
 
 /** For whom a manifest is read, and from where. */
-export interface ManifestPlace {
+export interface ManifestSubject {
   readonly chain: ChainName;
   readonly table: string;
   readonly range: LedgerRange;
@@ -167,7 +167,7 @@ export const manifestBytes = (manifest: Manifest): Uint8Array => prettyJson(mani
 /** A manifest as the old program stored it: without what it did not know, and without a newline at the end. */
 export const oldManifestBytes = (of: OldFacts): Uint8Array => Buffer.from(JSON.stringify(oldManifest(of), null, 2));
 
-const invalid = (place: ManifestPlace, why: string, cause?: unknown): BronzeError =>
+const invalid = (place: ManifestSubject, why: string, cause?: unknown): BronzeError =>
   new BronzeError('MANIFEST_INVALID', `the manifest ${place.object} cannot be used: ${why}`, {
     details: {
       ...place.range,
@@ -177,7 +177,7 @@ const invalid = (place: ManifestPlace, why: string, cause?: unknown): BronzeErro
     cause,
   });
 
-function parseWith<T extends OldManifest>(bytes: Uint8Array, place: ManifestPlace, shape: z.ZodType<T>): T {
+function parseWith<T extends OldManifest>(bytes: Uint8Array, place: ManifestSubject, shape: z.ZodType<T>): T {
   let json: unknown;
   try {
     json = parseJson(bytes);
@@ -204,12 +204,12 @@ function parseWith<T extends OldManifest>(bytes: Uint8Array, place: ManifestPlac
 }
 
 /** Reads a manifest of this program. Throws MANIFEST_INVALID for anything that is not one for this partition. */
-export const parseManifest = (bytes: Uint8Array, place: ManifestPlace): Manifest => parseWith(bytes, place, schema);
+export const parseManifest = (bytes: Uint8Array, place: ManifestSubject): Manifest => parseWith(bytes, place, schema);
 
 /** Reads a manifest of this or of the old program; `columns` tells which. Throws MANIFEST_INVALID. */
 export function parseAnyManifest(
   bytes: Uint8Array,
-  place: ManifestPlace,
+  place: ManifestSubject,
 ): { columns: 1; manifest: OldManifest } | { columns: 2; manifest: Manifest } {
   const old = parseWith(bytes, place, oldSchema);
   if (old.columns === undefined && old.ledgers === undefined) return { columns: 1, manifest: old };

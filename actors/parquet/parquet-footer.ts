@@ -39,7 +39,7 @@ export interface Extent {
 }
 
 /** Where the pages of one column of one row group lie, and what is said of them. */
-export interface ColumnChunkPlace extends Extent {
+export interface ChunkFacts extends Extent {
   readonly codec: string;
   /** Bytes of all pages before compression, with their headers. */
   readonly rawBytes: number;
@@ -50,14 +50,14 @@ export interface ColumnChunkPlace extends Extent {
   readonly offsetIndex: Extent | null;
 }
 
-export interface RowGroupPlace {
+export interface GroupFacts {
   readonly rows: number;
   /** In the order of the columns. */
-  readonly columns: readonly ColumnChunkPlace[];
+  readonly columns: readonly ChunkFacts[];
 }
 
 export interface Footer {
-  readonly groups: readonly RowGroupPlace[];
+  readonly groups: readonly GroupFacts[];
   readonly keyValues: readonly KeyValue[];
   readonly createdBy: string | null;
   /** As parsed, and the bytes that it was parsed from. */
@@ -113,7 +113,7 @@ const UNKNOWN_CLAIMS = [
   'key_value_metadata',
 ] as const satisfies (keyof ColumnMetaData)[];
 
-function chunkPlace(chunk: ColumnChunk, meta: ColumnMetaData, rows: number, end: number, object: string) {
+function chunkFacts(chunk: ColumnChunk, meta: ColumnMetaData, rows: number, end: number, object: string) {
   const name = meta.path_in_schema.join('.');
   const dataStart = size(meta.data_page_offset);
   const dictionary = meta.dictionary_page_offset;
@@ -140,11 +140,11 @@ function chunkPlace(chunk: ColumnChunk, meta: ColumnMetaData, rows: number, end:
     pageCount: counts === undefined || counts.length === 0 ? null : counts.reduce((sum, { count }) => sum + count, 0),
     columnIndex: indexPlace(chunk.column_index_offset, chunk.column_index_length, name, object),
     offsetIndex: indexPlace(chunk.offset_index_offset, chunk.offset_index_length, name, object),
-  } satisfies ColumnChunkPlace;
+  } satisfies ChunkFacts;
 }
 
 /** Sums that readers plan by. Some writers leave out the second. */
-function checkSizes(group: RowGroup, columns: readonly ColumnChunkPlace[], object: string): void {
+function checkSizes(group: RowGroup, columns: readonly ChunkFacts[], object: string): void {
   const raw = columns.reduce((sum, { rawBytes }) => sum + rawBytes, 0);
   const packed = columns.reduce((sum, { length }) => sum + length, 0);
   const { total_byte_size: saysRaw, total_compressed_size: saysPacked } = group;
@@ -156,7 +156,7 @@ function checkSizes(group: RowGroup, columns: readonly ColumnChunkPlace[], objec
 }
 
 function rowGroups(metadata: FileMetaData, columns: readonly SchemaElement[], pagesEnd: number, object: string) {
-  return metadata.row_groups.map((group): RowGroupPlace => {
+  return metadata.row_groups.map((group): GroupFacts => {
     const rows = size(group.num_rows);
     if (rows <= 0) throw damaged(object, 'row_count', `a row group of ${group.num_rows} rows`);
     if (group.columns.length !== columns.length) {
@@ -168,7 +168,7 @@ function rowGroups(metadata: FileMetaData, columns: readonly SchemaElement[], pa
       if (!meta || file || meta.path_in_schema.join('.') !== name || meta.type !== columns[i]?.type) {
         throw damaged(object, 'layout', `column ${i} of a row group is not ${name}`);
       }
-      return chunkPlace(chunk, meta, rows, pagesEnd, object);
+      return chunkFacts(chunk, meta, rows, pagesEnd, object);
     });
     checkSizes(group, places, object);
     return { rows, columns: places };
@@ -176,7 +176,7 @@ function rowGroups(metadata: FileMetaData, columns: readonly SchemaElement[], pa
 }
 
 /** Pages and indexes fill the file up to its footer: nothing lies between them, and no byte is two things. */
-function checkCover(groups: readonly RowGroupPlace[], pagesEnd: number, object: string): void {
+function checkCover(groups: readonly GroupFacts[], pagesEnd: number, object: string): void {
   const pieces = groups.flatMap(({ columns }) =>
     columns.flatMap((place): Extent[] => [
       place,
@@ -265,7 +265,7 @@ async function readIndex<T>(
 /** What is said of the pages of a column; null where nothing is. Throws PARTITION_DAMAGED, STORE_*. */
 export async function columnIndexOf(
   reader: ObjectReader,
-  place: ColumnChunkPlace,
+  place: ChunkFacts,
   element: SchemaElement,
   object: string,
 ): Promise<ColumnIndex | null> {
@@ -274,7 +274,7 @@ export async function columnIndexOf(
 }
 
 /** A data page as it was read. */
-export interface PagePlace {
+export interface PageFacts {
   readonly offset: number;
   /** With its header. */
   readonly bytes: number;
@@ -284,8 +284,8 @@ export interface PagePlace {
 /** Holds what the file says of where the pages of a column are against the pages. Throws PARTITION_DAMAGED, STORE_*. */
 export async function checkPages(
   reader: ObjectReader,
-  place: ColumnChunkPlace,
-  pages: readonly PagePlace[],
+  place: ChunkFacts,
+  pages: readonly PageFacts[],
   name: string,
   object: string,
 ): Promise<void> {

@@ -13,7 +13,7 @@ import { BronzeError } from '../../machines/errors.ts';
 import type { ObjectReader } from '../ports/store.ts';
 import { Arena, FrameDecompressor, OBJECT_LIMIT } from '../zstd.ts';
 import { damaged } from './damaged.ts';
-import type { ColumnChunkPlace, PagePlace } from './parquet-footer.ts';
+import type { ChunkFacts, PageFacts } from './parquet-footer.ts';
 import {
   decodeDeltaLength,
   decodeDictionary,
@@ -76,12 +76,12 @@ export class ColumnCursor {
   #raw = 0;
   readonly #isOwn: boolean;
   /** Data pages that were read. */
-  readonly pages: PagePlace[] = [];
+  readonly pages: PageFacts[] = [];
 
   /** `isOwn`: page headers must be those that this program's writer writes, byte for byte. */
   constructor(
     reader: ObjectReader,
-    place: ColumnChunkPlace,
+    place: ChunkFacts,
     column: ColumnMemory,
     rows: number,
     object: string,

@@ -16,7 +16,7 @@ import { checksDone } from './checks-done.ts';
 import { damaged } from './damaged.ts';
 import { type ExpectedColumn, expectedColumns } from './expected-columns.ts';
 import { checkFooter } from './own-footer.ts';
-import { checkPages, columnIndexOf, type Footer, type RowGroupPlace, readFooter } from './parquet-footer.ts';
+import { checkPages, columnIndexOf, type Footer, type GroupFacts, readFooter } from './parquet-footer.ts';
 import { ColumnCursor, type ColumnMemory, columnMemory, LEDGER_PAGE_LIMIT, PAGE_LIMIT } from './parquet-reader.ts';
 import type { PhysicalType } from './parquet-values.ts';
 import { writerVersionsIn } from './parquet-writer.ts';
@@ -140,7 +140,7 @@ class RowReader {
     };
   }
 
-  async #group(group: RowGroupPlace, isOwn: boolean): Promise<void> {
+  async #group(group: GroupFacts, isOwn: boolean): Promise<void> {
     const { key } = this.#task;
     const cursors = group.columns.map(
       (place, i) => new ColumnCursor(this.#reader, place, this.#memory[i] as ColumnMemory, group.rows, key, isOwn),

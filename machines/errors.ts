@@ -20,6 +20,7 @@ export const CODES = {
   USAGE: usage('the command line cannot be understood'),
   CONFIG_INVALID: usage('the configuration has errors'),
   CONFIG_UNREADABLE: usage('the configuration file cannot be read'),
+  ANCHORS_INVALID: usage('the anchors that were named cannot be used'),
   LISTEN_FAILED: usage('an address for metrics or the inspector cannot be listened on'),
   OUTPUT_FAILED: data('what was asked for could not be written'),
   // buckets

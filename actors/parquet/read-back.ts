@@ -20,8 +20,9 @@ import { checkPages, columnIndexOf, type Footer, type GroupFacts, readFooter } f
 import { ColumnCursor, type ColumnMemory, columnMemory, LEDGER_PAGE_LIMIT, PAGE_LIMIT } from './parquet-reader.ts';
 import type { PhysicalType } from './parquet-values.ts';
 import { writerVersionsIn } from './parquet-writer.ts';
-import type { Progress, ReadBackAnswer, ReadBackTask } from './spec.ts';
+import type { Progress, ReadBackAnswer, ReadBackTask, Witnessed } from './spec.ts';
 import { GroupStatistics } from './statistics.ts';
+import { Witness } from './witness.ts';
 
 /** Bytes that are hashed at once. */
 const HASH_CHUNK = 1024 * 1024;
@@ -100,6 +101,7 @@ class RowReader {
   /** Where the ledgers themselves are among the columns. */
   readonly #xdrAt: number;
   readonly #checker: LedgerChecker;
+  readonly #witness: Witness | null;
   readonly #tree = new MerkleTree();
   #next: number;
   #rawBytes = 0;
@@ -115,11 +117,13 @@ class RowReader {
     const ledgers = columnMemory(LEDGER_PAGE_LIMIT);
     const others = columnMemory(PAGE_LIMIT);
     this.#memory = this.#columns.map(({ name, type, value }) => (value.kind === 'xdr' ? ledgers : others)(name, type));
-    this.#checker = new LedgerChecker(task.checks);
+    this.#witness = task.witness === undefined ? null : new Witness(task.witness);
+    const networkPassphrase = task.witness?.networkPassphrase ?? null;
+    this.#checker = new LedgerChecker({ ...task.checks, networkPassphrase });
     this.#next = task.range.start;
   }
 
-  async read(): Promise<{ ledgers: LedgerEnds; writer: WriterVersions }> {
+  async read(): Promise<{ ledgers: LedgerEnds; writer: WriterVersions; witnessed?: Witnessed }> {
     const { range, key } = this.#task;
     const elements = this.#columns.map((column) => column.element);
     const footer = await readFooter(this.#reader, elements, range.end - range.start + 1, key);
@@ -137,6 +141,7 @@ class RowReader {
         contentRoot: this.#tree.root(),
       },
       writer: writerOf(footer),
+      ...(this.#witness === null ? {} : { witnessed: this.#witness.tell() }),
     };
   }
 
@@ -215,6 +220,7 @@ class RowReader {
       throw damaged(key, name, found, { ledger, expected });
     }
     this.#tree.append(facts.xdrDigest);
+    this.#witness?.see(facts);
     this.#rawBytes += facts.xdrByteLength;
     this.#first ??= facts;
     this.#last = facts;

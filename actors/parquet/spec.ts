@@ -71,6 +71,22 @@ export interface ReadBackTask {
   readonly checks: CheckSpec;
   /** Size and MD5 are wanted of each stretch of so many bytes as well. */
   readonly partBytes?: number;
+  /** At depth `rows`: what is wanted for anchors. */
+  readonly witness?: WitnessSpec;
+}
+
+export interface WitnessSpec {
+  /** Every signature is verified as of this network; null: none is looked at. */
+  readonly networkPassphrase: string | null;
+  /** Ledgers of the range whose hashes are wanted, in order. */
+  readonly hashesOf: readonly number[];
+}
+
+export interface Witnessed {
+  /** By key (G…): how many ledgers it signed that vouch for the one before, and the last of them. */
+  readonly signed: Readonly<Record<string, { readonly ledgers: number; readonly last: number }>>;
+  /** Hex, in the order in which they were asked for. */
+  readonly hashes: readonly string[];
 }
 
 export interface ReadBackAnswer {
@@ -82,6 +98,8 @@ export interface ReadBackAnswer {
     readonly ledgers: LedgerEnds;
     readonly writer: WriterVersions;
     readonly checks: ChecksDone;
+    /** Where it was asked for. */
+    readonly witnessed?: Witnessed;
   } | null;
 }
 

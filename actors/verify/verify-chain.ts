@@ -3,9 +3,11 @@
  * chosen partition from its bytes up. It needs no catalog and no state, writes nothing, and counts what it has not read
  * apart from what it has. One damage is one finding: what follows from it is not told beside it.
  */
+import { KNOWN_PASSPHRASES } from '../../config/networks.ts';
 import { type Failure, toFailure } from '../../machines/errors.ts';
 import { overlapsOrGap, rangeLabel, sameRange } from '../../machines/partitions.ts';
 import type { DataFile, LedgerEnds, LedgerRange } from '../../machines/protocol.ts';
+import type { Jury, Piece } from '../anchor/judge.ts';
 import { mapBounded } from '../bounded.ts';
 import type { ChainEvent } from '../bronze/event.ts';
 import {
@@ -19,7 +21,7 @@ import {
   toEnds,
 } from '../bronze/manifest.ts';
 import { bronzeJsonKey, type ChainName, chainKey, chainPrefix, dataKey, manifestKey } from '../bronze/names.ts';
-import type { ReadBackAnswer, ReadBackTask } from '../parquet/spec.ts';
+import type { ReadBackAnswer, ReadBackTask, Witnessed } from '../parquet/spec.ts';
 import type { LineageRow } from '../ports/catalog.ts';
 import type { BronzeStore, StoreSpec } from '../ports/store.ts';
 import { fixedTerms, termsMisfit } from './bronze-facts.ts';
@@ -27,6 +29,14 @@ import { type ChainEvents, readEvents } from './chain-events.ts';
 import { type CopiedEvents, compareCopies } from './copied-events.ts';
 import { type Finding, joined, summedUp, together, without } from './findings.ts';
 import { type Listed, takeInventory } from './inventory.ts';
+
+/** What is asked of the rows beside whether they are right. */
+export interface AnchorOptions extends Jury {
+  /** Ledgers of a partition whose hashes somebody else knows as well, in order. */
+  readonly known: (range: LedgerRange) => readonly number[];
+  /** Compares their hashes, in the same order, with those of the others; what contradicts. */
+  readonly compare: (range: LedgerRange, hashes: readonly string[]) => Promise<readonly Failure[]>;
+}
 
 export interface VerifyOptions {
   /** Of every `of` partitions, read `take`. */
@@ -42,6 +52,8 @@ export interface VerifyOptions {
   readonly parallel: number;
   readonly signal: AbortSignal;
   readonly readBack: (task: ReadBackTask) => Promise<ReadBackAnswer>;
+  /** Absent where nobody asks who vouches for it. */
+  readonly anchor?: AnchorOptions;
   /** After each partition. */
   readonly onPartition: (done: number, of: number) => void;
 }
@@ -79,6 +91,8 @@ export interface ChainReport {
   } | null;
   /** Ledgers that are there, or of which it is told that they are not. */
   readonly accounted: readonly LedgerRange[];
+  /** For anchors: partitions in which nothing is wrong. */
+  readonly pieces: readonly Piece[];
 }
 
 interface Known extends Listed {
@@ -86,7 +100,11 @@ interface Known extends Listed {
   readonly columns: 1 | 2 | null;
   readonly ledgers: LedgerEnds | null;
   readonly wasRead: boolean;
+  readonly signed?: Witnessed['signed'];
 }
+
+/** Partitions at the end that are read for anchors, also where a sample leaves them out. */
+const END_PARTITIONS = 4;
 
 type Read = { readonly columns: 1 | 2; readonly manifest: OldManifest | Manifest; readonly sha256: string };
 
@@ -100,6 +118,8 @@ class ChainVerification {
   readonly #faulty = new Set<string>();
   #table = '';
   #bytesRead = 0;
+  /** For anchors; null where it is not known. */
+  #passphrase: string | null = null;
   #events: ChainEvents = { byRange: new Map(), inOrder: [], lost: [], findings: [], breaks: new Map() };
 
   constructor(store: BronzeStore, spec: StoreSpec, chain: ChainName, options: VerifyOptions) {
@@ -114,6 +134,7 @@ class ChainVerification {
     const inventory = await takeInventory(this.#store, this.#chain, signal);
     const fixed = await fixedTerms(this.#store, this.#chain, inventory.tables, signal);
     this.#table = fixed.table;
+    this.#passphrase = KNOWN_PASSPHRASES.get(this.#chain.network) ?? fixed.terms?.networkPassphrase ?? null;
     if (fixed.failure !== null) this.#find(fixed.failure);
     this.#foreign(inventory.foreign, inventory.tables);
     const all = inventory.tables.get(this.#table) ?? [];
@@ -144,6 +165,7 @@ class ChainVerification {
       },
       signal,
     );
+    await this.#hearTheEnd(chosen, known);
     this.#breaks();
     this.#unattested(known);
     this.#links(known);
@@ -184,7 +206,43 @@ class ChainVerification {
           ? { first, last, previousHash: firstKnown.previousHash, lastHash: lastKnown.lastHash }
           : null,
       accounted,
+      pieces: known.flatMap(({ range, ledgers, signed }) =>
+        ledgers === null || this.#faulty.has(rangeLabel(range))
+          ? []
+          : [
+              {
+                chain: chainKey(this.#chain),
+                range,
+                previousHash: ledgers.previousHash,
+                lastHash: ledgers.lastHash,
+                signed: signed ?? null,
+              },
+            ],
+      ),
     };
+  }
+
+  /** Who vouches stands at the end: where a sample has left that out, its last partitions are read all the same. */
+  async #hearTheEnd(chosen: readonly Listed[], known: Known[]): Promise<void> {
+    const { anchor } = this.#options;
+    if (anchor === undefined) return;
+    const heard = new Set<string>();
+    for (let i = known.length - 1; i >= Math.max(0, known.length - END_PARTITIONS); i -= 1) {
+      const entry = known[i] as Known;
+      const isSound = !this.#faulty.has(rangeLabel(entry.range));
+      if (!entry.wasRead && isSound) known[i] = await this.#partition(chosen[i] as Listed, true);
+      for (const key of Object.keys((known[i] as Known).signed ?? {})) {
+        const organisation = anchor.organisations.get(key);
+        if (organisation !== undefined) heard.add(organisation);
+      }
+      if (heard.size >= anchor.quorum) return;
+    }
+  }
+
+  async #compareAnchors(range: LedgerRange, { rows }: ReadBackAnswer): Promise<void> {
+    const { anchor } = this.#options;
+    if (anchor === undefined || !rows?.witnessed || this.#faulty.has(rangeLabel(range))) return;
+    for (const failure of await anchor.compare(range, rows.witnessed.hashes)) this.#find(failure);
   }
 
   #find(failure: Failure): void {
@@ -386,7 +444,9 @@ class ChainVerification {
         this.#compareData(range, answer, read, data, ledgers);
       }
       if (answer === null) return known;
-      return { ...known, ledgers: answer.rows?.ledgers ?? ledgers, wasRead: true };
+      await this.#compareAnchors(range, answer);
+      const signed = answer.rows?.witnessed?.signed;
+      return { ...known, ledgers: answer.rows?.ledgers ?? ledgers, wasRead: true, ...(signed ? { signed } : {}) };
     } catch (error) {
       const failure = toFailure(error);
       if (failure.code === 'CANCELLED') throw error;
@@ -397,6 +457,7 @@ class ChainVerification {
 
   /** Reads every row. By a manifest that is `other` than the attested one it may not be possible: that follows from it. */
   async #read(range: LedgerRange, columns: 1 | 2, other: Failure | null): Promise<ReadBackAnswer> {
+    const { anchor } = this.#options;
     const reading = this.#options.readBack({
       kind: 'readback',
       depth: 'rows',
@@ -406,6 +467,9 @@ class ChainVerification {
       key: dataKey(this.#chain, this.#table, range),
       columns,
       checks: { results: true, protocolMin: null, protocolMax: null },
+      ...(anchor === undefined
+        ? {}
+        : { witness: { networkPassphrase: this.#passphrase, hashesOf: anchor.known(range) } }),
     });
     const answer = await reading.catch((error: unknown) => {
       if (other !== null && toFailure(error).code === 'PARTITION_DAMAGED') this.#condemn(range, other);

@@ -23,6 +23,7 @@ import { counted, printable } from '../human.ts';
 import { onSignals } from '../signals.ts';
 import { print, redraw, say } from '../streams.ts';
 import { type CommandLine, ledgerOption, switchOption, textOption, usage } from './command-line.ts';
+import { type AnchorReport, anchorLines, anchorsOf } from './verify-anchor.ts';
 
 /** Another part at every call, so that on a schedule everything is read in time. */
 function sampleOf(commandLine: CommandLine): { take: number; of: number; offset: number } {
@@ -96,7 +97,14 @@ const found = (findings: readonly Finding[]): string => counted(countOf(findings
 const definitions = (columns: ChainReport['columns']): string =>
   columns.includes(1) ? `column definition${columns.length > 1 ? 's' : ''} ${columns.join(' and ')}; ` : '';
 
-function text(reports: readonly ChainReport[], findings: readonly Finding[]): string {
+/** How far that is vouched for which is called OK. */
+const vouched = (anchor: AnchorReport | null): string =>
+  (anchor?.networks ?? [])
+    .flatMap(({ chains }) => chains)
+    .map(({ chain, stretches }) => `; ${chain} is vouched for up to ledger ${stretches[0]?.vouched_to}, not after it`)
+    .join('');
+
+function text(reports: readonly ChainReport[], findings: readonly Finding[], anchor: AnchorReport | null): string {
   const lines = reports.map(
     (report) =>
       `${report.chain}: ${counted(report.partitions, 'partition')}, ledgers ${report.first ?? '-'} to ${report.last ?? '-'}; ` +
@@ -116,12 +124,21 @@ function text(reports: readonly ChainReport[], findings: readonly Finding[]): st
   }
   const unread = reports.reduce((sum, report) => sum + report.not_read + report.not_looked_at, 0);
   const read = reports.reduce((sum, report) => sum + report.read, 0);
+  if (anchor !== null) lines.push(...anchorLines(anchor));
   if (findings.length > 0) lines.push(`NOT OK: ${found(findings)}`);
+  else if (anchor?.verdict === 'not_vouched')
+    lines.push(
+      `NOT VOUCHED FOR: nothing wrong was found in the ${counted(read, 'partition that was', 'partitions that were')} read` +
+        `${unread > 0 ? `, ${counted(unread, 'was', 'were')} not read` : ''}; that it is the history of the network is not shown`,
+    );
   else if (unread > 0)
     lines.push(
-      `OK for the ${counted(read, 'partition that was', 'partitions that were')} read; ${counted(unread, 'was', 'were')} not read`,
+      `OK for the ${counted(read, 'partition that was', 'partitions that were')} read; ${counted(unread, 'was', 'were')} not read${vouched(anchor)}`,
     );
-  else lines.push(`OK: ${read === 1 ? '1 partition was' : `all ${counted(read, 'partition')} were`} read and checked`);
+  else
+    lines.push(
+      `OK: ${read === 1 ? '1 partition was' : `all ${counted(read, 'partition')} were`} read and checked${vouched(anchor)}`,
+    );
   return `${[...lines, ...GUARANTEES.map((line) => `  ${line}`)].map(printable).join('\n')}\n`;
 }
 
@@ -145,6 +162,9 @@ const UNREACHED: ReadonlySet<ErrorCode> = new Set([
 /** STORE_IO that does not pass is about what stands there: a folder, a link or a pipe in the place of a file. */
 const isUnreached = ({ code, retryable }: Failure): boolean => (code === 'STORE_IO' ? retryable : UNREACHED.has(code));
 
+/** Exit code where nothing is wrong, and no quorum of organisations says that it is the network's history. */
+const NOT_VOUCHED = 4;
+
 export async function execute(commandLine: CommandLine): Promise<number> {
   const sample = sampleOf(commandLine);
   const threads = threadsOf(commandLine);
@@ -155,6 +175,11 @@ export async function execute(commandLine: CommandLine): Promise<number> {
   }
   const copied = events === undefined ? null : await gatherFolder(resolve(events));
   const { chains, hidden, rowsOf, close } = await subjectOf(commandLine);
+
+  const anchors = anchorsOf(
+    commandLine,
+    chains.map(({ chain }) => chain.network),
+  );
 
   const pool = new ThreadPool(threads);
   const stop = new AbortController();
@@ -187,6 +212,7 @@ export async function execute(commandLine: CommandLine): Promise<number> {
           parallel: threads,
           signal: stop.signal,
           readBack: (task) => pool.run(task, { signal: stop.signal }),
+          ...(anchors === null ? {} : { anchor: anchors.options(chain.network) }),
           onPartition: (done, of) => {
             if (shows) redraw(`${chainKey(chain)}: ${done} of ${of} partitions`);
           },
@@ -217,15 +243,18 @@ export async function execute(commandLine: CommandLine): Promise<number> {
     const missing = missingOf(network, range, its);
     if (missing !== null) findings.push(missing);
   }
-  const ok = findings.length === 0;
-  if (ok && only.every(({ read }) => read === 0))
+  const anchor = anchors?.report(reports) ?? null;
+  const isWhole = findings.length === 0;
+  const ok = isWhole && anchor?.verdict !== 'not_vouched';
+  if (isWhole && only.every(({ read }) => read === 0))
     throw new BronzeError('INTERNAL', 'nothing was read, and nothing said so');
   if (switchOption(commandLine, 'json')) {
-    const chainsJson = only.map(({ ends: _ends, accounted: _accounted, ...report }) => report);
-    await print(`${JSON.stringify({ ok, chains: chainsJson, findings, guarantees: GUARANTEES }, null, 2)}\n`);
+    const chainsJson = only.map(({ ends: _ends, accounted: _accounted, pieces: _pieces, ...report }) => report);
+    const told = { ok, chains: chainsJson, ...(anchor === null ? {} : { anchor }), findings, guarantees: GUARANTEES };
+    await print(`${JSON.stringify(told, null, 2)}\n`);
   } else {
-    await print(text(only, findings));
+    await print(text(only, findings, anchor));
   }
-  if (ok) return 0;
+  if (isWhole) return ok ? 0 : NOT_VOUCHED;
   return findings.every((finding) => unreached.has(finding)) ? 1 : 3;
 }

@@ -13,6 +13,7 @@ const BLAME: Readonly<Record<ErrorCode, Blame | 'bucket'>> = {
   USAGE: 'none',
   CONFIG_INVALID: 'none',
   CONFIG_UNREADABLE: 'none',
+  ANCHORS_INVALID: 'none',
   LISTEN_FAILED: 'none',
   OUTPUT_FAILED: 'none',
   BUCKET_MISSING: 'bucket',

@@ -1,0 +1,227 @@
+/** `verify --anchor` of real histories: up to where a quorum vouches, and what nobody known vouches for. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { tempFolder } from '../support/bronze.ts';
+import { ARCHIVE, archiveLedgers, forge, forgersKey, lakeOf } from '../support/forged.ts';
+import { PASSPHRASES, PUBNET } from '../support/lakes.ts';
+import { hashOf, makeLedger } from '../support/made-ledger.ts';
+import { program, Scene, type Settings } from '../support/program.ts';
+import { describeShared, SHARED } from '../support/shared.ts';
+import { layoutOf, writeLake } from '../support/small-lake.ts';
+
+const THREE = {
+  one: ['GC2V2EFSXN6SQTWVYA5EPJPBWWIMSD2XQNKUOHGEKB535AQE2I6IXV2Z'],
+  two: ['GCUCJTIYXSOXKBSNFGNFWW5MUQ54HKRPGJUTQFJ5RQXZXNOLNXYDHRAP'],
+  three: ['GDKXE2OZMJIPOSLNA6N6F2BVCI3O777I2OOC4BV7VOYUEHYX7RTRYA7Y'],
+};
+
+function validatorsFile(organisations: object): string {
+  const file = join(tempFolder(), 'validators.json');
+  writeFileSync(file, JSON.stringify(organisations));
+  return file;
+}
+
+const testnet = (more: Settings = {}): Settings => ({
+  era_id: 'all',
+  version_label: 'v1',
+  network: 'testnet',
+  ledger_start: ARCHIVE.first,
+  ledger_end: ARCHIVE.last,
+  partition_size: 1000,
+  ...more,
+});
+
+async function copied(lake: string, era: Settings | readonly Settings[], more: Settings = {}): Promise<Scene> {
+  const scene = new Scene(lake, era, more);
+  const run = await scene.run();
+  expect(run.code, run.stderr).toBe(0);
+  return scene;
+}
+
+async function anchored(scene: Scene, ...args: readonly string[]) {
+  const { code, stdout, stderr } = await scene.verify('--anchor', '--json', ...args);
+  expect(stderr).toBe('');
+  const { ok, anchor, findings } = JSON.parse(stdout);
+  expect(findings).toEqual([]);
+  expect(ok).toBe(code === 0);
+  expect(anchor.verdict).toBe(code === 0 ? 'vouched' : 'not_vouched');
+  return { code, chains: anchor.networks[0].chains, network: anchor.networks[0] };
+}
+
+describeShared('the history of testnet, 10,046 signed ledgers', () => {
+  const file = validatorsFile(THREE);
+  const three = ['--validators', file, '--quorum', '3'];
+  let scene: Scene;
+  beforeAll(async () => {
+    scene = await copied(lakeOf(archiveLedgers()), testnet());
+  });
+
+  it('is vouched for by three organisations up to ledger 10041, and says by which ledgers', async () => {
+    const { code, chains, network } = await anchored(scene, ...three);
+    expect(code).toBe(0);
+    expect(network).toMatchObject({ quorum: 3, organisations: 3, validators: file });
+    expect(chains[0].stretches).toEqual([
+      expect.objectContaining({
+        first: 2,
+        last: 10_047,
+        vouched_to: 10_041,
+        not_vouched: { start: 10_042, end: 10_047 },
+        organisations: [
+          { organisation: 'one', key: THREE.one[0], ledger: 10_047, vouches_to: 10_046 },
+          { organisation: 'three', key: THREE.three[0], ledger: 10_045, vouches_to: 10_044 },
+          { organisation: 'two', key: THREE.two[0], ledger: 10_042, vouches_to: 10_041 },
+        ],
+        stranger_keys: 0,
+        not_read: [],
+      }),
+    ]);
+    const { code: sameCode, stdout } = await scene.verify('--anchor', ...three);
+    expect(sameCode).toBe(0);
+    expect(stdout).toContain('ledgers 2 to 10041 are vouched for by 3 organisations');
+    expect(stdout).toContain('not vouched for yet: ledgers 10042 to 10047 (6)');
+    expect(stdout).toMatch(/^OK: .* is vouched for up to ledger 10041, not after it$/m);
+  });
+
+  it('by the built-in list, which names one organisation, is vouched for up to the last ledger but one', async () => {
+    const { code, chains } = await anchored(scene);
+    expect([code, chains[0].stretches[0].vouched_to]).toEqual([0, 10_046]);
+  });
+
+  it('is vouched for by a sample as well, which says what was not read', async () => {
+    const { code, chains } = await anchored(scene, ...three, '--sample', '1/1000');
+    expect([code, chains[0].stretches[0].vouched_to]).toEqual([0, 10_041]);
+    const unread = chains[0].stretches[0].not_read.length;
+    // The last one is read for the signatures; the sample is it or another one.
+    expect([9, 10]).toContain(unread);
+  });
+
+  it('is vouched for by nobody where two of the three that it takes are others', async () => {
+    const others = validatorsFile({ one: THREE.one, x: [forgersKey('x').text], y: [forgersKey('y').text] });
+    const { code, chains } = await anchored(scene, '--validators', others);
+    expect(code).toBe(4);
+    expect(chains[0].stretches[0]).toMatchObject({ vouched_to: null, stranger_keys: 2, stranger_ledgers: 6_630 });
+    const { stdout } = await scene.verify('--anchor', '--validators', others);
+    expect(stdout).toContain('NOT VOUCHED FOR: ledgers 2 to 10047');
+    expect(stdout).not.toMatch(/^OK/m);
+  });
+
+  it('forged from 5000 on and signed by the forger is copied, and nobody known vouches for anything after 4999', async () => {
+    const ledgers = forge(archiveLedgers(), { first: ARCHIVE.first, from: 5000, forger: 'forger' });
+    const forged = await copied(lakeOf(ledgers), testnet());
+    const { code, chains } = await anchored(forged, ...three);
+    expect(code).toBe(4);
+    const [stretch] = chains[0].stretches;
+    expect(stretch.vouched_to).toBeLessThan(4999);
+    expect(stretch.vouched_to).toBeGreaterThan(4950);
+    expect(stretch.organisations.every((voice: { ledger: number }) => voice.ledger <= 4999)).toBe(true);
+    expect(stretch.strangers).toEqual([{ key: forgersKey('forger').text, ledgers: 5048, last: 10_047 }]);
+    const { stdout } = await forged.verify('--anchor', ...three);
+    expect(stdout).toContain(`a key that no organisation has signed up to ledger 10047, which counts for nothing`);
+    expect(stdout).not.toMatch(/^OK/m);
+  });
+});
+
+describeShared('ten ledgers of pubnet', () => {
+  it('carry the words of six of its seven organisations, named', async () => {
+    const first = 63_092_982;
+    const ledgers = PUBNET.map((name) => readFileSync(join(SHARED, 'ledgers', name)));
+    const lake = join(tempFolder(), 'lake');
+    writeLake(lake, new Map(ledgers.map((ledger, i) => [first + i, ledger])), layoutOf(1, 64_000));
+    const config = JSON.parse(readFileSync(join(lake, '.config.json'), 'utf8'));
+    config.networkPassphrase = PASSPHRASES.pubnet;
+    writeFileSync(join(lake, '.config.json'), JSON.stringify(config));
+    const era = testnet({ network: 'pubnet', ledger_start: first, ledger_end: first + 9, partition_size: 5 });
+    const scene = await copied(lake, era);
+    const { code, chains, network } = await anchored(scene);
+    expect([code, network.quorum, network.organisations]).toEqual([0, 5, 7]);
+    const [stretch] = chains[0].stretches;
+    const voices = stretch.organisations as { organisation: string; ledger: number }[];
+    expect(voices.map(({ organisation }) => organisation).sort()).toEqual([
+      'lobstr.co',
+      'publicnode.org',
+      'stellar.blockdaemon.com',
+      'stellar.creit.tech',
+      'www.franklintempleton.com',
+      'www.stellar.org',
+    ]);
+    // The fifth of them from the end makes the quorum.
+    expect(stretch.vouched_to).toBe((voices[4]?.ledger ?? 0) - 1);
+    expect(stretch.stranger_keys).toBe(0);
+    expect((await anchored(scene, '--quorum', '7')).code).toBe(4);
+    expect((await anchored(scene, '--quorum', '6')).chains[0].stretches[0].vouched_to).toBe(
+      (voices[5]?.ledger ?? 0) - 1,
+    );
+  });
+});
+
+describe('an era that nobody signed', () => {
+  const passphrase = 'a network of this test';
+  const source = { network_passphrase: passphrase };
+  let scene: Scene;
+
+  beforeAll(async () => {
+    const { createHash, sign } = await import('node:crypto');
+    const networkId = createHash('sha256').update(passphrase).digest();
+    const head = Buffer.alloc(36);
+    networkId.copy(head);
+    head.writeInt32BE(4, 32);
+    const ledgers = new Map<number, Buffer>();
+    let previousHash: Uint8Array | undefined;
+    for (let sequence = 2; sequence <= 61; sequence += 1) {
+      const { key, nodeId } = forgersKey(['a', 'b', 'c'][sequence % 3] as string);
+      const ledger = makeLedger({
+        version: 1,
+        sequence,
+        ...(previousHash === undefined ? {} : { previousHash }),
+        ...(sequence < 32
+          ? { unsigned: true as const }
+          : {
+              sign: (txSetHash: Uint8Array, closeTime: bigint) => {
+                const time = Buffer.alloc(8);
+                time.writeBigUInt64BE(closeTime);
+                return { nodeId, signature: sign(null, Buffer.concat([head, txSetHash, time]), key) };
+              },
+            }),
+      });
+      ledgers.set(sequence, ledger);
+      previousHash = hashOf(ledger);
+    }
+    const lake = join(tempFolder(), 'lake');
+    writeLake(lake, ledgers, layoutOf(1));
+    const config = JSON.parse(readFileSync(join(lake, '.config.json'), 'utf8'));
+    writeFileSync(join(lake, '.config.json'), JSON.stringify({ ...config, networkPassphrase: passphrase }));
+    const era = (era_id: string, ledger_start: number, ledger_end: number) =>
+      testnet({ network: 'made', era_id, ledger_start, ledger_end, partition_size: 10 });
+    scene = await copied(lake, [era('old', 2, 31), era('new', 32, 61)], { source });
+  });
+
+  const organisations = { a: [forgersKey('a').text], b: [forgersKey('b').text], c: [forgersKey('c').text] };
+
+  it('is vouched for through the one that follows it', async () => {
+    const { code, chains } = await anchored(scene, '--validators', validatorsFile(organisations), '--quorum', '3');
+    expect(code).toBe(0);
+    const of = (name: string) => chains.find(({ chain }: { chain: string }) => chain === `made/${name}/v1`);
+    expect(of('old').stretches).toEqual([expect.objectContaining({ first: 2, last: 31, vouched_to: 31, why: null })]);
+    expect(of('new').stretches).toEqual([expect.objectContaining({ first: 32, last: 61, vouched_to: 58 })]);
+  });
+
+  it('is vouched for by nobody alone', async () => {
+    const { code, stdout } = await program(
+      'verify',
+      scene.chain('made', 'old'),
+      '--anchor',
+      '--validators',
+      validatorsFile(organisations),
+    );
+    expect(code).toBe(4);
+    expect(stdout).toContain('no organisation has signed a ledger');
+  });
+
+  it('of a network whose validators nobody knows cannot be asked for', async () => {
+    const { code, stderr } = await scene.verify('--anchor');
+    expect([code, stderr]).toEqual([2, expect.stringContaining('ANCHORS_INVALID')]);
+    const without = await scene.verify('--quorum', '3');
+    expect([without.code, without.stderr]).toEqual([2, expect.stringContaining('--quorum goes with --anchor')]);
+  });
+});

@@ -1,6 +1,6 @@
 /**
- * Many small asynchronous steps with a bound on how many are under way. It must never swallow an error or go on
- * dispatching after one.
+ * Many small asynchronous steps with a bound on how many are under way. After an error nothing more is begun, and the
+ * error is thrown.
  */
 import { BronzeError } from '../machines/errors.ts';
 

@@ -1,7 +1,7 @@
 /**
  * The port for file operations: every system call that Bronze, state and backup folders see goes through `FileOps`, so
- * that ENOSPC, EIO or a read-only disk can be put in by a test. Also the one place where an errno becomes a code.
- * It must never hold a decision: no retry, no fallback, no path that it made up.
+ * that ENOSPC, EIO or a read-only disk can be put in by a test. Also the one place where an errno becomes a code. It
+ * decides nothing: no retry, no fallback, no path of its own.
  */
 import fs from 'node:fs';
 import { dirname } from 'node:path';

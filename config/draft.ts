@@ -1,6 +1,6 @@
 /**
- * A configuration in the making: file, environment and flags laid over each other, each value with its origin.
- * It must never hide that a value was given wrongly: from what is broken nothing may be concluded.
+ * A configuration in the making: file, environment and flags laid over each other, each value with its origin. That a
+ * value was given wrongly stays visible: from what is broken nothing may be concluded.
  */
 import type { Layer } from './environment.ts';
 import type { Origin, Problem } from './problems.ts';

@@ -1,6 +1,6 @@
 /**
  * The two layers over the file: environment variables and flags. Both are text, judged by the same rules as the file.
- * It must never read process.env itself: the caller says which environment counts.
+ * The caller says which environment counts; process.env is not read here.
  */
 import { judge, judgeItem } from './judge.ts';
 import type { Origin, Problem } from './problems.ts';

@@ -1,6 +1,6 @@
 /**
- * What eras may not be to each other: overlapping, of the same name, or of names that end up in one file.
- * It must never look at a ledger: only at what was configured.
+ * What eras may not be to each other: overlapping, of the same name, or of names that end up in one file. Only what was
+ * configured is looked at, no ledger.
  */
 import type { Draft } from './draft.ts';
 import { UINT32_MAX } from './fields.ts';

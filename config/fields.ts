@@ -1,7 +1,7 @@
 /**
  * Building blocks of the schema: one function per kind of value, each giving the zod type (which the loader, the JSON
  * Schema and the reference share) together with the facts that zod does not keep: environment variable, what to say
- * when a value is wrong, whether it is a secret. It must never know a key of the configuration; those are in schema.ts.
+ * when a value is wrong, whether it is a secret. It knows no key of the configuration; those are in schema.ts.
  */
 import { z } from 'zod';
 

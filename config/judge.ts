@@ -1,6 +1,6 @@
 /**
  * Values are judged by what was written, not by what YAML or JavaScript makes of it: `010` is not 8, `1e6` is not a
- * number of ledgers, and a version label `1.10` is not `1.1`. It must never guess: what is not plainly right is refused,
+ * number of ledgers, and a version label `1.10` is not `1.1`. It does not guess: what is not plainly right is refused,
  * with the right spelling where there is one.
  */
 import { type FieldFacts, VALUE_MAX } from './fields.ts';

@@ -1,6 +1,6 @@
 /**
- * Loads the configuration: file, then environment, then flags; checks everything and reports everything at once.
- * It must never start anything, and never return a configuration that has a problem.
+ * Loads the configuration: file, then environment, then flags; checks everything and reports everything at once. It
+ * starts nothing, and what it returns has no problem.
  */
 import { availableParallelism } from 'node:os';
 import { BronzeError } from '../machines/errors.ts';

@@ -1,5 +1,5 @@
 /**
- * Which passphrase belongs to which network, and where a lake is. It must never reach out to either.
+ * Which passphrase belongs to which network, and where a lake is. It reaches out to neither.
  */
 import { distance } from 'fastest-levenshtein';
 import type { Config, SourceConfig } from './schema.ts';

@@ -1,6 +1,6 @@
 /**
  * What can be wrong with a configuration, as data: where it stands, what was expected, what was found, what was meant.
- * It must never print a secret: whoever makes a Problem puts in `found` only what may be shown.
+ * Whoever makes a Problem puts in `found` only what may be shown: no secret.
  */
 import { distance } from 'fastest-levenshtein';
 import { BronzeError } from '../machines/errors.ts';

@@ -1,7 +1,7 @@
 /**
  * Every key of the configuration: its type, default, environment variable, unit and meaning. The one place where a
- * default is written; loader, JSON Schema and the reference in docs/configuration.md all come from here.
- * It must never read a file, the environment or the clock.
+ * default is written; loader, JSON Schema and the reference in docs/configuration.md all come from here. It reads no
+ * file, no environment and no clock.
  */
 import { z } from 'zod';
 import { choice, FOLDER_LABEL, flag, integer, label, labels, openChoice, text, UINT32_MAX } from './fields.ts';

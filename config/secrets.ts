@@ -1,6 +1,6 @@
 /**
- * Printing a configuration without its secrets. It must never let a password through, also not one that stands in a
- * connection string that is itself wrong; masking too much is fine.
+ * Printing a configuration without its secrets. No password gets through, also not one that stands in a connection
+ * string that is itself wrong; masking too much is fine.
  */
 import { stringify } from 'yaml';
 import type { Config } from './schema.ts';

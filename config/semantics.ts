@@ -1,6 +1,6 @@
 /**
- * Rules that take more than one key: what a mode needs, what excludes what. It must never repeat what the schema says
- * about a single key, nor report a second time what is already reported as broken.
+ * Rules that take more than one key: what a mode needs, what excludes what. What the schema says about a single key is
+ * not repeated here, and what is reported as broken is not reported twice.
  */
 import type { Draft } from './draft.ts';
 import { KNOWN_PASSPHRASES, networkMeant } from './networks.ts';

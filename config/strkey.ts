@@ -1,6 +1,6 @@
 /**
  * Public keys as people write them (SEP-23): `G` and 55 more characters of base 32 that hold 32 bytes of Ed25519 and a
- * checksum. It must never take a text with a wrong checksum, or of another kind of key, for a key.
+ * checksum. A text with a wrong checksum, or of another kind of key, is no key.
  */
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 /** The version byte of account and node ids: what makes the first character a G. */

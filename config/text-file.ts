@@ -1,5 +1,5 @@
 /**
- * A configuration file to text. It must never repair: a file that is not UTF-8 has a mistake in it, and a replacement
+ * A configuration file to text. Nothing is repaired: a file that is not UTF-8 has a mistake in it, and a replacement
  * character inside a path or a label would only be found much later. Nor must it wait, or read without end: a pipe, a
  * device and a file of gigabytes are refused, and what would keep a YAML parser busy for minutes.
  */

@@ -1,6 +1,6 @@
 /**
- * The schema as a tree that can be walked: which keys stand where, and what judges each leaf.
- * It must never hold a key or a default of its own; it only shows what schema.ts says.
+ * The schema as a tree that can be walked: which keys stand where, and what judges each leaf. It has no key or default
+ * of its own; it only shows what schema.ts says.
  */
 import { z } from 'zod';
 import { type FieldFacts, facts } from './fields.ts';

@@ -1,6 +1,6 @@
 /**
  * Whose word counts: the validators that are built in, by network and organisation. Keys rotate, so a list is dated; a
- * configuration that has a list of its own (`anchors.validators`) replaces it. It must never hold a key without a source.
+ * configuration that has a list of its own (`anchors.validators`) replaces it. Every key has a source.
  */
 
 /** Public keys (G…) by organisation. Organisations count, not keys: one that runs five has one voice. */

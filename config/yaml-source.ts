@@ -1,7 +1,7 @@
 /**
  * Reads a YAML file into settings: for every key that the schema knows, what was written and where. Mistakes are
- * collected, never thrown, so that one run shows all of them. It must never apply a default nor interpret a value
- * other than through judge.ts.
+ * collected, never thrown, so that one run shows all of them. Defaults are not applied here, and values are interpreted
+ * by judge.ts only.
  */
 import {
   isAlias,

@@ -1,7 +1,7 @@
 /**
- * What the machines were doing when something went wrong: the state of every actor and the last events between them,
- * as one JSON file beside the checkpoints. Written when an era stalls, when an actor crashes, and on SIGQUIT.
- * It reads snapshots and never changes anything; it must never fail a run.
+ * What the machines were doing when something went wrong: the state of every actor and the last events between them, as
+ * one JSON file beside the checkpoints. Written when an era stalls, when an actor crashes, and on SIGQUIT. It reads
+ * snapshots and never changes anything; it does not fail a run.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

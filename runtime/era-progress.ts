@@ -1,6 +1,6 @@
 /**
  * How far an era is while it runs: counts, rates, waits. Kept by the observer; read by whoever shows a run. Pure
- * bookkeeping with the times it is given: it must never read a clock.
+ * bookkeeping with the times it is given: it reads no clock.
  */
 import { THREAD_WAIT } from '../machines/dispatch.ts';
 import type { Failure } from '../machines/errors.ts';

@@ -1,8 +1,8 @@
 /**
- * The end of a process whose disk hangs. Node waits, while it exits, for every thread that is inside a system call, and a
- * call on a dead mount may never return. A child process waits for the end and, where it does not come, kills. Process 1
- * of a container takes no signal from inside: it looks for such a call first, and aborts. It must never shorten an end
- * that comes by itself.
+ * The end of a process whose disk hangs. Node waits, while it exits, for every thread that is inside a system call, and
+ * a call on a dead mount may never return. A child process waits for the end and, where it does not come, kills.
+ * Process 1 of a container takes no signal from inside: it looks for such a call first, and aborts. An end that comes
+ * by itself is not shortened.
  */
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';

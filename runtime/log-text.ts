@@ -1,6 +1,6 @@
 /**
  * A log line for a person: time, level, era, ledgers, what happened, in what time; below an error what to do about it.
- * What only programs use (ids, network, component) is left to the JSON. It must never throw: a line that cannot be read
+ * What only programs use (ids, network, component) is left to the JSON. It does not throw: a line that cannot be read
  * is printed as it is.
  */
 import { CODES, type ErrorCode, type Failure } from '../machines/errors.ts';

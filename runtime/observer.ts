@@ -354,7 +354,7 @@ export class Observer {
   }
 
   #takeWaits(era: Watched, waits: Readonly<Record<string, string>>): void {
-    // What its actors wait for they say themselves; of its own waits nobody is told.
+    // Its actors announce their waits by events. For its own waits there is no event, so they are logged here.
     if (waits.era !== undefined && waits.era !== era.progress.waits.era) {
       era.log.debug({ component: 'era', waiting: `era:${era.progress.eraId}` }, waits.era);
     }

@@ -1,6 +1,6 @@
 /**
  * How fast something goes at present: amounts per second over the last minute, not since the start, and how long what
- * is left takes at that rate. Pure arithmetic over times that the caller gives; it must never read a clock itself.
+ * is left takes at that rate. Pure arithmetic over times that the caller gives; it reads no clock itself.
  */
 
 /** Seconds over which a rate is taken. */

@@ -1,6 +1,6 @@
 /**
  * Keeps a failure that repeats itself from filling the log: of each kind only some lines are said in a while, and the
- * next one that is said tells how many were left out. It must never leave out the first of a kind.
+ * next one that is said tells how many were left out. The first of a kind is always said.
  */
 
 /** Lines of one kind in one window. */

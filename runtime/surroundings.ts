@@ -1,6 +1,6 @@
 /**
- * What libraries find in the environment, put right before any of them looks. It must never change a value that could
- * be meant, nor make one up that leads to somebody's files.
+ * What libraries find in the environment, put right before any of them looks. A value that could be meant is not
+ * changed, and none is made up that leads to somebody's files.
  */
 import { homedir } from 'node:os';
 

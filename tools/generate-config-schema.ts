@@ -1,7 +1,7 @@
 /**
  * Writes config/schema.json (completion and checking in editors) and docs/configuration.md (the reference) from the one
- * schema in config/schema.ts. With `--check` it writes nothing and exits 1 where one of them is not current.
- * It must never hold a fact about a key: all of them come from the schema.
+ * schema in config/schema.ts. With `--check` it writes nothing and exits 1 where one of them is not current. Facts
+ * about a key stand in the schema.
  */
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';

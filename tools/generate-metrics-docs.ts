@@ -1,6 +1,6 @@
 /**
  * Writes docs/metrics.md from the table in runtime/metrics/definitions.ts. With `--check` it writes nothing and exits 1
- * where the page is not current. It must never hold a fact about a single metric that the table could tell.
+ * where the page is not current. Facts about a single metric stand in the table.
  */
 import { fileURLToPath } from 'node:url';
 import { EFFECTS, SOURCE_REQUEST } from '../runtime/metrics/blame.ts';

@@ -1,7 +1,7 @@
 /**
- * What one ledger says about the ledger before it, from its bytes alone, and by whom (docs/anchors.md): its signed value
- * names the transaction set, and the set names the previous ledger's hash. For who proves one ledger to somebody else;
- * a copy has the same from `LedgerChecker`. It must never name a signer whose signature it has not verified.
+ * What one ledger says about the ledger before it, from its bytes alone, and by whom (docs/anchors.md): its signed
+ * value names the transaction set, and the set names the previous ledger's hash. For who proves one ledger to somebody
+ * else; a copy has the same from `LedgerChecker`. A signer is named only where the signature was verified.
  */
 import { LedgerChecker } from '../check/ledger-checker.ts';
 

@@ -1,6 +1,6 @@
 /**
  * Whether events form one unbroken chain, by the rule of the program that wrote them. Pure. Each event's own hash was
- * checked when it was read; here it is only their order and links. It must never mend or skip anything.
+ * checked when it was read; here it is only their order and links. It mends and skips nothing.
  */
 
 import type { ChainEvent } from './event.ts';

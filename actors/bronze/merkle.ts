@@ -1,6 +1,6 @@
 /**
- * The content root of a partition: an RFC 6962 (section 2.1) Merkle tree hash over the rows' xdr_sha256 in order.
- * It proves the rows independently of codec and writer. It must never depend on anything but the digests and their order.
+ * The content root of a partition: an RFC 6962 (section 2.1) Merkle tree hash over the rows' xdr_sha256 in order. It
+ * proves the rows independently of codec and writer. It depends on the digests and their order only.
  */
 import { hash } from 'node:crypto';
 

@@ -1,7 +1,8 @@
 /**
- * BigQuery's REST API, spoken through Google's own client: its endpoint, credentials and the request of its auth client.
- * Its higher calls are not used: they take no AbortSignal, have no time-out, and hide which answer was a repetition.
- * It must never let a header or a token into an error, or decide what an answer means for a catalog beyond its code.
+ * BigQuery's REST API, spoken through Google's own client: its endpoint, credentials and the request of its auth
+ * client. Its higher calls are not used: they take no AbortSignal, have no time-out, and hide which answer was a
+ * repetition. No header and no token gets into an error. What an answer means for a catalog is decided elsewhere, by
+ * its code.
  */
 import type { BigQuery } from '@google-cloud/bigquery';
 import { BronzeError, type ErrorCode } from '../../machines/errors.ts';
@@ -27,7 +28,7 @@ export interface ApiRequest {
   readonly body?: Json;
 }
 
-/** An answer, or the end of a job, that says no. It must never hold more than BigQuery's own words. */
+/** An answer, or the end of a job, that says no. It holds BigQuery's own words only. */
 export class BigQueryRefusal extends Error {
   /** HTTP; 0 where a job says it. */
   readonly status: number;
@@ -44,7 +45,7 @@ export class BigQueryRefusal extends Error {
   }
 }
 
-/** Said by BigQuery itself: a 404 of anything between must never make a catalog look empty. */
+/** Said by BigQuery itself: a 404 of anything between does not make a catalog look empty. */
 export const isMissing = (error: unknown): boolean =>
   error instanceof BigQueryRefusal && error.status === 404 && error.reason === 'notFound';
 

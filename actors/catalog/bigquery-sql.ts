@@ -1,9 +1,8 @@
 /**
- * The catalog's tables and statements in GoogleSQL. BigQuery has neither unique keys nor sequences, and two transactions
- * that only append do not see each other: so ids follow from what a row is about, and every script first changes the one
- * row of `_meta_writes`. Of two scripts at once BigQuery then aborts one, and one whose plan is older than the last
- * write refuses itself.
- * It must never hold a value that is not a parameter.
+ * The catalog's tables and statements in GoogleSQL. BigQuery has neither unique keys nor sequences, and two
+ * transactions that only append do not see each other: so ids follow from what a row is about, and every script first
+ * changes the one row of `_meta_writes`. Of two scripts at once BigQuery then aborts one, and one whose plan is older
+ * than the last write refuses itself. Every value is a parameter.
  */
 import { createHash } from 'node:crypto';
 import type { ChecksDone, LedgerRange } from '../../machines/protocol.ts';

@@ -1,6 +1,6 @@
 /**
  * The ledgers themselves in BigQuery: the table that partitions are loaded into, and the statements for it and for an
- * external table over Bronze. It must never do I/O.
+ * external table over Bronze. Pure.
  */
 import { COLUMNS, type Column } from '../bronze/columns.ts';
 import { type ChainName, tablePrefix } from '../bronze/names.ts';

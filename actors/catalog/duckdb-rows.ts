@@ -1,6 +1,6 @@
 /**
  * The rows of a catalog in DuckDB: what each call of the port does within its transaction. Set-based: many rows come in
- * as one JSON parameter. It must never open, commit or decide what is refused (rows.ts does).
+ * as one JSON parameter. Transactions are opened and committed elsewhere; what is refused is decided in rows.ts.
  */
 import type { LedgerRange } from '../../machines/protocol.ts';
 import type { DatasetName, LineageRow, PartitionRecord } from '../ports/catalog.ts';

@@ -1,7 +1,7 @@
 /**
  * The embedded catalog: one DuckDB file that an analyst can open with any DuckDB, kept in a folder of this machine.
- * While somebody has it open, nothing is written and that is an answer, no error. It must never keep the file open
- * between calls: it would lock the analyst out.
+ * While somebody has it open, nothing is written and that is an answer, no error. Between calls the file is closed, so
+ * that the analyst is not locked out.
  */
 import { access, constants } from 'node:fs/promises';
 import { dirname, join } from 'node:path';

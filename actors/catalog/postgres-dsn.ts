@@ -1,7 +1,7 @@
 /**
  * Connection strings of PostgreSQL, as libpq's users know them: both forms, its PG* variables, its sslmode. `pg` has a
- * parser of its own, which knows no `key=value` and takes `require` for `verify-full`; nothing is left to it.
- * It must never repeat a piece of the string that could belong to a password: one that nobody escaped ends up anywhere.
+ * parser of its own, which knows no `key=value` and takes `require` for `verify-full`; nothing is left to it. It
+ * repeats no piece of the string that could belong to a password: one that nobody escaped ends up anywhere.
  */
 import { readFileSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';

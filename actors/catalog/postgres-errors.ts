@@ -1,6 +1,6 @@
 /**
- * What PostgreSQL, `pg` and the network say, as coded errors. Whether asking again may help is decided here alone.
- * It must never let a password into a message, nor hand on what `pg` hangs on its errors.
+ * What PostgreSQL, `pg` and the network say, as coded errors. Whether asking again may help is decided here alone. No
+ * password gets into a message, nor what `pg` hangs on its errors.
  */
 import { redactSecrets } from '../../config/secrets.ts';
 import { BronzeError, type ErrorCode } from '../../machines/errors.ts';
@@ -15,7 +15,7 @@ interface Meaning {
   readonly hint: string;
 }
 
-const UNAVAILABLE: Meaning = { code: 'CATALOG_UNAVAILABLE', hint: 'it is tried again; see to the server' };
+const UNAVAILABLE: Meaning = { code: 'CATALOG_UNAVAILABLE', hint: 'it is tried again; check the server' };
 const DENIED: Meaning = {
   code: 'CATALOG_DENIED',
   hint: 'correct catalog.postgres_dsn, or grant what is missing; docs/catalog.md lists the rights',

@@ -1,8 +1,8 @@
 /**
  * Sessions of PostgreSQL: one transaction at a time, each with an end. Everything that can hang has a limit of its own,
  * on the server where it can be set and here where it cannot; limits are set inside of transactions, since poolers
- * between (PgBouncer) refuse them at the start of a session.
- * It must never lose a client, and no client's death may end the process.
+ * between (PgBouncer) refuse them at the start of a session. No client is lost, and the death of a client does not end
+ * the process.
  */
 import type { Pool, PoolClient, QueryResultRow } from 'pg';
 import { orAborted, throwIfCancelled } from '../bounded.ts';

@@ -1,7 +1,7 @@
 /**
  * What stands in a catalog, whichever backend keeps it (contract, section 9): tables and columns, what the rows of a
- * partition say, and when a row is refused. Everything follows from the records and from what is stored already.
- * It must never do I/O, read a clock or name a backend.
+ * partition say, and when a row is refused. Everything follows from the records and from what is stored already. Pure:
+ * no I/O, no clock, no backend.
  */
 import { createHash } from 'node:crypto';
 import { BronzeError } from '../../machines/errors.ts';

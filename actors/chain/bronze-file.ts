@@ -1,5 +1,5 @@
 /**
- * The format of `_bronze.json`: read and judged by itself, without a configuration. It must never be written here.
+ * The format of `_bronze.json`: read and judged by itself, without a configuration.
  */
 import * as z from 'zod';
 import { BronzeError } from '../../machines/errors.ts';

@@ -1,7 +1,7 @@
 /**
  * What a validator says when it signs a ledger's value, and whether it has said it (docs/anchors.md). The bytes are
- * networkId ‖ ENVELOPE_TYPE_SCPVALUE ‖ txSetHash ‖ closeTime. Pure; it must never say true of anything but a signature
- * of exactly these bytes, and it knows nothing of who a key belongs to.
+ * networkId ‖ ENVELOPE_TYPE_SCPVALUE ‖ txSetHash ‖ closeTime. Pure; it is about exactly these bytes, and knows nothing
+ * of who a key belongs to.
  */
 import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { encodePublicKey } from '../../config/strkey.ts';

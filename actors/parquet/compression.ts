@@ -1,6 +1,6 @@
 /**
- * Page compressors: the codecs of contract section 4, each giving the same bytes for the same page in every run. It
- * must never hand out memory that the library keeps: every answer is in a buffer of ours or a copy.
+ * Page compressors: the codecs of contract section 4, each giving the same bytes for the same page in every run. Every
+ * answer is in a buffer of ours or a copy: the library uses its own memory again.
  */
 import type { CompressionCodec } from 'hyparquet';
 import { compressSync } from 'snappy';

@@ -1,6 +1,6 @@
 /**
- * What every column must say, by column definition: 2 is this program's (actors/bronze/columns.ts), 1 the old program's.
- * The one place that knows how they differ. It must never take a value from a file: everything follows from the ledger.
+ * What every column must say, by column definition: 2 is this program's (actors/bronze/columns.ts), 1 the old
+ * program's. The one place that knows how they differ. No value comes from a file: everything follows from the ledger.
  */
 import type { SchemaElement } from 'hyparquet';
 import { type ChainValues, COLUMNS } from '../bronze/columns.ts';

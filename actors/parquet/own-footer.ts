@@ -1,6 +1,6 @@
 /**
  * Holds a footer against what its writer writes for this file. What this program's own writer wrote is known to the
- * byte; of another one's, every key that it says is. It must never judge rows: their values are not known here.
+ * byte; of another one's, every key that it says is. Rows are not judged: their values are not known here.
  */
 import type { ColumnMetaData, FileMetaData, RowGroup } from 'hyparquet';
 import { ByteWriter } from 'hyparquet-writer';

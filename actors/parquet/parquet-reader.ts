@@ -1,7 +1,7 @@
 /**
  * Reads the columns of a row group page by page, so that memory is bounded by pages whatever the size of a row group:
- * the old program's are whole partitions. A file that is damaged or hostile ends in PARTITION_DAMAGED; it must never
- * allocate on a file's word beyond the limits here, and never loop without taking bytes.
+ * the old program's are whole partitions. A file that is damaged or hostile ends in PARTITION_DAMAGED; it allocates
+ * nothing beyond the limits here, whatever the file says, and every loop takes bytes.
  */
 import { crc32 } from 'node:zlib';
 import type { PageHeader } from 'hyparquet';

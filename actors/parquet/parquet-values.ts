@@ -1,6 +1,6 @@
 /**
  * Decodes the bodies of Parquet pages of required, flat columns: the encodings that this program and its predecessor
- * write, and dictionaries. Counts come from judged headers; it must never read or make more than a page can hold.
+ * write, and dictionaries. Counts come from judged headers; it reads and makes no more than a page can hold.
  */
 
 export type PhysicalType = 'INT32' | 'INT64' | 'BYTE_ARRAY';

@@ -1,8 +1,8 @@
 /**
  * Reads a published partition back and proves it from its bytes alone: size and SHA-256 of the file, and, at depth
  * `rows`, every row from its xdr_bytes up. Whatever is wrong with the file is PARTITION_DAMAGED naming the ledger, the
- * check and what was found; what is wrong with the store is the store's own error. It must never write, never trust a
- * column that can be recomputed, and never hold more than a few pages.
+ * check and what was found; what is wrong with the store is the store's own error. It trusts no column that can be
+ * recomputed, writes nothing, and holds a few pages at a time.
  */
 import { createHash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';

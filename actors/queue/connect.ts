@@ -1,7 +1,7 @@
 /**
- * Connections to the queue's server (Redis or Valkey), and whether it can be used: who answers, which version, whether it
- * may drop tasks. It must never put a password into a message, and never take an outage for a refusal or the other way
- * round: an outage is waited for, a refusal is not.
+ * Connections to the queue's server (Redis or Valkey), and whether it can be used: who answers, which version, whether
+ * it may drop tasks. No password gets into a message. An outage is waited for, a refusal is not, so the two are told
+ * apart.
  */
 import { isIP } from 'node:net';
 import type { Redis, RedisOptions } from 'ioredis';

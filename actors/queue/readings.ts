@@ -1,6 +1,6 @@
 /**
- * How many tasks are where, and who works on them: for `status` and metrics. It must never change anything in the queue,
- * and never take for "nobody" what a server does not tell.
+ * How many tasks are where, and who works on them: for `status` and metrics. It changes nothing in the queue. What a
+ * server does not tell is not taken for "nobody".
  */
 import type { Queue } from 'bullmq';
 import type { SourceSpec } from '../ports/source.ts';

@@ -1,7 +1,7 @@
 /**
  * What a coordinator and remote workers say to each other through the queue: plain data, versioned, without secrets.
- * Both sides judge it as foreign input. It must never hold a credential, and nothing in it may widen what a worker was
- * configured to touch: where the lake and Bronze are, each side takes from its own configuration and compares.
+ * Both sides judge it as foreign input. It holds no credential, and nothing in it widens what a worker was configured
+ * to touch: where the lake and Bronze are, each side takes from its own configuration and compares.
  */
 import { createHash } from 'node:crypto';
 import * as z from 'zod';

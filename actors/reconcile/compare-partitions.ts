@@ -1,6 +1,6 @@
 /**
  * What is wrong with partitions: their manifests and data against what is attested, and the ledgers that they cover
- * against each other. Pure. It must never report what follows from a missing or altered event as damage of a partition.
+ * against each other. Pure. What follows from a missing or altered event is not reported as damage of a partition.
  */
 import { overlapsOrGap, rangeLabel } from '../../machines/partitions.ts';
 import type { AttestedEvent, DataFile, LedgerRange } from '../../machines/protocol.ts';

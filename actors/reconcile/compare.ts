@@ -1,6 +1,6 @@
 /**
- * The differences between the parts of one chain, each once: what is wrong, why, and what mends it. Pure.
- * It must never report the consequence of a damage beside the damage.
+ * The differences between the parts of one chain, each once: what is wrong, why, and what mends it. Pure. What follows
+ * from a damage is not reported beside it.
  */
 
 import { rangeLabel } from '../../machines/partitions.ts';

@@ -1,6 +1,6 @@
 /**
- * What is there of one chain, part by part, as found: each object with what it says or why it cannot be used. Plain data
- * without the bytes of anything, so that thousands of partitions fit. It must never hold a judgement.
+ * What is there of one chain, part by part, as found: each object with what it says or why it cannot be used. Plain
+ * data without the bytes of anything, so that thousands of partitions fit. Facts only, no judgement.
  */
 import type { Failure } from '../../machines/errors.ts';
 import type {

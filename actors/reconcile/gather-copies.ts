@@ -1,6 +1,6 @@
 /**
- * The backup folder as it is: the copies of one chain's events, and the hash that the heads file has for it; beside them
- * what all of it remembers, the old program's events included. It must never believe a copy.
+ * The backup folder as it is: the copies of one chain's events, and the hash that the heads file has for it; beside
+ * them what all of it remembers, the old program's events included. A copy is told, and not believed.
  */
 
 import { join } from 'node:path';

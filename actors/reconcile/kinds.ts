@@ -1,6 +1,6 @@
 /**
- * What can differ between the parts of an estate: a closed list of kinds, each with one meaning. docs/runbook.md has the
- * same list as a table, and a test keeps the two equal. It must never hold anything but words.
+ * What can differ between the parts of an estate: a closed list of kinds, each with one meaning. docs/runbook.md has
+ * the same list as a table, and a test keeps the two equal.
  */
 import type { LedgerRange } from '../../machines/protocol.ts';
 
@@ -17,8 +17,8 @@ export const KINDS = {
   'bronze_json.missing': wrong('`_bronze.json` is not there although partitions are'),
   'bronze_json.invalid': wrong('`_bronze.json` cannot be read'),
   'bronze_json.mismatch': wrong('`_bronze.json` fixes something else than what is configured'),
-  'partition.unsealed': wrong('a data object without a manifest, and no event speaks of it: an interrupted run'),
-  'partition.unattested': wrong('a sealed partition that no event speaks of, nor ever did: an interrupted run'),
+  'partition.unsealed': wrong('a data object without a manifest and without an event: an interrupted run'),
+  'partition.unattested': wrong('a sealed partition that no event names, and none ever did: an interrupted run'),
   'partition.missing': wrong('an event attests a partition of which nothing is there'),
   'partition.gap': wrong('no partition and no event hold these ledgers, although later ones are there'),
   'partition.overlap': wrong('a partition shares ledgers with another one, or lies before the era'),
@@ -26,7 +26,7 @@ export const KINDS = {
   'manifest.missing': wrong('the manifest of an attested partition is not there'),
   'manifest.invalid': wrong('a manifest cannot be read or is for another partition'),
   'manifest.other': wrong('a manifest is not the one that the event attests'),
-  'data.missing': wrong('a manifest or an event speaks of a data object that is not there'),
+  'data.missing': wrong('a manifest or an event names a data object that is not there'),
   'data.size': wrong('a data object has another size than attested'),
   'data.checksum': wrong('a data object has other bytes than attested'),
   'event.missing': wrong('an event is not there, and its neighbours, a copy or the checkpoint say that it was'),

@@ -1,6 +1,6 @@
 /**
- * The audit chain place by place: which events are right, which are missing, and, where two do not fit each other, which
- * of the two is the wrong one. Pure. It must never call an event wrong because its neighbour is.
+ * The audit chain place by place: which events are right, which are missing, and, where two do not fit each other,
+ * which of the two is the wrong one. Pure. An event is not wrong because its neighbour is.
  */
 import { rangeLabel } from '../../machines/partitions.ts';
 import type { AttestedEvent } from '../../machines/protocol.ts';

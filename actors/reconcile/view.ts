@@ -1,6 +1,6 @@
 /**
- * What the comparisons have in common: the facts of a chain, put in relation. Pure. It must never hold an event for lost
- * that nobody has ever seen.
+ * What the comparisons have in common: the facts of a chain, put in relation. Pure. An event that nobody has ever seen
+ * is not held for lost.
  */
 import { rangeLabel, sameRange } from '../../machines/partitions.ts';
 import type { AttestedEvent, LedgerRange } from '../../machines/protocol.ts';

@@ -1,8 +1,7 @@
 /**
  * Checksums that stores keep of their objects, as they write them: base64, numbers big-endian. Native code: in
  * JavaScript they would cost as much time as hashing the ledgers does. CRC64NVME alone has none that is well kept; it
- * is the AWS SDK's own.
- * They must never be taken for protection against anything but accidents.
+ * is the AWS SDK's own. They protect against accidents only.
  */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';

@@ -1,7 +1,7 @@
 /**
  * What can go wrong with an object store, whatever its protocol, as coded errors. Every adapter sorts what its SDK
- * throws into one of these kinds; what a kind means for a reader stands here and nowhere else.
- * It must never put a header, a URL's query or a credential into a message.
+ * throws into one of these kinds; what a kind means for a reader stands here and nowhere else. No header, no query of a
+ * URL and no credential gets into a message.
  */
 import { BronzeError, type Details, type ErrorCode } from '../../machines/errors.ts';
 

@@ -1,6 +1,5 @@
 /**
- * A bucket of Google Cloud Storage, for reading, by its JSON API. It must never write; what a store writes is in
- * actors/store/gcs.ts.
+ * A bucket of Google Cloud Storage, for reading, by its JSON API. What a store writes is in actors/store/gcs.ts.
  */
 import { BronzeError } from '../../machines/errors.ts';
 import { ownSignal } from '../bounded.ts';

@@ -3,9 +3,8 @@
  * its auth client, which it uses for resumable uploads itself. Its higher calls are not used: they take no AbortSignal,
  * have no time-out where none is set, and destroy the connections of everybody else when one download fails. Nor is
  * node-fetch below them, which does not notice that a connection was cut amid a body. Loaded when it is first needed.
- * One client per address and thread, so that connections stay open from task to task.
- * It must never hold a credential of its own, retry by itself (retry.ts does), or let a header or a session's address
- * into an error.
+ * One client per address and thread, so that connections stay open from task to task. It holds no credential of its own
+ * and does not retry (retry.ts does). No header and no address of a session gets into an error.
  */
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
@@ -223,7 +222,7 @@ function ownAddress(client: GcsClient, address: string): string {
   throw new GcsRefusal(0, '', 'an upload session lies on another host', undefined, false);
 }
 
-/** An answer that says no, or that is not GCS's. It must never hold more than the store's own words. */
+/** An answer that says no, or that is not GCS's. It holds the store's own words only. */
 export class GcsRefusal extends Error {
   readonly status: number;
   /** The store's name of it: `conditionNotMet`, `notFound`; empty where it gave none. */

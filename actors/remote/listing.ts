@@ -1,7 +1,7 @@
 /**
- * Watches over a listing, page by page. Part of a listing must never pass for the whole, and no listing may go on without
- * end: every page has to bring names that come after all before them, and below the prefix that was asked for.
- * It must never keep the names that it has seen.
+ * Watches over a listing, page by page. Part of a listing must never pass for the whole, and no listing may go on
+ * without end: every page has to bring names that come after all before them, and below the prefix that was asked for.
+ * The names that it has seen are not kept.
  */
 import type { BronzeError } from '../../machines/errors.ts';
 import { type RemoteDomain, remoteError } from './faults.ts';

@@ -1,7 +1,7 @@
 /**
  * Proxies of the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY, in capitals or not), for what does not ask for them by
  * itself: Node's own HTTP and the AWS SDK. Google's libraries do. undici's agent decides, for each request by its host.
- * It must never repeat the address of a proxy, which may hold a password.
+ * The address of a proxy is not repeated: it may hold a password.
  */
 import type { Readable } from 'node:stream';
 import type { EnvHttpProxyAgent } from 'undici';

@@ -1,7 +1,7 @@
 /**
  * Tries one request again where that can help. A partition of 10,000 objects must not begin anew because one GET met a
- * busy server; what lasts longer than this is for the machines, whose back-off is a declared wait.
- * It must never repeat what the error calls final, nor wait without hearing the signal.
+ * busy server; what lasts longer than this is for the machines, whose back-off is a declared wait. What the error calls
+ * final is not repeated, and waiting ends when the signal fires.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BronzeError } from '../../machines/errors.ts';

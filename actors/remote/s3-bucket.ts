@@ -1,6 +1,6 @@
 /**
- * A bucket that speaks S3, for reading: AWS, Cloudflare R2, MinIO, Ceph, Backblaze B2. It must never write; what a
- * store writes is in actors/store/s3.ts.
+ * A bucket that speaks S3, for reading: AWS, Cloudflare R2, MinIO, Ceph, Backblaze B2. What a store writes is in
+ * actors/store/s3.ts.
  */
 import type { Readable } from 'node:stream';
 import type { ListObjectsV2CommandOutput, S3Client } from '@aws-sdk/client-s3';

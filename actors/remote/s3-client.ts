@@ -1,7 +1,7 @@
 /**
- * The S3 client of an address, and what its errors mean. Loaded when it is first needed: the SDK takes longer to load than
- * most commands to run. One client per address and thread, so that connections stay open from task to task.
- * It must never hold a credential of its own, switch TLS checks off, or retry by itself (retry.ts does).
+ * The S3 client of an address, and what its errors mean. Loaded when it is first needed: the SDK takes longer to load
+ * than most commands to run. One client per address and thread, so that connections stay open from task to task. It
+ * holds no credential of its own, leaves TLS checks on, and does not retry (retry.ts does).
  */
 import { pipeline, Readable, Transform } from 'node:stream';
 import type { S3Client, S3ServiceException } from '@aws-sdk/client-s3';

@@ -1,8 +1,8 @@
 /**
- * The short way to an object of a lake in S3. What a GET looks like (host, path, headers, region) is learnt from the SDK,
- * which makes one that is not sent; from then on only key, date and signature change. Credentials come from the SDK's own
- * provider, which refreshes them before they expire.
- * It must never send a credential of its own, nor sign what the SDK would not sign this way.
+ * The short way to an object of a lake in S3. What a GET looks like (host, path, headers, region) is learnt from the
+ * SDK, which makes one that is not sent; from then on only key, date and signature change. Credentials come from the
+ * SDK's own provider, which refreshes them before they expire. It has no credential of its own, and signs as the SDK
+ * would.
  */
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { RequestSigner } from 'aws4';

@@ -164,7 +164,7 @@ async function isThere(place: CommitPlace, key: string, signal?: AbortSignal): P
 
 /**
  * A manifest stands there and its data is lost: only what the manifest names may become visible below it. Otherwise a
- * manifest would speak of a file that is not there, for good.
+ * manifest would name a file that is not there, for good.
  */
 function refuseOtherThanSealed(place: CommitPlace, staged: StagedPartition, bytes: Uint8Array): void {
   const { chain, table } = place;

@@ -1,6 +1,5 @@
 /**
  * What the commit steps have in common: where they work and how they read a published file back.
- * It must never know which backend the store is.
  */
 import { BronzeError, CODES, type ErrorCode } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';

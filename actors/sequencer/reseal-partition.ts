@@ -1,7 +1,7 @@
 /**
  * Sealing again: the manifest of an attested partition is lost, and its data object is there. It is made from the
- * object, the event and what other manifests of the chain say beside their rows. Only bytes with the hash that the event
- * names are ever written. It must never read the lake: what is there needs no other proof than its event.
+ * object, the event and what other manifests of the chain say beside their rows. Only bytes with the hash that the
+ * event names are ever written. The lake is not read: what is there needs no other proof than its event.
  */
 import { BronzeError } from '../../machines/errors.ts';
 import { rangeLabel, sameRange } from '../../machines/partitions.ts';

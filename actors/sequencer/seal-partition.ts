@@ -153,7 +153,7 @@ export const sealPartition: Effect<'sealPartition'> = async (era, input, tools) 
   // Two copiers of different ends that published at the same moment: whoever looks later sees the other. Both have made
   // visible what they have before they look, and neither attests before it has looked.
   const about = input.published?.range ?? input.attested?.range;
-  if (about === undefined) throw new BronzeError('INTERNAL', 'a partition is to be sealed, and nothing says as what');
+  if (about === undefined) throw new BronzeError('INTERNAL', 'a partition without facts is to be sealed');
   const [sealed] = await bothDone(sealOne(era, input, tools), refuseOverlap(era.place, about, tools.signal));
   era.noteSealed(sealed);
   // Restored: it has its event already.
@@ -170,7 +170,7 @@ async function sealOne(era: RunningEra, { published, attested }: Input, tools: T
     const sealer = { producer, now: () => sealingTime(published.range), keep };
     return sealPublished(era.place, sealer, { published, attested }, tools.signal);
   }
-  if (attested === null) throw new BronzeError('INTERNAL', 'a partition is to be sealed, and nothing says as what');
+  if (attested === null) throw new BronzeError('INTERNAL', 'a partition without facts is to be sealed');
   const place = { ...commitPlaceOf(era, tools), source: source.uri };
   const sealed = await resealAttested(place, attested, tools.signal);
   era.log.warn({ component: 'store', ...sealed.range }, 'a manifest was missing and is written again as attested');

@@ -1,7 +1,6 @@
 /**
  * Before anything is said of a sealed partition that recovery found: are its bytes those of its manifest? Of one of the
- * old program, whose manifest says nothing about ledgers, every row is proved.
- * It must never mend, only report.
+ * old program, whose manifest says nothing about ledgers, every row is proved. It reports and mends nothing.
  */
 
 import { BronzeError, type Details } from '../../machines/errors.ts';

@@ -1,8 +1,8 @@
 /**
  * Finds the head of a lake in a bucket, and how far the unbroken run of ledgers reaches, from as few pages of a listing
  * as settle it. Keys hold reversed hex, so the byte order of a whole lake, folders included, is newest first: the first
- * key is the head, and any window of ledgers is a stretch of the listing that can be entered right above it.
- * It must never list what is known already, nor walk the whole lake to find its newest object.
+ * key is the head, and any window of ledgers is a stretch of the listing that can be entered right above it. What is
+ * known already is not listed again, and the lake is not walked to find its newest object.
  *
  * Cost in requests, with pages of 1,000 keys; f = files between what is known and the head:
  * - a poll near the head, f < 1,000: 1, whatever the size of the lake;

@@ -1,9 +1,8 @@
 /**
  * Reads the objects of a range from a bucket: one GET each, many in flight, given out in ledger order. How many follows
- * from their size: early ledgers have 400 bytes and are bound by latency, those of today 150 kB and by bandwidth,
- * files of many ledgers may be larger than all that may be held. It must never look whether an object is there before
- * it asks for it, never hold more than a bounded number of bytes, never give an object out of order or skip one, and
- * never leave a request behind.
+ * from their size: early ledgers have 400 bytes and are bound by latency, those of today 150 kB and by bandwidth, files
+ * of many ledgers may be larger than all that may be held. An object is asked for without looking first whether it is
+ * there. Objects come in order, none is skipped, the bytes held are bounded, and no request is left behind.
  */
 import { setMaxListeners } from 'node:events';
 import { performance } from 'node:perf_hooks';

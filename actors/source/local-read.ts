@@ -1,8 +1,8 @@
 /**
- * Reads the objects of a range from a folder, in order. A disk that answers at once is read synchronously, a few objects
- * at a time: what was read lies in the cache of the core that unpacks it, and no promise costs more than a ledger of 400
- * bytes. A disk that keeps a thread waiting is read ahead, several objects at once. It must never hold more than a bounded
- * number of bytes, and never yield an object out of order or skip one.
+ * Reads the objects of a range from a folder, in order. A disk that answers at once is read synchronously, a few
+ * objects at a time: what was read lies in the cache of the core that unpacks it, and no promise costs more than a
+ * ledger of 400 bytes. A disk that keeps a thread waiting is read ahead, several objects at once. Objects come in
+ * order, none is skipped, and the bytes held are bounded.
  */
 import { closeSync, constants, fstatSync, openSync, read, readSync, statfsSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';

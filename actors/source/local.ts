@@ -1,6 +1,6 @@
 /**
  * A Galexie lake in a folder. Reads by computed keys; lists only to find the head, or the numbers of a lake that does
- * not say them. It must never write below the lake's root, and never touch a path that is not a key.
+ * not say them. It writes nothing below the lake's root and touches no path that is not a key.
  */
 import { open, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';

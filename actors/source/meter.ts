@@ -1,7 +1,6 @@
 /**
- * Counts what is read from a lake, where it is read: in the threads, millions of objects long. One call an object, a few
- * additions; what was counted is taken away now and then as plain data, so that somebody else adds it up. It must never
- * grow with what it counted, and never know what it is counted for.
+ * Counts what is read from a lake, where it is read: in the threads, millions of objects long. One call an object, a
+ * few additions; what was counted is taken away now and then as plain data, so that somebody else adds it up.
  */
 
 /** Upper bounds of the classes that reads are counted in, seconds: a small file takes 10 µs, an object of a bucket 50 ms. */

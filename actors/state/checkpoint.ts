@@ -1,6 +1,6 @@
 /**
  * The checkpoint of one era, under the name and with the keys of the old program (contract, section 6). It is a hint:
- * reading it never fails, writing it is durable. It must never be the reason why anything is copied or skipped.
+ * reading it never fails, writing it is durable. Nothing is copied or skipped because of it.
  */
 import { join } from 'node:path';
 import * as z from 'zod';

@@ -1,6 +1,6 @@
 /**
- * Who this process is, and whether another one is still alive, as Linux tells it under /proc. It must never guess:
- * what cannot be proved is `unknown`.
+ * Who this process is, and whether another one is still alive, as Linux tells it under /proc. It does not guess: what
+ * cannot be proved is `unknown`.
  */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * The lock file and the journal of staging owners as they stand on disk: names, contents, atomic writing.
- * It must never decide who may hold the lock.
+ * The lock file and the journal of staging owners as they stand on disk: names, contents, atomic writing. Who may hold
+ * the lock is decided in lock.ts.
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
  * What Bronze in a bucket has in common, whatever the bucket's protocol: keys below a prefix, what is seen of them, and
- * reading. How objects come to be is each backend's own (s3.ts, gcs.ts).
- * It must never write, and never let a key leave the prefix.
+ * reading. How objects come to be is each backend's own (s3.ts, gcs.ts). It writes nothing, and no key leaves the
+ * prefix.
  */
 import type { BronzeError } from '../../machines/errors.ts';
 import type { StoredPart } from '../../machines/protocol.ts';

@@ -1,6 +1,6 @@
 /**
- * What stands for a staged object of Google Cloud Storage between the thread that wrote it and the process that publishes
- * it. It must never be taken on trust: it is parsed, whoever hands it over.
+ * What stands for a staged object of Google Cloud Storage between the thread that wrote it and the process that
+ * publishes it. It is parsed, whoever hands it over.
  */
 import * as z from 'zod';
 import { BronzeError } from '../../machines/errors.ts';

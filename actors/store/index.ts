@@ -1,6 +1,6 @@
 /**
- * Opens the configured store. With staging-writer.ts the only place above the backends that names one; it must never do
- * anything else.
+ * Opens the configured store. With staging-writer.ts the only place above the backends that names one; it does nothing
+ * else.
  */
 import { type FileOps, realFiles } from '../files.ts';
 import type { BronzeStore, StoreSpec } from '../ports/store.ts';

@@ -1,5 +1,5 @@
 /**
- * What a key may look like and how keys are ordered; the same for every backend. It must never do I/O.
+ * What a key may look like and how keys are ordered; the same for every backend. Pure.
  */
 import { BronzeError } from '../../machines/errors.ts';
 

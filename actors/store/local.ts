@@ -361,7 +361,7 @@ export class LocalStore implements BronzeStore {
       'ANSWER_UNTRUE',
       `could not ${step} ${path}: the file system said that it did, and ${found}`,
       {
-        details: { object: path, hint: 'look at the file system and at its log: what it acknowledges is not so' },
+        details: { object: path, hint: 'check the file system and its log: it acknowledged a write that it does not hold' },
       },
     );
   }

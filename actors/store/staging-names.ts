@@ -1,6 +1,6 @@
 /**
  * Names of staged objects, the same on every backend that has names for them: whose an object is can be read from its
- * name alone. It must never do I/O.
+ * name alone. Pure.
  */
 import { randomBytes } from 'node:crypto';
 import { BronzeError } from '../../machines/errors.ts';

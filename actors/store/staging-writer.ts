@@ -1,6 +1,6 @@
 /**
- * Opens the writer that stages one object, whatever the backend. Threads load it instead of the stores, and every thread
- * of every run waits for what it loads: it must never need more than the writers do.
+ * Opens the writer that stages one object, whatever the backend. Threads load it instead of the stores, and every
+ * thread of every run waits for what it loads: it needs no more than the writers do.
  */
 import { type FileOps, realFiles } from '../files.ts';
 import type { StagingSpec, StagingTarget, StagingWriter } from '../ports/store.ts';

@@ -1,7 +1,6 @@
 /**
  * The worker threads of the process: one pool for all eras, first come, first served. A thread that dies takes only its
- * task with it and is replaced. The pool must never lose a task (every one settles), never run two on one thread, and
- * never hide how a thread ended.
+ * task with it and is replaced. Every task settles, a thread has one at a time, and how a thread ended is told.
  */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -1,8 +1,7 @@
 /**
  * Entry of a worker thread: takes one task at a time, answers with plain data. Memory and native contexts stay from
- * task to task. It must never decide to retry, never answer twice, and never let an error pass without an answer: what
- * is thrown outside a task ends the thread, which the pool sees. What a task needs is loaded with the first of its kind:
- * hardly any thread does both.
+ * task to task. It does not retry, and answers each task once. What is thrown outside a task ends the thread, which the
+ * pool sees. What a task needs is loaded with the first of its kind: hardly any thread does both.
  */
 import { inspect } from 'node:util';
 import { parentPort } from 'node:worker_threads';

@@ -1,7 +1,7 @@
 /**
  * Keys of signed notes (c2sp.org/signed-note, Ed25519 alone): verifier keys as C2SP writes them, signing keys as
- * golang.org/x/mod/sumdb/note does, which tools of the field read. Pure.
- * It must never let a private key into a message, a log line, JSON or a dump.
+ * golang.org/x/mod/sumdb/note does, which tools of the field read. Pure. A private key gets into no message, log line,
+ * JSON or dump.
  */
 import { createPrivateKey, createPublicKey, hash, type KeyObject, randomBytes, sign, verify } from 'node:crypto';
 

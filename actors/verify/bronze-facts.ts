@@ -1,6 +1,6 @@
 /**
- * `_bronze.json` against what lies beside it. It is written once and read by every run, so that a changed one would make
- * the next copier refuse, or go on with another layout. It must never be believed where the partitions say otherwise.
+ * `_bronze.json` against what lies beside it. It is written once and read by every run, so that a changed one would
+ * make the next copier refuse, or go on with another layout. Where the partitions say otherwise, it is not believed.
  */
 import { KNOWN_PASSPHRASES } from '../../config/networks.ts';
 import { type Failure, toFailure } from '../../machines/errors.ts';

@@ -174,7 +174,7 @@ export async function findChains(
   const scheme = uri?.[1]?.toLowerCase();
   if (scheme === 's3' || scheme === 'gs') return findInBucket(storeAt(scheme, uri?.[2] ?? '', access));
   if (scheme !== undefined && scheme !== 'file') {
-    throw new BronzeError('USAGE', `${scheme}:// is no place that Bronze can be read from`, {
+    throw new BronzeError('USAGE', `Bronze cannot be read from ${scheme}://`, {
       details: { expected: 'a path, file://, s3://bucket/prefix or gs://bucket/prefix' },
     });
   }

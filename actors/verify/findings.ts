@@ -1,6 +1,6 @@
 /**
- * What `verify` found, and how it is told: one finding for one damage, and one sentence for what is wrong in the same way
- * a thousand times. It must never leave out that something was found.
+ * What `verify` found, and how it is told: one finding for one damage, and one sentence for what is wrong in the same
+ * way a thousand times. That something was found is always told.
  */
 import type { Failure } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';

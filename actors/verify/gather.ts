@@ -1,7 +1,7 @@
 /**
  * Where events are read from to be verified: a folder of files, `_audit/` of a store, an export of an endpoint. Each
- * event is checked against its own hash as it is read. It must never decide whether they are a chain, nor leave out
- * what it cannot use: that is a failure of the source.
+ * event is checked against its own hash as it is read. What it cannot use is a failure of the source. Whether the
+ * events are a chain is decided elsewhere.
  */
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
  * What lies below a chain's prefix, sorted into what copiers write there and what they do not. It reads no object, and
- * must never pass over one.
+ * passes over none.
  */
 import type { LedgerRange } from '../../machines/protocol.ts';
 import {

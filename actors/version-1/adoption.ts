@@ -1,6 +1,6 @@
 /**
  * What an estate of the old program has to be for this program to go on with it: its partitions, told by their
- * manifests, and its audit chain, whole and of one mind with them. It must never write, and never pass over an event
+ * manifests, and its audit chain, whole and in agreement with them. It must never write, and never pass over an event
  * that says something else than what is there.
  */
 

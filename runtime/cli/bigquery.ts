@@ -22,7 +22,7 @@ function datasetOf(commandLine: CommandLine, { project, dataset }: Config['catal
 
 export async function execute(commandLine: CommandLine): Promise<number> {
   const [action] = commandLine.args;
-  if (action !== 'ddl') throw usage(`there is no bigquery ${action}`, 'bigquery ddl');
+  if (action !== 'ddl') throw usage(`bigquery has no action ${action}`, 'bigquery ddl');
   const config = configOf(commandLine);
   const { storage, bronze, catalog } = config;
   if (storage.backend !== 'gcs') {

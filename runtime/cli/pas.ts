@@ -116,7 +116,7 @@ async function verify(commandLine: CommandLine): Promise<number> {
 export async function execute(commandLine: CommandLine): Promise<number> {
   const [action, path] = commandLine.args;
   if (action === 'verify') return verify(commandLine);
-  if (action !== 'deliver') throw usage(`there is no pas ${action}`, 'pas verify [path] or pas deliver');
+  if (action !== 'deliver') throw usage(`pas has no action ${action}`, 'pas verify [path] or pas deliver');
   if (path !== undefined)
     throw usage(`pas deliver takes no path: ${path}`, 'it delivers the eras of the configuration');
   return deliver(commandLine);

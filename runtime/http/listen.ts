@@ -1,5 +1,5 @@
 /**
- * A small HTTP server for those who watch a run: metrics, health, the inspector's page. It must never hold up the copy:
+ * A small HTTP server for those who watch a run: metrics, health, the inspector's page. It does not hold up the copy:
  * it takes a limited number of connections, ends those that are idle, send slowly or do not read, and no error of a
  * connection reaches anybody else. It does not keep the process alive.
  */

@@ -1,6 +1,6 @@
 /**
  * The inspector: who looks at the machines of a run while it works, in a browser (`--inspect`) or afterwards in a file
- * (`--inspect-log`). Only imported where one of the two is asked for: nothing of it is loaded otherwise. It must never
+ * (`--inspect-log`). Only imported where one of the two is asked for: nothing of it is loaded otherwise. It does not
  * slow, stop or change a run.
  */
 import type { AnyActorRef, InspectedEventEvent, InspectionEvent, Snapshot } from 'xstate';

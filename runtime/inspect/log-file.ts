@@ -1,7 +1,7 @@
 /**
  * `--inspect-log`: frames as JSON lines in a file. Written behind the run's back: a slow disk loses lines and says how
- * many, a full one ends the log with a warning. It must never hold up or end the copy, nor keep more than a few
- * megabytes waiting.
+ * many, a full one ends the log with a warning. It does not hold up or end the copy, and keeps a few megabytes waiting
+ * at the most.
  */
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { stat } from 'node:fs/promises';

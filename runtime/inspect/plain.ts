@@ -1,7 +1,7 @@
 /**
  * From contexts, events and errors to plain data that may leave the process: bounded in size, without secrets. Machines
  * get no secrets by design; messages of failures may still carry an address with a password in it, so every text is
- * masked. It must never throw, call foreign code (toJSON), or return anything that grows with a lake.
+ * masked. It does not throw, calls no foreign code (toJSON), and returns nothing that grows with a lake.
  */
 import { MASK, redactSecrets } from '../../config/secrets.ts';
 

@@ -1,6 +1,6 @@
 /**
- * A question that a scrape asks of something that may hang: a disk, a server. It must never hold up a scrape, nor pile up
- * questions to what does not answer.
+ * A question that a scrape asks of something that may hang: a disk, a server. It does not hold up a scrape, and asks
+ * nothing more of what does not answer.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 

@@ -1,6 +1,6 @@
 /**
  * What the metrics know of one era: references to the last snapshots of its actors, and the little that stands in no
- * snapshot. It must never copy or compute anything when an event passes that a scrape can find out for itself.
+ * snapshot. When an event passes, only what a scrape cannot find out for itself is copied or computed.
  */
 import type { AnyActorRef } from 'xstate';
 import { addReads, NOTHING_READ, type ReadCounts } from '../../actors/source/meter.ts';

@@ -1,8 +1,8 @@
 /**
- * The metrics of a run, from what passes between its actors (XState's `inspect`), from what threads count while they read
- * the lake, and from what running eras know. Counters move as events pass; gauges are read from the last snapshots when
- * somebody asks. It must never send an event, never throw into the actors, and never keep anything that grows with the
- * number of partitions.
+ * The metrics of a run, from what passes between its actors (XState's `inspect`), from what threads count while they
+ * read the lake, and from what running eras know. Counters move as events pass; gauges are read from the last snapshots
+ * when somebody asks. It sends no event, throws nothing into the actors, and keeps nothing that grows with the number
+ * of partitions.
  *
  * What inspection shows of an effect (XState 5.33): an invoked promise is announced by `@xstate.actor`, with the effect's
  * name as `src` of the actor; its end comes as the event `xstate.done.actor.<id>` or `xstate.error.actor.<id>` to its

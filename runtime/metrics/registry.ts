@@ -1,7 +1,7 @@
 /**
  * The metrics of definitions.ts as prom-client knows them, in a registry of their own. prom-client is loaded here and
- * nowhere else, and only where metrics are wanted. It must never add a metric that the table does not have, but for those
- * of the process (`process_*`, `nodejs_*`).
+ * nowhere else, and only where metrics are wanted. All of its metrics are in the table, but for those of the process
+ * (`process_*`, `nodejs_*`).
  */
 import type { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { READ_BUCKETS, type ReadCounts } from '../../actors/source/meter.ts';

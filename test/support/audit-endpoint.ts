@@ -1,7 +1,7 @@
 /**
  * A real HTTP endpoint for the audit stream, in the test's own process: keeps one event per event_id, notes every
- * request in the order it came, and answers wrongly, late or not at all where a test asks for it. It must never keep an
- * event that does not come whole, nor one whose event_id is not its idempotency key.
+ * request in the order it came, and answers wrongly, late or not at all where a test asks for it. It keeps an event
+ * only if it comes whole and its event_id is its idempotency key.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

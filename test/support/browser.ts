@@ -1,7 +1,7 @@
 /**
  * A real browser: Debian's Chromium, without a window. Tests that need it are skipped by name where it is absent; with
- * CI=true its absence is a failure, so that nothing is skipped unseen. It must never reach anything but this machine by
- * itself, hence the switches that keep Chromium's own services quiet.
+ * CI=true its absence is a failure, so that nothing is skipped unseen. By itself it reaches nothing but this machine,
+ * hence the switches that keep Chromium's own services quiet.
  */
 import { existsSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';

@@ -1,6 +1,6 @@
 /**
- * Configurations for tests: YAML text to a file in a folder of its own, loaded with an environment that is only what the
- * test gives. It must never see process.env.
+ * Configurations for tests: YAML text to a file in a folder of its own, loaded with an environment that is only what
+ * the test gives. It does not see process.env.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

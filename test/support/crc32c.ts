@@ -1,6 +1,6 @@
 /**
  * CRC32C (Castagnoli) as Google Cloud Storage writes it: base64 of the four bytes, big-endian. For the tests' own side
- * of a comparison: it must never be the code that the program itself uses.
+ * of a comparison: it is not the code that the program itself uses.
  */
 const TABLE: Uint32Array = Uint32Array.from({ length: 256 }, (_, byte) => {
   let crc = byte;

@@ -1,8 +1,8 @@
 /**
  * A reverse proxy between a client and an object store, over which tests put what networks and stores do wrong: late,
  * lost, cut, slow and refused answers, and requests that arrive after their sender has died. A request that no rule
- * names passes unchanged, its Host header too, because S3 signs it. It must never keep or repeat a request of its own
- * accord: what the server saw is what the client sent, once.
+ * names passes unchanged, its Host header too, because S3 signs it. It keeps and repeats no request of its own accord:
+ * what the server saw is what the client sent, once.
  */
 import { Agent, type ClientRequest, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

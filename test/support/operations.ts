@@ -1,6 +1,6 @@
 /**
- * The name of what a request to an object store asks for, so that tests count and fault operations instead of URLs.
- * It reads method, path, query and headers only, and must never be needed to answer a request rightly.
+ * The name of what a request to an object store asks for, so that tests count and fault operations instead of URLs. It
+ * reads method, path, query and headers only, and no answer depends on it.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 

@@ -1,7 +1,7 @@
 /**
- * What has to hold between Bronze and those outside of it after any number of accidents: catalog rows, manifests, events
- * and delivered events say the same, in the same order, once each. Looks from outside: at files, with PostgreSQL's own
- * client, at what the endpoint kept. It must never use the program's own code for a catalog.
+ * What has to hold between Bronze and those outside of it after any number of accidents: catalog rows, manifests,
+ * events and delivered events say the same, in the same order, once each. Looks from outside: at files, with
+ * PostgreSQL's own client, at what the endpoint kept. It does not use the program's own code for a catalog.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * A real Prometheus and its promtool (Debian's package `prometheus`), from PATH. Tests that need them are skipped by name
- * where they are absent; with CI=true their absence is a failure, as in servers.ts. It must never listen beyond loopback.
+ * A real Prometheus and its promtool (Debian's package `prometheus`), from PATH. Tests that need them are skipped by
+ * name where they are absent; with CI=true their absence is a failure, as in servers.ts. It listens on loopback only.
  */
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
  * Signs an S3 request a second time, after a test's proxy has taken a signed header from it. It knows AWS Signature
- * Version 4 in the Authorization header, as the client used it; it must never sign for the program itself.
+ * Version 4 in the Authorization header, as the client used it; it does not sign for the program itself.
  */
 import { createHash, createHmac } from 'node:crypto';
 

@@ -1,6 +1,6 @@
 /**
  * What of the old program can be adopted: its partitions as their small columns claim them, and its audit chain, which
- * has to be whole and of one mind with the manifests.
+ * has to be whole and to agree with the manifests.
  */
 import { createHash } from 'node:crypto';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

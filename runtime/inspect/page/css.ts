@@ -1,6 +1,6 @@
 /**
- * The style of the inspector's page, for light and dark. A colour means how an actor is, in the tree, in the header and in
- * its chart, and nothing else has one. It must never name a font, an image or a sheet from elsewhere.
+ * The style of the inspector's page, for light and dark. A colour means how an actor is, in the tree, in the header and
+ * in its chart, and nothing else has one. No font, image or sheet comes from elsewhere.
  */
 export const CSS = `
 :root {

@@ -1,6 +1,6 @@
 /**
  * What comes over the WebSocket: the frames of `@statelyai/inspect` 0.7, as far as the page reads them. Everything
- * beyond these fields is passed on as it came. It must never throw: a frame that is none is left out.
+ * beyond these fields is passed on as it came. It does not throw: a frame that is none is left out.
  */
 
 interface FrameHead {

@@ -1,7 +1,7 @@
 /**
  * The inspector's page as it is served: markup and style, a constant of the program, so that the compiler alone builds
- * everything. Its scripts are compiled beside this file; `page.ts` is the one that begins. It must never name an address
- * outside of the copier.
+ * everything. Its scripts are compiled beside this file; `page.ts` is the one that begins. It names no address outside
+ * of the copier.
  */
 import { CSS } from './css.ts';
 

@@ -361,7 +361,10 @@ export class LocalStore implements BronzeStore {
       'ANSWER_UNTRUE',
       `could not ${step} ${path}: the file system said that it did, and ${found}`,
       {
-        details: { object: path, hint: 'check the file system and its log: it acknowledged a write that it does not hold' },
+        details: {
+          object: path,
+          hint: 'check the file system and its log: it acknowledged a write that it does not hold',
+        },
       },
     );
   }

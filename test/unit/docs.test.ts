@@ -82,6 +82,18 @@ describe('docs/runbook.md', () => {
   });
 });
 
+describe('docs/glossary.md', () => {
+  it('defines each word once, in one line, in the order of the alphabet', () => {
+    const lines = read('docs/glossary.md').split('\n').slice(4);
+    const words = lines
+      .filter((line) => line !== '')
+      .map((line) => /^- \*\*([^*]+)\*\*: \S.*\.$/.exec(line)?.[1] ?? line);
+    expect(words.length).toBeGreaterThan(40);
+    const inOrder = [...new Set(words)].sort((one, other) => one.localeCompare(other, 'en'));
+    expect(words).toEqual(inOrder);
+  });
+});
+
 describe('what the code says about the documents', () => {
   it('names documents that exist', () => {
     const named = sources.flatMap((file) => [...read(file).matchAll(/docs\/[\w-]+\.md/g)].map((match) => match[0]));

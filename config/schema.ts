@@ -201,6 +201,11 @@ const checkpoint = z.strictObject({
 
 const checks = z.strictObject({
   results: flag("Whether the hash of each ledger's transaction results is recomputed as well.", true),
+  signatures: choice(
+    'Which signatures of validators are verified (docs/anchors.md). A network whose passphrase nobody has told has none.',
+    ['all', 'off'],
+    'all',
+  ),
 });
 
 const perf = z.strictObject({

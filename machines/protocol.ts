@@ -31,7 +31,15 @@ export interface LedgerEnds {
   readonly previousHash: string;
   /** RFC 6962 Merkle root over the rows' xdr_sha256, in order. */
   readonly contentRoot: string;
+  /** Absent where no signature was looked at, and in estates of before. */
+  readonly signers?: Signers;
 }
+
+/**
+ * Who vouches for a partition's history: public key (G…) of a validator → ledgers that it signed, each of which names the
+ * ledger before it. Follows from the ledgers' bytes and the network alone.
+ */
+export type Signers = Readonly<Record<string, number>>;
 
 /** The Parquet file of a partition. `checksum` is `sha256:` + hex of the file's bytes. */
 export interface DataFile {

@@ -282,7 +282,12 @@ export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'
     // `--once` ends at the head that is found first, so it has to be followed to its end.
     ledgersAhead: once ? Number.POSITIVE_INFINITY : PARTITIONS_AHEAD * era.partition_size,
     compression: { codec: config.bronze.compression, level: config.bronze.compression_level },
-    checks: { results: config.checks.results, protocolMin: era.protocol_min, protocolMax: era.protocol_max },
+    checks: {
+      results: config.checks.results,
+      protocolMin: era.protocol_min,
+      protocolMax: era.protocol_max,
+      networkPassphrase: config.checks.signatures === 'all' ? passphrase : null,
+    },
     backup: config.pas.enabled ? copies : null,
     oldEvents: copies,
     memories: memoriesOf(config, chain, context.catalog),

@@ -9,6 +9,7 @@ import type { LakeLayout } from '../actors/ports/source.ts';
 import { fileCount, fileOf } from '../actors/source/keys.ts';
 import { AHEAD_BYTES } from '../actors/source/local-read.ts';
 import { localSizes } from '../actors/source/local-sizes.ts';
+import { networkPassphrase } from '../config/networks.ts';
 import type { EraConfig } from '../config/schema.ts';
 import { countPartitions, partitionAt } from '../machines/partitions.ts';
 import type { Grid, LedgerRange } from '../machines/protocol.ts';
@@ -104,7 +105,12 @@ export function buildUnwritten(
       key: '',
       attempt: 'plan',
       compression: { codec: config.bronze.compression, level: config.bronze.compression_level },
-      checks: { results: config.checks.results, protocolMin: null, protocolMax: null },
+      checks: {
+        results: config.checks.results,
+        protocolMin: null,
+        protocolMax: null,
+        networkPassphrase: config.checks.signatures === 'all' ? networkPassphrase(config, era.network) : null,
+      },
     },
     {
       source,

@@ -12,6 +12,7 @@ import type {
   LedgerEnds,
   LedgerRange,
   SealedPartition,
+  Signers,
   StoredPart,
   WriterVersions,
 } from '../../machines/protocol.ts';
@@ -33,11 +34,14 @@ export const timestampText = z
   .string()
   .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/, 'expected an RFC 3339 time in UTC');
 export const producerSchema = z.looseObject({ name: z.string(), version: z.string(), git_sha: z.string() });
+const publicKey = z.string().regex(/^G[A-Z2-7]{55}$/, 'expected a public key (G…)');
 export const endsSchema = z.strictObject({
   first_hash: hashHex,
   last_hash: hashHex,
   previous_hash: hashHex,
   content_root: hashHex,
+  /** Ledgers by who signed them; absent where no signature was looked at. */
+  signers: z.record(publicKey, z.int().positive()).optional(),
 });
 
 /**
@@ -90,11 +94,15 @@ export interface ManifestSubject {
 
 export const sha256Hex = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
+const sorted = <T>(record: Readonly<Record<string, T>>): Record<string, T> =>
+  Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
+
 export const toEnds = (ledgers: z.infer<typeof endsSchema>): LedgerEnds => ({
   firstHash: ledgers.first_hash,
   lastHash: ledgers.last_hash,
   previousHash: ledgers.previous_hash,
   contentRoot: ledgers.content_root,
+  ...(ledgers.signers === undefined ? {} : { signers: ledgers.signers }),
 });
 
 export const fromEnds = (ledgers: LedgerEnds) => ({
@@ -102,10 +110,8 @@ export const fromEnds = (ledgers: LedgerEnds) => ({
   last_hash: ledgers.lastHash,
   previous_hash: ledgers.previousHash,
   content_root: ledgers.contentRoot,
+  ...(ledgers.signers === undefined ? {} : { signers: sorted(ledgers.signers) }),
 });
-
-const sorted = <T>(record: Readonly<Record<string, T>>): Record<string, T> =>
-  Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
 
 /** What both programs say in a manifest. */
 interface OldFacts {
@@ -237,11 +243,16 @@ export function sealedFacts(manifest: Manifest, bytes: Uint8Array, table: string
 export const sameData = (a: DataFile, b: DataFile): boolean =>
   a.file === b.file && a.checksum === b.checksum && a.rowCount === b.rowCount && a.byteSize === b.byteSize;
 
+/** True where one of them says nothing: an estate of before stays what it is. */
+const sameSigners = (a: Signers | undefined, b: Signers | undefined): boolean =>
+  a === undefined || b === undefined || JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+
 export const sameLedgers = (a: LedgerEnds, b: LedgerEnds): boolean =>
   a.firstHash === b.firstHash &&
   a.lastHash === b.lastHash &&
   a.previousHash === b.previousHash &&
-  a.contentRoot === b.contentRoot;
+  a.contentRoot === b.contentRoot &&
+  sameSigners(a.signers, b.signers);
 
 /** Same partition, tables and ledgers: what else stands in them (who, when, from where) may differ. */
 export function sameManifest(a: Manifest, b: Manifest): boolean {

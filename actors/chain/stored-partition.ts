@@ -114,10 +114,12 @@ export async function storedPartition(
   const { columns, manifest } = parseAnyManifest(bytes, { chain, table, range, object });
   if (columns === 2) return { columns, manifest, sealed: sealedFacts(manifest, bytes, table) };
   const data = manifestData(manifest, table);
+  // Whoever derives its event again has the small columns alone, and no signature is among them.
+  const { signers: _, ...ledgers } = known ?? (await endsOfFile(place, range, data.byteSize, signal));
   const sealed: SealedPartition = {
     range,
     data,
-    ledgers: known ?? (await endsOfFile(place, range, data.byteSize, signal)),
+    ledgers,
     manifestSha256: sha256Hex(bytes),
     isOld: true,
     createdAt: manifest.created_at,

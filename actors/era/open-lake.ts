@@ -10,7 +10,7 @@ export const openLake: Effect<'openLake'> = async (era, _, { signal }) => {
       { component: 'source', source: source.uri },
       layout.networkPassphrase === null
         ? 'the lake has no .config.json: its network was not compared'
-        : 'source.network_passphrase is not set: the network of the lake was not compared',
+        : 'source.network_passphrase is not set: the network of the lake was not compared, and no signature is verified',
     );
   }
   era.layout = layout;

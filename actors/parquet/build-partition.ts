@@ -6,7 +6,6 @@
 import { BronzeError, type Details } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { throwIfCancelled } from '../bounded.ts';
-import { MerkleTree } from '../bronze/merkle.ts';
 import { dataFileName } from '../bronze/names.ts';
 import { checkBatch } from '../check/batch.ts';
 import { checkLink, LedgerChecker, type LedgerFacts } from '../check/ledger-checker.ts';
@@ -15,6 +14,7 @@ import type { StagingWriter } from '../ports/store.ts';
 import { Arena, type Extent, FrameDecompressor } from '../zstd.ts';
 import { checksDone } from './checks-done.ts';
 import { type PageCompressor, pageCompressor } from './compression.ts';
+import { EndsGatherer } from './ends.ts';
 import { bothDone, LedgerParquetWriter, PageMemory } from './parquet-writer.ts';
 import type { BuildAnswer, BuildTask, CompressionSpec, Progress } from './spec.ts';
 
@@ -75,11 +75,8 @@ class PartitionBuild {
   readonly #memory: BuildMemory;
   readonly #checker: LedgerChecker;
   readonly #parquet: LedgerParquetWriter;
-  readonly #tree = new MerkleTree();
-  #first: LedgerFacts | null = null;
+  readonly #ends: EndsGatherer;
   #firstObject = '';
-  /** The last ledger that became a row. */
-  #last: LedgerFacts | null = null;
   #sourceBytes = 0;
   #rawBytes = 0;
   #reported = performance.now();
@@ -91,6 +88,7 @@ class PartitionBuild {
     this.#env = env;
     this.#memory = env.memory ?? new BuildMemory();
     this.#checker = new LedgerChecker(task.checks);
+    this.#ends = new EndsGatherer(task.checks);
     const compressor = this.#memory.compressor(task.compression);
     this.#parquet = new LedgerParquetWriter(
       { chain: task.chain, range: task.range, compressor },
@@ -115,10 +113,8 @@ class PartitionBuild {
 
   async finish(): Promise<BuildAnswer> {
     const task = this.#task;
-    const first = this.#first;
-    const last = this.#last;
     const expected = task.range.end - task.range.start + 1;
-    if (this.#parquet.rows !== expected || first === null || last === null || last.sequence !== task.range.end) {
+    if (this.#parquet.rows !== expected || this.#ends.last?.sequence !== task.range.end) {
       throw new BronzeError('ROW_COUNT', `the partition has ${this.#parquet.rows} ledgers instead of ${expected}`, {
         details: {
           ledger: this.#next(),
@@ -142,12 +138,7 @@ class PartitionBuild {
         rowCount: file.rowCount,
         byteSize: file.byteSize,
       },
-      ledgers: {
-        firstHash: first.ledgerHash,
-        lastHash: last.ledgerHash,
-        previousHash: first.previousLedgerHash,
-        contentRoot: this.#tree.root(),
-      },
+      ledgers: this.#ends.ends(),
       writer: this.#parquet.versions,
       checks: checksDone(task.checks),
       firstObject: this.#firstObject,
@@ -193,15 +184,12 @@ class PartitionBuild {
     this.#stopIfCancelled();
     const next = this.#next();
     if (facts.sequence !== next) throw misplaced(facts.sequence, next, object);
-    if (this.#last !== null) checkLink(facts, this.#last.ledgerHash);
+    const { last } = this.#ends;
+    if (last === null) this.#firstObject = object;
+    else checkLink(facts, last.ledgerHash);
     const pending = this.#parquet.add(facts, bytes, xdr);
     if (pending) this.#pending = bothDone(this.#pending, pending);
-    this.#tree.append(facts.xdrDigest);
-    if (this.#first === null) {
-      this.#first = facts;
-      this.#firstObject = object;
-    }
-    this.#last = facts;
+    this.#ends.add(facts);
     this.#rawBytes += xdr.end - xdr.start;
   }
 

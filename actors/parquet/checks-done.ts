@@ -14,5 +14,6 @@ export function checksDone(spec: CheckSpec): ChecksDone {
     tx_set_hash: true,
     result_hash: spec.results,
     protocol: spec.protocolMin !== null || spec.protocolMax !== null,
+    signatures: spec.networkPassphrase !== null,
   };
 }

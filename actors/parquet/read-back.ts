@@ -8,12 +8,12 @@ import { createHash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import { BronzeError } from '../../machines/errors.ts';
 import type { LedgerEnds, StoredPart, WriterVersions } from '../../machines/protocol.ts';
-import { MerkleTree } from '../bronze/merkle.ts';
 import { LedgerChecker, type LedgerFacts } from '../check/ledger-checker.ts';
 import type { BronzeStore, ObjectReader } from '../ports/store.ts';
 import { openStore } from '../store/index.ts';
 import { checksDone } from './checks-done.ts';
 import { damaged } from './damaged.ts';
+import { EndsGatherer } from './ends.ts';
 import { type ExpectedColumn, expectedColumns } from './expected-columns.ts';
 import { checkFooter } from './own-footer.ts';
 import { checkPages, columnIndexOf, type Footer, type GroupFacts, readFooter } from './parquet-footer.ts';
@@ -102,11 +102,9 @@ class RowReader {
   readonly #xdrAt: number;
   readonly #checker: LedgerChecker;
   readonly #witness: Witness | null;
-  readonly #tree = new MerkleTree();
+  readonly #ends: EndsGatherer;
   #next: number;
   #rawBytes = 0;
-  #first: LedgerFacts | null = null;
-  #last: LedgerFacts | null = null;
 
   constructor(task: ReadBackTask, reader: ObjectReader, reporter: Reporter) {
     this.#task = task;
@@ -118,8 +116,9 @@ class RowReader {
     const others = columnMemory(PAGE_LIMIT);
     this.#memory = this.#columns.map(({ name, type, value }) => (value.kind === 'xdr' ? ledgers : others)(name, type));
     this.#witness = task.witness === undefined ? null : new Witness(task.witness);
-    const networkPassphrase = task.witness?.networkPassphrase ?? null;
+    const networkPassphrase = task.checks.networkPassphrase ?? task.witness?.networkPassphrase ?? null;
     this.#checker = new LedgerChecker({ ...task.checks, networkPassphrase });
+    this.#ends = new EndsGatherer(task.checks);
     this.#next = task.range.start;
   }
 
@@ -129,17 +128,9 @@ class RowReader {
     const footer = await readFooter(this.#reader, elements, range.end - range.start + 1, key);
     const isOwn = checkFooter(footer, this.#task);
     for (const group of footer.groups) await this.#group(group, isOwn);
-    const first = this.#first;
-    const last = this.#last;
     // The footer's rows were counted and each of them was read.
-    if (first === null || last === null) throw new BronzeError('INTERNAL', `${key} has no rows`);
     return {
-      ledgers: {
-        firstHash: first.ledgerHash,
-        lastHash: last.ledgerHash,
-        previousHash: first.previousLedgerHash,
-        contentRoot: this.#tree.root(),
-      },
+      ledgers: this.#ends.ends(),
       writer: writerOf(footer),
       ...(this.#witness === null ? {} : { witnessed: this.#witness.tell() }),
     };
@@ -180,7 +171,7 @@ class RowReader {
     const { key } = this.#task;
     const bytes = (cursors[this.#xdrAt] as ColumnCursor).bytes();
     const facts = this.#check(bytes.buffer, bytes.start, bytes.end, ledger);
-    const previous = this.#last;
+    const previous = this.#ends.last;
     if (previous !== null && facts.previousLedgerHash !== previous.ledgerHash) {
       const expected = previous.ledgerHash;
       throw damaged(key, 'link', facts.previousLedgerHash, { ledger, expected });
@@ -219,11 +210,9 @@ class RowReader {
       }
       throw damaged(key, name, found, { ledger, expected });
     }
-    this.#tree.append(facts.xdrDigest);
+    this.#ends.add(facts);
     this.#witness?.see(facts);
     this.#rawBytes += facts.xdrByteLength;
-    this.#first ??= facts;
-    this.#last = facts;
     this.#next += 1;
   }
 
@@ -234,6 +223,14 @@ class RowReader {
     } catch (error) {
       if (!(error instanceof BronzeError)) throw error;
       const { details } = error;
+      // Whole, as it may be, and false: somebody signed another value than this one.
+      if (error.code === 'SIGNATURE_INVALID') {
+        const object = this.#task.key;
+        throw new BronzeError(error.code, `ledger ${ledger} of ${object}: ${error.message}`, {
+          details: { ...details, ledger, object },
+          cause: error,
+        });
+      }
       throw damaged(
         this.#task.key,
         details.check ?? error.code,
@@ -264,7 +261,7 @@ function writerOf(footer: Footer): WriterVersions {
  * Reads a partition back. At depth `bytes` the file's SHA-256 is the proof, and `rowCount` is what the range asks for;
  * at depth `rows` every row was counted and recomputed.
  * @param onProgress called a few times a second with what was read so far; it may abort the signal
- * @throws PARTITION_DAMAGED, CANCELLED, STORE_*
+ * @throws PARTITION_DAMAGED, SIGNATURE_INVALID, CANCELLED, STORE_*
  */
 export async function readBack(
   task: ReadBackTask,

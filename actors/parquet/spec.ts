@@ -24,6 +24,8 @@ export interface CheckSpec {
   readonly results: boolean;
   readonly protocolMin: number | null;
   readonly protocolMax: number | null;
+  /** Of the network whose signatures are verified; null = no signature is looked at. */
+  readonly networkPassphrase: string | null;
 }
 
 /** One partition to read, check, build and write to staging. */

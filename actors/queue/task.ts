@@ -15,7 +15,7 @@ import type { SourceSpec } from '../ports/source.ts';
 import type { StagingSpec, StoreSpec } from '../ports/store.ts';
 
 /** Raised whenever a task or an answer of before would be misunderstood. */
-export const TASK_FORMAT = 1;
+export const TASK_FORMAT = 2;
 
 /** Bytes of a task's JSON: a few kilobytes are usual. */
 const TASK_LIMIT = 64 * 1024;
@@ -49,6 +49,7 @@ const taskSchema = z.strictObject({
     results: z.boolean(),
     protocolMin: z.int().nullable(),
     protocolMax: z.int().nullable(),
+    networkPassphrase: z.string().max(1_024).nullable(),
   }),
   /** What fixes the bytes, as the coordinator has it: a worker with other versions refuses. */
   writer: versions,

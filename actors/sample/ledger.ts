@@ -1,8 +1,9 @@
 /**
  * Made-up ledgers for the sample lake: a chain of LedgerCloseMeta whose header, transaction-set, result-set and link
- * hashes are right, V1 up to an upgrade and V2 from it on. Fields stand in the order of Stellar-ledger.x.
+ * hashes are right and whose values are signed, V1 up to an upgrade and V2 from it on. Fields stand in the order of Stellar-ledger.x.
  */
 import { BASE_FEE, feeBump, type MadeUp, payments } from './transactions.ts';
+import { valueSignature } from './validators.ts';
 import { i32, i64, list, opaque, sha256, struct, u32 } from './xdr-writer.ts';
 
 /** First ledger of protocol 23 and of LedgerCloseMetaV2: where one era of an example ends and the next begins. */
@@ -20,6 +21,7 @@ const MAX_TX_SET_SIZE = 100;
 const EXT = i32(0);
 const NONE = u32(0);
 const LEDGER_UPGRADE_VERSION = i32(1);
+const STELLAR_VALUE_SIGNED = i32(1);
 
 /** What the next ledger needs of the one before. */
 export interface ChainState {
@@ -79,11 +81,14 @@ export function makeLedger(networkId: Buffer, ledger: number, before: ChainState
   const feePool = transactions.reduce((sum, t) => sum + t.fee, before.feePool);
   const upgrade = struct(LEDGER_UPGRADE_VERSION, u32(protocol));
   const upgrades = ledger === BOUNDARY ? [upgrade] : [];
+  const closeTime = GENESIS_TIME + CLOSE_EVERY * BigInt(ledger - 1);
+  const setHash = sha256(set);
   const stellarValue = struct(
-    sha256(set),
-    i64(GENESIS_TIME + CLOSE_EVERY * BigInt(ledger - 1)),
+    setHash,
+    i64(closeTime),
     list(upgrades.map(opaque)),
-    EXT,
+    STELLAR_VALUE_SIGNED,
+    valueSignature(networkId, ledger, setHash, closeTime),
   );
   const header = struct(
     u32(protocol),

@@ -1,7 +1,7 @@
 /** A manifest that an event names by its hash: who made it, and what is said where it cannot be had again. */
 import { BronzeError } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
-import type { AttestedEvent } from '../../machines/protocol.ts';
+import type { AttestedEvent, ChecksDone } from '../../machines/protocol.ts';
 import type { Producer } from '../bronze/manifest.ts';
 import { eventKey } from '../bronze/names.ts';
 import { readEvent } from '../chain/audit-chain.ts';
@@ -31,4 +31,11 @@ export function orphan(attested: AttestedEvent, object: string, found: string): 
       },
     },
   );
+}
+
+/** The same checks with what the event's manifest may have said of signatures: it says nothing where it is of before. */
+export function signedLike(checks: ChecksDone, { ledgers }: AttestedEvent): ChecksDone[] {
+  const { signatures: _, ...others } = checks;
+  if (ledgers.signers !== undefined) return [{ ...others, signatures: true }];
+  return [{ ...others, signatures: false }, others];
 }

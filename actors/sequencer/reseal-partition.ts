@@ -21,7 +21,7 @@ import { storedPartition } from '../chain/stored-partition.ts';
 import { killPoint } from '../kill-points.ts';
 import type { ReadBackAnswer } from '../parquet/spec.ts';
 import { PART_BYTES } from '../store/part-size.ts';
-import { orphan, producerOf } from './attested-manifest.ts';
+import { orphan, producerOf, signedLike } from './attested-manifest.ts';
 import { type CommitPlace, condemnsContent, readPartition } from './read-partition.ts';
 
 /** Manifests on either side that are asked what they say of source and checks, nearest first. */
@@ -39,24 +39,25 @@ interface Said {
 }
 
 /** The checks that a configuration may switch, every way round, as they were made now first. */
-function checksLike(made: ChecksDone): ChecksDone[] {
+function checksLike(made: ChecksDone, event: AttestedEvent): ChecksDone[] {
   const { protocol = false, result_hash = true } = made;
   return [
     made,
     { ...made, protocol: !protocol },
     { ...made, result_hash: !result_hash },
     { ...made, protocol: !protocol, result_hash: !result_hash },
-  ];
+  ].flatMap((checks) => signedLike(checks, event));
 }
 
 /** What may have stood in the manifest: the configured lake, then what others of the chain say, nearest first. */
 async function* candidates(
   place: ResealPlace,
-  range: LedgerRange,
+  event: AttestedEvent,
   made: ChecksDone,
   signal?: AbortSignal,
 ): AsyncGenerator<Said> {
-  for (const checks of checksLike(made)) yield { source: place.source, checks };
+  const { range } = event;
+  for (const checks of checksLike(made, event)) yield { source: place.source, checks };
   const { store, chain, table } = place;
   const distance = (other: LedgerRange): number => Math.abs(other.start - range.start);
   const others = (await listPartitions(place, signal))
@@ -81,8 +82,8 @@ async function* candidates(
     const label = JSON.stringify([said.source, said.checks]);
     if (known.has(label)) continue;
     known.add(label);
-    yield said;
-    for (const checks of checksLike(made)) yield { source: said.source, checks };
+    for (const checks of signedLike(said.checks, event)) yield { source: said.source, checks };
+    for (const checks of checksLike(made, event)) yield { source: said.source, checks };
   }
 }
 
@@ -128,9 +129,9 @@ async function findBytes(place: ResealPlace, event: AttestedEvent, signal?: Abor
   // Its bytes are the attested ones, in columns of the old program: its manifest was another one than can be made.
   if (rows === null) return null;
   if (!sameLedgers(rows.ledgers, event.ledgers)) throw damaged(`content_root ${rows.ledgers.contentRoot}`);
-  const { ledgers, writer } = rows;
-  for await (const { source, checks } of candidates(place, range, rows.checks, signal)) {
-    const one = { ...fixed, ledgers, writer, checks, source };
+  const { writer } = rows;
+  for await (const { source, checks } of candidates(place, event, rows.checks, signal)) {
+    const one = { ...fixed, ledgers: event.ledgers, writer, checks, source };
     // The estate may have been moved from a store that keeps objects in one piece, or to one.
     for (const cut of parts === undefined ? [one] : [{ ...one, parts }, one]) {
       const bytes = manifestBytes(buildManifest(cut));

@@ -21,6 +21,7 @@ import {
   manifestBytes,
   type Producer,
   sameData,
+  sameLedgers,
   sameManifest,
   sha256Hex,
 } from '../bronze/manifest.ts';
@@ -32,7 +33,7 @@ import type { Effect, Tools } from '../effects/effect.ts';
 import type { RunningEra } from '../effects/running-era.ts';
 import { killPoint } from '../kill-points.ts';
 import { PART_BYTES } from '../store/part-size.ts';
-import { orphan, producerOf } from './attested-manifest.ts';
+import { orphan, producerOf, signedLike } from './attested-manifest.ts';
 import { commitPlaceOf } from './commit-place.ts';
 import { resealAttested } from './reseal-partition.ts';
 import { sealingTime } from './sealing-time.ts';
@@ -58,12 +59,18 @@ async function asAttested(
   const { chain, table } = place;
   const { parts, ...inOnePiece } = of;
   const fits = (manifest: Manifest): boolean => sha256Hex(manifestBytes(manifest)) === attested.manifestSha256;
-  const may = [buildManifest({ ...of, chain, table }), buildManifest({ ...inOnePiece, chain, table })];
-  const found = may.find(fits);
+  // Signatures may have been looked at then and not now, or now and not then.
+  const ledgers = sameLedgers(of.ledgers, attested.ledgers) ? attested.ledgers : of.ledgers;
+  const made = (cut: readonly StoredPart[] | undefined): Manifest | undefined =>
+    signedLike(of.checks, attested)
+      .map((checks) =>
+        buildManifest({ ...inOnePiece, ...(cut === undefined ? {} : { parts: cut }), ledgers, checks, chain, table }),
+      )
+      .find(fits);
+  const found = made(parts) ?? made(undefined);
   if (found !== undefined) return found;
   const cut = await partsOf(place, of.range, signal);
-  const inParts = cut && buildManifest({ ...inOnePiece, parts: cut, chain, table });
-  return inParts && fits(inParts) ? inParts : null;
+  return (cut && made(cut)) ?? null;
 }
 
 /** The parts that a store cuts the data object into; null where it is not there. */

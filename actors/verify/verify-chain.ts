@@ -6,7 +6,7 @@
 import { KNOWN_PASSPHRASES } from '../../config/networks.ts';
 import { type Failure, toFailure } from '../../machines/errors.ts';
 import { overlapsOrGap, rangeLabel, sameRange } from '../../machines/partitions.ts';
-import type { DataFile, LedgerEnds, LedgerRange } from '../../machines/protocol.ts';
+import type { DataFile, LedgerEnds, LedgerRange, Signers } from '../../machines/protocol.ts';
 import type { Jury, Piece } from '../anchor/judge.ts';
 import { mapBounded } from '../bounded.ts';
 import type { ChainEvent } from '../bronze/event.ts';
@@ -43,6 +43,8 @@ export interface VerifyOptions {
   readonly sample: { readonly take: number; readonly of: number; readonly offset: number };
   readonly from: number | null;
   readonly to: number | null;
+  /** Whether signatures of validators are verified, where the passphrase of the network is known. */
+  readonly signatures: boolean;
   /** What a configuration says has to be there; `end` null: it has none. Absent where no configuration was asked. */
   readonly era?: { readonly start: number; readonly end: number | null };
   /** Copies of events to compare with. */
@@ -75,6 +77,8 @@ export interface ChainReport {
   /** Partitions outside of what was asked for. */
   readonly not_looked_at: number;
   readonly bytes_read: number;
+  /** Of the ledgers that were read: how many each key signed, all verified. Null where no signature was looked at. */
+  readonly signers: Signers | null;
   /** Partitions that have an event in the audit chain. */
   readonly attested: number;
   /** Objects in `_staging/`. */
@@ -118,8 +122,9 @@ class ChainVerification {
   readonly #faulty = new Set<string>();
   #table = '';
   #bytesRead = 0;
-  /** For anchors; null where it is not known. */
+  /** Null where it is not known. */
   #passphrase: string | null = null;
+  readonly #signers = new Map<string, number>();
   #events: ChainEvents = { byRange: new Map(), inOrder: [], lost: [], findings: [], breaks: new Map() };
 
   constructor(store: BronzeStore, spec: StoreSpec, chain: ChainName, options: VerifyOptions) {
@@ -197,6 +202,8 @@ class ChainVerification {
       not_read_ledgers: joined(unread.map(({ range }) => range)),
       not_looked_at: all.length - chosen.length,
       bytes_read: this.#bytesRead,
+      signers:
+        this.#passphrase === null || !this.#options.signatures ? null : Object.fromEntries([...this.#signers].sort()),
       attested: all.filter(({ range }) => this.#events.byRange.has(rangeLabel(range))).length,
       staged: inventory.staged,
       recorded: rows && all.filter(({ range }) => rows.has(rangeLabel(range))).length,
@@ -466,7 +473,12 @@ class ChainVerification {
       store: this.#spec,
       key: dataKey(this.#chain, this.#table, range),
       columns,
-      checks: { results: true, protocolMin: null, protocolMax: null },
+      checks: {
+        results: true,
+        protocolMin: null,
+        protocolMax: null,
+        networkPassphrase: this.#options.signatures ? this.#passphrase : null,
+      },
       ...(anchor === undefined
         ? {}
         : { witness: { networkPassphrase: this.#passphrase, hashesOf: anchor.known(range) } }),
@@ -476,6 +488,9 @@ class ChainVerification {
       throw error;
     });
     this.#bytesRead += answer.data.byteSize;
+    for (const [key, count] of Object.entries(answer.rows?.ledgers.signers ?? {})) {
+      this.#signers.set(key, (this.#signers.get(key) ?? 0) + count);
+    }
     return answer;
   }
 
@@ -505,7 +520,11 @@ class ChainVerification {
     } else if (rows && ledgers && !sameLedgers(rows.ledgers, ledgers)) {
       const by = read.columns === 2 ? 'manifest' : 'event';
       const what = `does not hold the ledgers that its ${by} names`;
-      this.#damaged(range, 'content_root', what, ledgers.contentRoot, rows.ledgers.contentRoot);
+      if (rows.ledgers.contentRoot !== ledgers.contentRoot) {
+        this.#damaged(range, 'content_root', what, ledgers.contentRoot, rows.ledgers.contentRoot);
+      } else {
+        this.#damaged(range, 'ledgers', what, JSON.stringify(ledgers), JSON.stringify(rows.ledgers));
+      }
     } else if (rows && read.columns === 2) {
       const said = (read.manifest as Manifest).writer;
       const text = (of: Readonly<Record<string, string>>): string => JSON.stringify(Object.entries(of).sort());

@@ -84,6 +84,7 @@ export const COMMANDS: readonly CommandFacts[] = [
       { flag: '--sample <fraction>', help: 'Read only a part of the partitions, e.g. 1/10' },
       { flag: '--from <ledger>', help: 'Begin with the partition that holds this ledger' },
       { flag: '--to <ledger>', help: 'End with the partition that holds this ledger' },
+      { flag: '--signatures <which>', help: 'all or off: verify signatures of validators [all, or as configured]' },
       { flag: '--events <dir>', help: 'Compare the chain with copies of its events in this folder as well' },
       { flag: '--anchor', help: 'Also say up to which ledger a quorum of organisations vouches for it; 4 = none does' },
       {

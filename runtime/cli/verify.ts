@@ -49,12 +49,22 @@ interface Subject {
   readonly hidden: readonly string[];
   /** Rows by range label; null where there is no catalog. */
   readonly rowsOf: (chain: FoundChain['chain'], signal: AbortSignal) => Promise<VerifyOptions['rows']>;
+  readonly signatures: boolean;
   readonly close: () => Promise<void>;
+}
+
+/** What `--signatures` says; null where it is not given. */
+function signaturesOf(commandLine: CommandLine): boolean | null {
+  const text = textOption(commandLine, 'signatures');
+  if (text === undefined) return null;
+  if (text !== 'all' && text !== 'off') throw usage(`--signatures takes all or off, not ${text}`);
+  return text === 'all';
 }
 
 /** From the path, or from the configuration where none is given. Only a configuration knows of a catalog. */
 async function subjectOf(commandLine: CommandLine): Promise<Subject> {
   const [path] = commandLine.args;
+  const signatures = signaturesOf(commandLine);
   const access = {
     s3Endpoint: textOption(commandLine, 's3-endpoint') ?? null,
     s3Region: textOption(commandLine, 's3-region') ?? null,
@@ -63,10 +73,12 @@ async function subjectOf(commandLine: CommandLine): Promise<Subject> {
   if (path !== undefined) {
     const chains = await findChains(path, access);
     const hidden = chains.filter(({ chain }) => hasLayoutName(chain)).map(({ chain }) => chainKey(chain));
-    return { chains, hidden, rowsOf: async () => null, close: async () => undefined };
+    const rowsOf = async (): Promise<null> => null;
+    return { chains, hidden, rowsOf, signatures: signatures ?? true, close: async () => undefined };
   }
   const { eras, store, storeSpec, catalog, config } = openContext(commandLine);
   return {
+    signatures: signatures ?? config.checks.signatures === 'all',
     hidden: await layoutNamedChains(store, eras.map(chainOf)),
     chains: eras.map((era) => ({
       chain: chainOf(era),
@@ -97,6 +109,16 @@ const found = (findings: readonly Finding[]): string => counted(countOf(findings
 const definitions = (columns: ChainReport['columns']): string =>
   columns.includes(1) ? `column definition${columns.length > 1 ? 's' : ''} ${columns.join(' and ')}; ` : '';
 
+/** Of what was read. */
+function signed({ signers }: ChainReport): string {
+  if (signers === null) return 'signatures not looked at';
+  const counts = Object.values(signers);
+  const ledgers = counts.reduce((sum, count) => sum + count, 0);
+  return ledgers === 0
+    ? 'no ledger signed'
+    : `${counted(ledgers, 'ledger')} signed by ${counted(counts.length, 'key')}`;
+}
+
 /** How far that is vouched for which is called OK. */
 const vouched = (anchor: AnchorReport | null): string =>
   (anchor?.networks ?? [])
@@ -111,7 +133,7 @@ function text(reports: readonly ChainReport[], findings: readonly Finding[], anc
       `${report.read} read (${(report.bytes_read / 1e6).toFixed(1)} MB), ${report.not_read} not read` +
       (report.not_looked_at > 0 ? `, ${report.not_looked_at} not looked at; ` : '; ') +
       (report.staged > 0 ? `${counted(report.staged, 'object')} being written, or left by a dead run; ` : '') +
-      `${report.attested} attested, ${report.recorded === null ? 'no catalog asked' : `${report.recorded} in the catalog`}; ${definitions(report.columns)}${report.findings.length === 0 ? 'nothing wrong found' : found(report.findings)}`,
+      `${signed(report)}; ${report.attested} attested, ${report.recorded === null ? 'no catalog asked' : `${report.recorded} in the catalog`}; ${definitions(report.columns)}${report.findings.length === 0 ? 'nothing wrong found' : found(report.findings)}`,
   );
   for (const finding of findings) {
     lines.push(`${finding.chain}: ${finding.code}: ${finding.message}`);
@@ -174,7 +196,7 @@ export async function execute(commandLine: CommandLine): Promise<number> {
     throw usage(`--from ${range.from} comes after --to ${range.to}`);
   }
   const copied = events === undefined ? null : await gatherFolder(resolve(events));
-  const { chains, hidden, rowsOf, close } = await subjectOf(commandLine);
+  const { chains, hidden, rowsOf, signatures, close } = await subjectOf(commandLine);
 
   const anchors = anchorsOf(
     commandLine,
@@ -206,6 +228,7 @@ export async function execute(commandLine: CommandLine): Promise<number> {
         const report = await verifyChain(store, spec, chain, {
           sample,
           ...range,
+          signatures,
           ...(era === undefined ? {} : { era }),
           copies: copied,
           rows: await rows(chain),

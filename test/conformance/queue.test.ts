@@ -108,7 +108,7 @@ describeRedis('tasks and answers', () => {
       key: dataKey(CHAIN, TABLE, RANGE),
       attempt: '10-19.1',
       compression: COMPRESSION,
-      checks: { results: true, protocolMin: null, protocolMax: null },
+      checks: { results: true, protocolMin: null, protocolMax: null, networkPassphrase: null },
     };
   });
 
@@ -133,7 +133,7 @@ describeRedis('tasks and answers', () => {
 
   const HASH = 'ab'.repeat(32);
   const honest = (of: QueueTask): QueueResult => ({
-    format: 1,
+    format: 2,
     worker: 'somebody',
     range: of.range,
     answer: {
@@ -184,7 +184,7 @@ describeRedis('tasks and answers', () => {
     'other versions': (of) => with_(of, { writer: { ...writerOf(COMPRESSION), zstd: '0.0.1' } }),
     'a later format': (of) => ({ ...honest(of), format: 2 }),
     'a code that does not exist': (of) => ({
-      format: 1,
+      format: 2,
       worker: 'somebody',
       range: of.range,
       failure: { code: 'NO_SUCH_CODE', message: 'm', retryable: true },
@@ -199,7 +199,7 @@ describeRedis('tasks and answers', () => {
 
   it("a worker's own failure comes with its code and its name", async () => {
     await answering((of) => ({
-      format: 1,
+      format: 2,
       worker: 'somebody',
       range: of.range,
       failure: { code: 'LEDGER_HASH', message: 'ledger 12 is wrong', retryable: false, ledger: 12 },
@@ -341,7 +341,7 @@ describeRedis('tasks and answers', () => {
     }
 
     const base = {
-      format: 1,
+      format: 2,
       bronze: placeOf(storeSpec),
       lake: placeOf(sourceSpec),
       chain: CHAIN,
@@ -350,7 +350,7 @@ describeRedis('tasks and answers', () => {
       layout: { ledgersPerFile: 1, filesPerPartition: 1, networkPassphrase: null, origin: 'lake', suffix: 'zst' },
       attempt: '10-19.1',
       compression: COMPRESSION,
-      checks: { results: true, protocolMin: null, protocolMax: null },
+      checks: { results: true, protocolMin: null, protocolMax: null, networkPassphrase: null },
       writer: { ...writerOf(COMPRESSION) },
       owner: 'owner-1',
       upload: null,

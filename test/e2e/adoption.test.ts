@@ -2,7 +2,17 @@
  * S28: estates that the old program left, with its own config.yaml, beside the lake that they were copied from: they are
  * verified, attested, and gone on with; what cannot be taken over is refused, and no event of the old chain is lost.
  */
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import type { KillPoint } from '../../actors/kill-points.ts';
@@ -26,22 +36,25 @@ const TEMPLATES = [
   'load/standalone-84-v2.xdr',
   'testnet/testnet-999-v1.xdr',
 ];
+const UNSIGNED = '\nchecks:\n  signatures: off\n';
 const OLD_LABELS = ['64000-64009', '64010-64019', '64020-64024'];
 const OLD_HEAD = 'sha256:37fa28e0930a464c3f1280a17d4f3d1bdb14570f2441493a10ed2b2a48d4017d';
 
 /** The folder of an estate as the old program left it, with the lake where its config.yaml says that it is. */
 function oldScene(which: 'aligned' | 'unaligned'): Scene {
-  const scene = new Scene('', []);
+  const scene = new Scene('', [], { checks: { signatures: 'off' } });
   cpSync(join(SHARED, 'old-estate', which), scene.root, { recursive: true });
-  cpSync(makeLake({ start: 64000, count: 60, templates: TEMPLATES }).path, join(scene.root, 'lake'), {
+  cpSync(makeLake({ start: 64000, count: 60, templates: TEMPLATES, sign: 0 }).path, join(scene.root, 'lake'), {
     recursive: true,
   });
+  // Its ledgers were re-numbered before the old program copied them, so that their signatures are false.
+  appendFileSync(join(scene.root, 'config.yaml'), UNSIGNED);
   return scene;
 }
 
 /** The same folder elsewhere. */
 function copyOf(scene: Scene): Scene {
-  const copy = new Scene('', []);
+  const copy = new Scene('', [], { checks: { signatures: 'off' } });
   cpSync(scene.root, copy.root, { recursive: true });
   return copy;
 }

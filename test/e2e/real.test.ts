@@ -210,16 +210,16 @@ describeShared("S1, S22: streams of stellar-core's own tests", () => {
   it.each(index.streams.filter(({ file }) => file !== CAP_83).map((stream) => [stream.file, stream] as const))(
     '%s',
     async (stream, facts) => {
-      const lake = makeLake({ stream, network: 'standalone' });
+      const lake = makeLake({ stream, network: 'core' });
       const { firstSequence: first, lastSequence: last } = facts;
-      const scene = new Scene(lake.path, era(first, last, { network: 'standalone' }), {
-        source: { network_passphrase: PASSPHRASES.standalone },
+      const scene = new Scene(lake.path, era(first, last, { network: 'core' }), {
+        source: { network_passphrase: PASSPHRASES.core },
       });
       const outcome = await scene.run();
       expect(outcome.code, outcome.stderr).toBe(0);
       const rows = await rowsIn(scene.bronze);
       expect(rows.map((row) => [row.tx_count, row.operation_count])).toEqual(facts.counts);
-      expectRows(rows, lake.expected, 'standalone');
+      expectRows(rows, lake.expected, 'core');
       await expectVerified(scene);
     },
   );

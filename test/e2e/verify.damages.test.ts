@@ -26,6 +26,7 @@ async function verified(events = false): Promise<ChainReport> {
     sample: { take: 1, of: 1, offset: 0 },
     from: null,
     to: null,
+    signatures: true,
     copies: events ? await gatherFolder(estate.scene.backup) : null,
     rows: null,
     parallel: 1,

@@ -25,7 +25,7 @@ export const PREFIX = chainPrefix(CHAIN);
 export const OWNER = 'owner00000001';
 export const PRODUCER = { name: 'bronze-copier', version: '2.0.0', git_sha: 'abc' };
 export const NOW = '2026-01-02T03:04:05Z';
-export const CHECKS = { results: true, protocolMin: null, protocolMax: null };
+export const CHECKS = { results: true, protocolMin: null, protocolMax: null, networkPassphrase: null };
 
 const folders: string[] = [];
 

@@ -41,6 +41,8 @@ export const PASSPHRASES = {
   pubnet: 'Public Global Stellar Network ; September 2015',
   testnet: 'Test SDF Network ; September 2015',
   standalone: 'Standalone Network ; February 2017',
+  /** That of stellar-core's own tests. */
+  core: '(V) (;,,;) (V)',
 } as const;
 
 export interface LakeOptions {
@@ -56,6 +58,10 @@ export interface LakeOptions {
   readonly suffix?: 'zst' | 'zstd';
   readonly config?: boolean;
   readonly network?: keyof typeof PASSPHRASES;
+  /** How many made-up validators sign in turn [3]; 0: the signatures of the templates stay, which are false then. */
+  readonly sign?: number;
+  /** Ledgers whose signature is over something else. */
+  readonly badSignatures?: readonly number[];
   readonly defects?: Partial<Record<Defect, readonly number[]>>;
 }
 
@@ -74,7 +80,7 @@ export function makeLake(options: LakeOptions): Lake {
   const key = JSON.stringify(options);
   const known = made.get(key);
   if (known) return known;
-  const { start = 3, count = 100, network = 'pubnet', defects = {} } = options;
+  const { start = 3, count = 100, network = 'pubnet', sign = 3, defects = {} } = options;
   const folder = tempFolder();
   const lake: Lake & { expected: ExpectedRow[] } = { path: join(folder, 'lake'), expected: [] };
   const expect = join(folder, 'expected.jsonl');
@@ -82,6 +88,8 @@ export function makeLake(options: LakeOptions): Lake {
     ...(options.stream
       ? ['--stream', join(SHARED, 'ledgers', options.stream)]
       : ['--templates', ledgerFiles(options.templates ?? SMALL), '--start', String(start), '--count', String(count)]),
+    ...(options.stream || sign === 0 ? [] : ['--sign', String(sign)]),
+    ...(options.badSignatures ?? []).flatMap((ledger) => ['--bad-signature', String(ledger)]),
     ...(options.later
       ? ['--later', ledgerFiles(options.later.templates), '--later-from', String(options.later.from)]
       : []),

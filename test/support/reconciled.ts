@@ -150,6 +150,7 @@ export class Reconciled {
       sample: { take: 1, of: 1, offset: 0 },
       from: null,
       to: null,
+      signatures: this.scene.looksAtSignatures,
       copies: null,
       rows: null,
       parallel: 2,

@@ -34,6 +34,7 @@ export async function expectVerified(scene: Scene): Promise<void> {
       sample: { take: 1, of: 1, offset: 0 },
       from: null,
       to: null,
+      signatures: scene.looksAtSignatures,
       copies: null,
       rows: null,
       parallel: 1,

@@ -15,7 +15,7 @@ import { component, envelopeV1, fill, hashOf, makeBatch, makeLedger } from './ma
 
 export const CHAIN: ChainName = { network: 'testnet', eraId: 'small', versionLabel: 'v1' };
 export const ZSTD_3: CompressionSpec = { codec: 'zstd', level: 3 };
-export const ALL_CHECKS: CheckSpec = { results: true, protocolMin: null, protocolMax: null };
+export const ALL_CHECKS: CheckSpec = { results: true, protocolMin: null, protocolMax: null, networkPassphrase: null };
 
 const frames = new zstd.CCtx();
 // As Galexie writes them.

@@ -181,7 +181,7 @@ describe('a partition', () => {
   });
 
   it('is not built of ledgers outside the protocol guard', async () => {
-    const checks = { results: true, protocolMin: null, protocolMax: 27 };
+    const checks = { results: true, protocolMin: null, protocolMax: 27, networkPassphrase: null };
     expectError(await failureOf({ checks }), 'PROTOCOL_GUARD', { ledger: RANGE.start, check: 'protocol' });
   });
 

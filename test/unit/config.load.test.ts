@@ -71,7 +71,7 @@ describe('defaults', () => {
       },
       pas: { enabled: true, endpoint: '', backup_dir: './pas-backup', strict: false },
       checkpoint: { enabled: true, dir: './state' },
-      checks: { results: true },
+      checks: { results: true, signatures: 'all' },
       perf: {
         workers: CORES,
         threads: CORES,

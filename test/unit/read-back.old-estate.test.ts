@@ -38,7 +38,7 @@ function partitions(): OldPartition[] {
           store: { backend: 'local', root, prefix: '' },
           key,
           columns: 1,
-          checks: { results: true, protocolMin: null, protocolMax: null },
+          checks: { results: true, protocolMin: null, protocolMax: null, networkPassphrase: null },
         },
       };
     });

@@ -31,8 +31,8 @@ const invalid = (message: string, object: string, expected?: string, found?: str
     },
   });
 
-/** Reads a small file that the user named. @throws ANCHORS_INVALID */
-function readAnchorFile(name: string, limit: number): Buffer {
+/** Reads a file that the user named, of at most `limit` bytes. @throws ANCHORS_INVALID */
+export function readAnchorFile(name: string, limit: number): Buffer {
   try {
     return readOrdinaryFile(name, limit);
   } catch (error) {

@@ -50,6 +50,7 @@ export const CODES = {
   TX_SET_HASH: data("the transaction set does not have the header's hash"),
   SET_PREVIOUS: data('the transaction set names another previous ledger than the header'),
   SIGNATURE_INVALID: data("a ledger's value carries a signature that is not its signer's"),
+  ANCHOR_CONTRADICTED: data('a trusted hash or a history archive has another ledger under the same sequence'),
   RESULT_HASH: data("the transaction results do not have the header's hash"),
   RESULT_COUNT: data('a ledger does not have one result per transaction'),
   PROTOCOL_GUARD: data("a ledger's protocol is outside the era's guard"),

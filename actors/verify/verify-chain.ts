@@ -35,7 +35,7 @@ export interface AnchorOptions extends Jury {
   /** Ledgers of a partition whose hashes somebody else knows as well, in order. */
   readonly known: (range: LedgerRange) => readonly number[];
   /** Compares their hashes, in the same order, with those of the others; what contradicts. */
-  readonly compare: (range: LedgerRange, hashes: readonly string[]) => Promise<readonly Failure[]>;
+  readonly compare: (range: LedgerRange, hashes: readonly string[], signal: AbortSignal) => Promise<readonly Failure[]>;
 }
 
 export interface VerifyOptions {
@@ -249,7 +249,8 @@ class ChainVerification {
   async #compareAnchors(range: LedgerRange, { rows }: ReadBackAnswer): Promise<void> {
     const { anchor } = this.#options;
     if (anchor === undefined || !rows?.witnessed || this.#faulty.has(rangeLabel(range))) return;
-    for (const failure of await anchor.compare(range, rows.witnessed.hashes)) this.#find(failure);
+    const wrong = await anchor.compare(range, rows.witnessed.hashes, this.#options.signal);
+    for (const failure of wrong) this.#find(failure);
   }
 
   #find(failure: Failure): void {

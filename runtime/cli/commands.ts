@@ -91,6 +91,14 @@ export const COMMANDS: readonly CommandFacts[] = [
         flag: '--validators <file>',
         help: 'With --anchor: whose word counts, JSON {"organisation": ["G…"]} [built in for pubnet, testnet]',
       },
+      {
+        flag: '--trusted-hashes <file>',
+        help: 'With --anchor: hashes that stellar-core verify-checkpoints has written',
+      },
+      {
+        flag: '--archive <places>',
+        help: 'With --anchor: history archives to compare with, ORGANISATION=URL, separated by commas',
+      },
       { flag: '--quorum <n>', help: 'With --anchor: organisations that have to agree [more than two thirds]' },
       { flag: '--threads <n>', help: 'Worker threads (default: the cores)' },
       { flag: '--s3-endpoint <url>', help: 'For s3://: a store other than AWS' },

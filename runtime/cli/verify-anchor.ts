@@ -2,17 +2,24 @@
  * `verify --anchor`: who vouches that a chain is the network's. It reads what the user named, and tells what the judge
  * says. It must never call a history OK for which no quorum vouches, nor wrong because of that.
  */
+
+import { type ArchivePlace, type ArchiveReport, HistoryArchive } from '../../actors/anchor/archive.ts';
 import { type ChainAnchor, type Jury, judge, stretchText } from '../../actors/anchor/judge.ts';
+import { KnownHashes, type TrustedReport } from '../../actors/anchor/known-hashes.ts';
+import { parseTrustedHashes, TRUSTED_LIMIT } from '../../actors/anchor/trusted-hashes.ts';
 import { chainKey } from '../../actors/bronze/names.ts';
 import { parseJson } from '../../actors/json.ts';
 import type { FoundChain } from '../../actors/verify/chains.ts';
 import { ledgersText } from '../../actors/verify/findings.ts';
 import type { AnchorOptions, ChainReport } from '../../actors/verify/verify-chain.ts';
-import { type Validators, validatorsOf } from '../../config/anchors.ts';
+import { readAnchorFile, type Validators, validatorsOf } from '../../config/anchors.ts';
+import { KNOWN_PASSPHRASES } from '../../config/networks.ts';
 import { counted } from '../human.ts';
 import { type CommandLine, switchOption, textOption, usage } from './command-line.ts';
 
-const NEEDS_ANCHOR = ['validators', 'quorum'] as const;
+const NEEDS_ANCHOR = ['validators', 'quorum', 'trusted-hashes', 'archive'] as const;
+/** What is about one network, and does not say which. */
+const OF_ONE = ['validators', 'trusted-hashes', 'archive'] as const;
 
 /** What is known of one network, and what was found. */
 export interface NetworkAnchor {
@@ -27,18 +34,27 @@ export interface NetworkAnchor {
 export interface AnchorReport {
   readonly verdict: ChainAnchor['verdict'];
   readonly networks: readonly NetworkAnchor[];
+  /** Null where none were named. */
+  readonly trusted_hashes: TrustedReport | null;
+  readonly archives: readonly ArchiveReport[];
 }
 
 /** What the user has to say about anchors: of each network that is verified. */
 export class Anchors {
   readonly #validators: ReadonlyMap<string, Validators>;
+  readonly #hashes: KnownHashes;
 
-  constructor(validators: ReadonlyMap<string, Validators>) {
+  constructor(validators: ReadonlyMap<string, Validators>, hashes: KnownHashes) {
     this.#validators = validators;
+    this.#hashes = hashes;
   }
 
   options(network: string): AnchorOptions {
-    return { ...this.#jury(network), known: () => [], compare: async () => [] };
+    return {
+      ...this.#jury(network),
+      known: (range) => this.#hashes.of(range),
+      compare: (range, hashes, signal) => this.#hashes.compare(range, hashes, signal),
+    };
   }
 
   #jury(network: string): Jury {
@@ -55,7 +71,7 @@ export class Anchors {
     });
     const all = networks.flatMap(({ chains }) => chains);
     const isVouched = all.length > 0 && all.every(({ verdict }) => verdict === 'vouched');
-    return { verdict: isVouched ? 'vouched' : 'not_vouched', networks };
+    return { verdict: isVouched ? 'vouched' : 'not_vouched', networks, ...this.#hashes.report() };
   }
 }
 
@@ -69,22 +85,43 @@ export function anchorsOf(commandLine: CommandLine, networks: readonly string[])
     if (without !== undefined) throw usage(`--${without} goes with --anchor`);
     return null;
   }
-  const file = textOption(commandLine, 'validators') ?? '';
   const each = [...new Set(networks)];
-  if (file !== '' && each.length > 1) {
-    throw usage(`--validators is about one network, and there are chains of ${each.join(', ')}`, 'name one of them');
+  const ofOne = OF_ONE.find((name) => textOption(commandLine, name) !== undefined);
+  if (ofOne !== undefined && each.length > 1) {
+    throw usage(`--${ofOne} is about one network, and there are chains of ${each.join(', ')}`, 'name one of them');
   }
   const quorum = textOption(commandLine, 'quorum');
   if (quorum !== undefined && !/^[1-9]\d{0,3}$/.test(quorum)) {
     throw usage(`--quorum takes a number of organisations, not ${quorum}`);
   }
   const wanted = quorum === undefined ? null : Number(quorum);
-  return new Anchors(new Map(each.map((network) => [network, validatorsOf(network, file, wanted, parseJson)])));
+  const file = textOption(commandLine, 'validators') ?? '';
+  const trusted = textOption(commandLine, 'trusted-hashes');
+  const passphrase = KNOWN_PASSPHRASES.get(each[0] ?? '') ?? null;
+  return new Anchors(
+    new Map(each.map((network) => [network, validatorsOf(network, file, wanted, parseJson)])),
+    new KnownHashes(
+      trusted === undefined ? null : parseTrustedHashes(readAnchorFile(trusted, TRUSTED_LIMIT), trusted),
+      archivesIn(textOption(commandLine, 'archive')).map((place) => new HistoryArchive(place, passphrase)),
+    ),
+  );
+}
+
+/** `ORG=URL`, separated by commas. */
+function archivesIn(text: string | undefined): ArchivePlace[] {
+  if (text === undefined) return [];
+  return text.split(',').map((each) => {
+    const [, organisation, url] = /^\s*([^=]+)=(https?:\/\/[^\s/?#@]+[^\s?#]*?)\/*\s*$/.exec(each) ?? [];
+    if (organisation === undefined || url === undefined || !URL.canParse(url)) {
+      throw usage(`--archive takes ORGANISATION=URL, separated by commas, not ${each}`);
+    }
+    return { organisation, url };
+  });
 }
 
 /** What is said of anchors, line by line. */
-export function anchorLines({ networks }: AnchorReport): string[] {
-  return networks.flatMap(({ network, quorum, organisations, validators, chains }) => [
+export function anchorLines({ networks, trusted_hashes: trusted, archives }: AnchorReport): string[] {
+  const vouchers = networks.flatMap(({ network, quorum, organisations, validators, chains }) => [
     `${network}: quorum ${quorum} of ${counted(organisations, 'organisation')}; keys: ${validators}`,
     ...chains.flatMap(({ chain, stretches }) => {
       if (stretches.length === 0) return [`${chain}: NOT VOUCHED FOR: there is nothing that could be`];
@@ -105,4 +142,23 @@ export function anchorLines({ networks }: AnchorReport): string[] {
       ]);
     }),
   ]);
+  return [
+    ...vouchers,
+    ...(trusted === null
+      ? []
+      : [
+          `trusted hashes of ${trusted.file}: ${trusted.agrees} agree, ${trusted.contradicts} contradict; ` +
+            `${trusted.hashes - trusted.agrees - trusted.contradicts} of ledgers that were not read`,
+        ]),
+    ...archives.flatMap(archiveLines),
+  ];
+}
+
+function archiveLines({ organisation, url, agrees, contradicts, no_answer: silences }: ArchiveReport): string[] {
+  const silent = silences.reduce((sum, { count }) => sum + count, 0);
+  return [
+    `archive of ${organisation}, ${url}: of ${counted(agrees + contradicts + silent, 'checkpoint')} ` +
+      `${agrees} agree, ${contradicts} contradict, no answer for ${silent}`,
+    ...silences.map(({ why, count, first }) => `  no answer for ${count}, ledger ${first} the first: ${why}`),
+  ];
 }

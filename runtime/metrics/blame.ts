@@ -40,6 +40,7 @@ const BLAME: Readonly<Record<ErrorCode, Blame | 'bucket'>> = {
   TX_SET_HASH: 'source',
   SET_PREVIOUS: 'source',
   SIGNATURE_INVALID: 'source',
+  ANCHOR_CONTRADICTED: 'source',
   RESULT_HASH: 'source',
   RESULT_COUNT: 'source',
   PROTOCOL_GUARD: 'source',

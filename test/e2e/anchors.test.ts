@@ -1,7 +1,9 @@
 /** `verify --anchor` of real histories: up to where a quorum vouches, and what nobody known vouches for. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { checkpointHash, headersKey } from '../../actors/anchor/archive.ts';
+import { archiveServer, forgedHeaders } from '../support/archive-server.ts';
 import { tempFolder } from '../support/bronze.ts';
 import { ARCHIVE, archiveLedgers, forge, forgersKey, lakeOf } from '../support/forged.ts';
 import { PASSPHRASES, PUBNET } from '../support/lakes.ts';
@@ -10,6 +12,7 @@ import { program, Scene, type Settings } from '../support/program.ts';
 import { describeShared, SHARED } from '../support/shared.ts';
 import { layoutOf, writeLake } from '../support/small-lake.ts';
 
+const HISTORY = join(SHARED, 'ledgers', 'archive', 'testnet-archive');
 const THREE = {
   one: ['GC2V2EFSXN6SQTWVYA5EPJPBWWIMSD2XQNKUOHGEKB535AQE2I6IXV2Z'],
   two: ['GCUCJTIYXSOXKBSNFGNFWW5MUQ54HKRPGJUTQFJ5RQXZXNOLNXYDHRAP'],
@@ -106,6 +109,65 @@ describeShared('the history of testnet, 10,046 signed ledgers', () => {
     expect(stdout).not.toMatch(/^OK/m);
   });
 
+  it('agrees with the archive on all 157 checkpoints, and with trusted hashes', async () => {
+    const { url } = await archiveServer(HISTORY);
+    const trusted = join(tempFolder(), 'trusted.json');
+    const hashes = [10_047, 63].map((ledger) => [
+      ledger,
+      checkpointHash(readFileSync(join(HISTORY, headersKey(ledger))), ledger),
+    ]);
+    writeFileSync(trusted, JSON.stringify([...hashes, [0, '']]));
+    const args = [...three, '--archive', `sdf=${url}`, '--trusted-hashes', trusted];
+    const { code, stdout } = await scene.verify('--anchor', '--json', ...args);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout).anchor).toMatchObject({
+      verdict: 'vouched',
+      trusted_hashes: { file: trusted, hashes: 2, agrees: 2, contradicts: 0 },
+      archives: [{ organisation: 'sdf', url, current_ledger: 10_047, agrees: 157, contradicts: 0, no_answer: [] }],
+    });
+  });
+
+  it('does not agree with an archive where one file is cut, one absent, one forged: told apart', async () => {
+    const folder = join(tempFolder(), 'archive');
+    for (const name of ['.well-known', 'ledger']) cpSync(join(HISTORY, name), join(folder, name), { recursive: true });
+    const file = (ledger: number) => join(folder, headersKey(ledger));
+    writeFileSync(file(5_055), readFileSync(file(5_055)).subarray(0, 500));
+    rmSync(file(5_119));
+    writeFileSync(file(6_015), forgedHeaders(readFileSync(file(6_015))));
+    const { url } = await archiveServer(folder);
+    const { code, stdout } = await scene.verify('--anchor', '--json', ...three, '--archive', `sdf=${url}`);
+    expect(code).toBe(3);
+    const { ok, anchor, findings } = JSON.parse(stdout);
+    expect([ok, findings.length]).toEqual([false, 1]);
+    expect(findings[0]).toMatchObject({ code: 'ANCHOR_CONTRADICTED', ledger: 6_015, check: 'archive of sdf' });
+    const [{ no_answer, ...archive }] = anchor.archives;
+    expect(archive).toMatchObject({ agrees: 154, contradicts: 1 });
+    expect(no_answer.map(({ reason, count, first }: Record<string, unknown>) => [reason, count, first]).sort()).toEqual(
+      [
+        ['cut', 1, 5_055],
+        ['not_found', 1, 5_119],
+      ],
+    );
+  });
+
+  it('that contradicts a trusted hash is not OK; a cut file of them is refused', async () => {
+    const trusted = join(tempFolder(), 'trusted.json');
+    writeFileSync(
+      trusted,
+      JSON.stringify([
+        [5_055, 'ab'.repeat(32)],
+        [0, ''],
+      ]),
+    );
+    const { code, stdout } = await scene.verify('--anchor', ...three, '--trusted-hashes', trusted);
+    expect(code).toBe(3);
+    expect(stdout).toContain('ANCHOR_CONTRADICTED: ledger 5055 does not have the hash');
+    expect(stdout).toContain(`expected: ${'ab'.repeat(32)}`);
+    writeFileSync(trusted, '[[5055,"abab');
+    const cut = await scene.verify('--anchor', ...three, '--trusted-hashes', trusted);
+    expect([cut.code, cut.stderr]).toEqual([2, expect.stringContaining('ANCHORS_INVALID')]);
+  });
+
   it('forged from 5000 on and signed by the forger is copied, and nobody known vouches for anything after 4999', async () => {
     const ledgers = forge(archiveLedgers(), { first: ARCHIVE.first, from: 5000, forger: 'forger' });
     const forged = await copied(lakeOf(ledgers), testnet());
@@ -117,6 +179,11 @@ describeShared('the history of testnet, 10,046 signed ledgers', () => {
     expect(stretch.organisations.every((voice: { ledger: number }) => voice.ledger <= 4999)).toBe(true);
     expect(stretch.strangers).toEqual([{ key: forgersKey('forger').text, ledgers: 5048, last: 10_047 }]);
     const { stdout } = await forged.verify('--anchor', ...three);
+    const { url } = await archiveServer(HISTORY);
+    const against = await forged.verify('--anchor', '--json', ...three, '--archive', `sdf=${url}`);
+    expect(against.code).toBe(3);
+    // 63 to 4991 are honest.
+    expect(JSON.parse(against.stdout).anchor.archives).toMatchObject([{ agrees: 78, contradicts: 79, no_answer: [] }]);
     expect(stdout).toContain(`a key that no organisation has signed up to ledger 10047, which counts for nothing`);
     expect(stdout).not.toMatch(/^OK/m);
   });

@@ -141,6 +141,18 @@ export function labels(doc: string, extra: Extra): z.ZodDefault<z.ZodArray<z.Zod
     .register(facts, { kind: 'labels', expected: `a list of names, each ${LABEL_WORDS}`, ...extra });
 }
 
+/** A list of texts of one form. */
+export function texts(
+  doc: string,
+  { pattern, expected, ...extra }: Extra & { readonly pattern: RegExp; readonly expected: string },
+): z.ZodDefault<z.ZodArray<z.ZodString>> {
+  return z
+    .array(z.string().regex(pattern).max(VALUE_MAX))
+    .default([])
+    .describe(doc)
+    .register(facts, { kind: 'labels', expected, ...extra });
+}
+
 type Choice<V extends string> = { [K in V]: K };
 
 const choiceFacts = (values: readonly string[], extra: Extra): FieldFacts => ({

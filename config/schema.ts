@@ -4,7 +4,7 @@
  * file, no environment and no clock.
  */
 import { z } from 'zod';
-import { choice, FOLDER_LABEL, flag, integer, label, labels, openChoice, text, UINT32_MAX } from './fields.ts';
+import { choice, FOLDER_LABEL, flag, integer, label, labels, openChoice, text, texts, UINT32_MAX } from './fields.ts';
 
 const DAY_MS = 86_400_000;
 /** `bucket` or, for S3, the ARN of an access point; the scheme and the prefix have keys of their own. */
@@ -20,6 +20,8 @@ const S3_URL = {
   expected: 'a URL that begins with http:// or https://, without credentials and query',
 };
 const HTTP_URL = { pattern: /^https?:\/\/[^\s/?#]+\S*$/, expected: 'a URL that begins with http:// or https://' };
+
+const ARCHIVE = /^[^=,\s][^=,]*=https?:\/\/[^\s/?#@,]+(?:\/[^\s?#,]*)?$/;
 
 const eraTail = {
   ledger_start: integer('First ledger. 0 and 1 mean 2: no lake holds ledger 1.', {
@@ -208,6 +210,26 @@ const checks = z.strictObject({
   ),
 });
 
+const anchors = z.strictObject({
+  quorum: integer('Organisations that have to vouch for a history.', {
+    min: 1,
+    max: 1000,
+    fallback: 'more than two thirds of those that are named',
+  }),
+  validators: text(
+    'File that says whose word counts: JSON, each organisation with its public keys; empty = the list that is built in.',
+    '',
+  ),
+  trusted_hashes: text(
+    'File of hashes that stellar-core verify-checkpoints has written; run refuses a partition that contradicts one.',
+    '',
+  ),
+  archives: texts('History archives that verify --anchor compares with.', {
+    pattern: ARCHIVE,
+    expected: 'a list of ORGANISATION=URL, each URL with http:// or https://, without credentials and query',
+  }),
+});
+
 const perf = z.strictObject({
   workers: integer('Workers per era, each building one partition at a time.', {
     min: 1,
@@ -327,6 +349,7 @@ export const fileSchema = z
     pas: pas.prefault({}).describe('The public audit stream.'),
     checkpoint: checkpoint.prefault({}).describe('State that is kept beside Bronze.'),
     checks: checks.prefault({}).describe('What is recomputed before anything is published, beyond what always is.'),
+    anchors: anchors.prefault({}).describe('Who says that it is the history of the network: see docs/anchors.md.'),
     perf: perf.prefault({}).describe('How much at once, and how patiently.'),
     bronze: bronze.prefault({}).describe('How the Parquet files are written.'),
     logging: logging.prefault({}).describe('Logs.'),
@@ -363,6 +386,8 @@ export type CatalogConfig = Readonly<Omit<FileConfig['catalog'], 'backend'> & { 
 export type PasConfig = Readonly<FileConfig['pas']>;
 export type CheckpointConfig = Readonly<FileConfig['checkpoint']>;
 export type ChecksConfig = Readonly<FileConfig['checks']>;
+/** `quorum` undefined: more than two thirds. Files are as written, relative to the working directory. */
+export type AnchorsConfig = Readonly<FileConfig['anchors']>;
 /** Every number is at least 1, but for respawn_limit; `0` and "not set" have been resolved. */
 export type PerfConfig = Readonly<Required<FileConfig['perf']>>;
 export type BronzeConfig = Readonly<FileConfig['bronze']>;
@@ -386,6 +411,7 @@ export interface Config {
   readonly pas: PasConfig;
   readonly checkpoint: CheckpointConfig;
   readonly checks: ChecksConfig;
+  readonly anchors: AnchorsConfig;
   readonly perf: PerfConfig;
   readonly bronze: BronzeConfig;
   readonly logging: LoggingConfig;

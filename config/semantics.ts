@@ -46,6 +46,22 @@ export function checkSemantics(draft: Draft, eraPaths: readonly string[]): void 
   checkCompressionLevel(draft);
   checkPassphrase(draft, eraPaths);
   checkNetworks(draft, eraPaths);
+  checkAnchors(draft, eraPaths);
+}
+
+/** Files of hashes and archives do not say which network they are of. */
+function checkAnchors(draft: Draft, eraPaths: readonly string[]): void {
+  const networks = new Set(eraPaths.flatMap((path) => draft.text(`${path}.network`) ?? []));
+  if (networks.size < 2) return;
+  for (const key of ['anchors.validators', 'anchors.trusted_hashes', 'anchors.archives']) {
+    const given = draft.given(key);
+    if (given === undefined || given === '' || (Array.isArray(given) && given.length === 0)) continue;
+    draft.complain(key, {
+      message: 'of one network, and there are eras of several',
+      expected: 'a configuration with the eras of one network',
+      found: [...networks].join(', '),
+    });
+  }
 }
 
 /** A label that only looks like a known network is compared with no passphrase, and its Bronze is nobody else's. */

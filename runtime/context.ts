@@ -253,8 +253,14 @@ export const neighboursOf = (config: Config, era: EraConfig): Neighbour[] =>
       ledgerEnd: other.ledger_end,
     }));
 
-/** Everything fixed for one era of this configuration. */
-export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'], once = false): EraSetup {
+/** Everything fixed for one era of this configuration. `trusted`: what builds are compared with. */
+export function eraSetup(
+  context: Context,
+  era: EraConfig,
+  pool: EraSetup['pool'],
+  once = false,
+  trusted: EraSetup['trusted'] = null,
+): EraSetup {
   const { config } = context;
   const chain = chainOf(era);
   const table = config.bronze.primary_table;
@@ -288,6 +294,7 @@ export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'
       protocolMax: era.protocol_max,
       networkPassphrase: config.checks.signatures === 'all' ? passphrase : null,
     },
+    trusted,
     backup: config.pas.enabled ? copies : null,
     oldEvents: copies,
     memories: memoriesOf(config, chain, context.catalog),
@@ -305,5 +312,10 @@ export function eraSetup(context: Context, era: EraConfig, pool: EraSetup['pool'
   };
 }
 
-export const openEras = (context: Context, pool: EraSetup['pool'], once: boolean): Map<string, RunningEra> =>
-  new Map(context.eras.map((era) => [era.era_id, new RunningEra(eraSetup(context, era, pool, once))]));
+export const openEras = (
+  context: Context,
+  pool: EraSetup['pool'],
+  once: boolean,
+  trusted: EraSetup['trusted'],
+): Map<string, RunningEra> =>
+  new Map(context.eras.map((era) => [era.era_id, new RunningEra(eraSetup(context, era, pool, once, trusted))]));

@@ -12,6 +12,7 @@ import { supervisor } from '../actors/supervisor/supervisor.ts';
 import { layoutNamedChains } from '../actors/verify/chains.ts';
 import { SUPERVISOR_ID } from '../machines/peers.ts';
 import type { RunSummary } from '../machines/supervisor.ts';
+import { openAnchors } from './anchors.ts';
 import { type Context, chainOf, openBuilders, openEras, openPool } from './context.ts';
 import { Diagnostics } from './diagnostics.ts';
 import { eraSpec, newRunId } from './era-spec.ts';
@@ -63,12 +64,13 @@ async function tellLayoutNames({ store, eras, log }: Context): Promise<void> {
 
 export async function runEras(context: Context, options: RunOptions): Promise<RunReport> {
   const { config, eras, log } = context;
+  const trusted = openAnchors(config);
   const runId = newRunId();
   const specs = eras.map((era) => eraSpec(config, era, { eras: null, ...options }, runId));
   let addReads: Metrics['addReads'] | null = null;
   const pool = openPool(config, { onReads: (chain, reads) => addReads?.(chain, reads) });
   const builders = openBuilders(context, pool);
-  const running = openEras(context, builders, options.once);
+  const running = openEras(context, builders, options.once, trusted);
   const watchers = await openWatchers(context, specs, running, builders.queue, options.inspect ?? null);
   addReads = watchers.metrics?.addReads ?? null;
   // Before the eras' own clocks: none of them takes longer than its run.

@@ -5,7 +5,7 @@
 import type { Failure } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { type ArchiveReport, checkpointsIn, type HistoryArchive } from './archive.ts';
-import type { TrustedHash, TrustedHashes } from './trusted-hashes.ts';
+import { type TrustedHashes, trustedFailure } from './trusted-hashes.ts';
 
 export interface TrustedReport {
   readonly file: string;
@@ -15,18 +15,6 @@ export interface TrustedReport {
   readonly agrees: number;
   readonly contradicts: number;
 }
-
-/** What contradicts a trusted hash. `from`: the file. `found`: hex, what the ledger has. */
-const trustedFailure = ({ ledger, hash }: TrustedHash, found: string, from: string): Failure => ({
-  code: 'ANCHOR_CONTRADICTED',
-  message: `ledger ${ledger} does not have the hash that ${from} has for it`,
-  retryable: false,
-  ledger,
-  check: 'trusted_hash',
-  expected: hash,
-  found,
-  hint: 'one of the two is not of this network, or not its history: find out which',
-});
 
 export class KnownHashes {
   readonly #trusted: TrustedHashes | null;

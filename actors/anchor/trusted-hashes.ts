@@ -2,7 +2,7 @@
  * The hashes that a node which followed consensus wrote down: the file of `stellar-core verify-checkpoints
  * --output-filename`, JSON `[[sequence, "hex"], …, [0, ""]]`. It must never take a part of such a file for the whole.
  */
-import { BronzeError } from '../../machines/errors.ts';
+import { BronzeError, type Failure } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 import { parseJson } from '../json.ts';
 
@@ -15,6 +15,18 @@ export interface TrustedHash {
   /** Hex. */
   readonly hash: string;
 }
+
+/** What contradicts a trusted hash. `from`: the file. `found`: hex, what the ledger has. */
+export const trustedFailure = ({ ledger, hash }: TrustedHash, found: string, from: string): Failure => ({
+  code: 'ANCHOR_CONTRADICTED',
+  message: `ledger ${ledger} does not have the hash that ${from} has for it`,
+  retryable: false,
+  ledger,
+  check: 'trusted_hash',
+  expected: hash,
+  found,
+  hint: 'one of the two is not of this network, or not its history: find out which',
+});
 
 /** Kept by number of bytes, since there may be a million. */
 export class TrustedHashes {

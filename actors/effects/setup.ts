@@ -1,6 +1,7 @@
 /** What is fixed for an era before it starts: its chain, its places, what is switched on. */
 import type { Logger } from 'pino';
 import type { Mode } from '../../machines/protocol.ts';
+import type { TrustedHashes } from '../anchor/trusted-hashes.ts';
 import type { Producer } from '../bronze/manifest.ts';
 import type { ChainName } from '../bronze/names.ts';
 import type { BronzeFacts } from '../chain/bronze-json.ts';
@@ -46,6 +47,8 @@ export interface EraSetup {
   readonly ledgersAhead: number;
   readonly compression: CompressionSpec;
   readonly checks: CheckSpec;
+  /** What a node that followed the network says of single ledgers; null where nobody named any. */
+  readonly trusted: TrustedHashes | null;
   /** Null where no copies of events are written. */
   readonly backup: BackupFolder | null;
   /** Where the old program's events are, if it wrote any: they are read when an estate of it is adopted. */

@@ -3,8 +3,9 @@
  * must never give an answer for fewer rows than the range has, nor leave anything staged when it fails: whatever goes
  * wrong, at whatever ledger, the staged file is removed and the error names ledger, object and check.
  */
-import { BronzeError, type Details } from '../../machines/errors.ts';
+import { BronzeError, type Details, fromFailure } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
+import { trustedFailure } from '../anchor/trusted-hashes.ts';
 import { throwIfCancelled } from '../bounded.ts';
 import { dataFileName } from '../bronze/names.ts';
 import { checkBatch } from '../check/batch.ts';
@@ -76,6 +77,8 @@ class PartitionBuild {
   readonly #checker: LedgerChecker;
   readonly #parquet: LedgerParquetWriter;
   readonly #ends: EndsGatherer;
+  /** Trusted hashes that were compared. */
+  #trusted = 0;
   #firstObject = '';
   #sourceBytes = 0;
   #rawBytes = 0;
@@ -187,10 +190,18 @@ class PartitionBuild {
     const { last } = this.#ends;
     if (last === null) this.#firstObject = object;
     else checkLink(facts, last.ledgerHash);
+    this.#checkTrusted(facts);
     const pending = this.#parquet.add(facts, bytes, xdr);
     if (pending) this.#pending = bothDone(this.#pending, pending);
     this.#ends.add(facts);
     this.#rawBytes += xdr.end - xdr.start;
+  }
+
+  #checkTrusted({ sequence, ledgerHash }: LedgerFacts): void {
+    const known = this.#task.checks.trusted?.[this.#trusted];
+    if (known?.ledger !== sequence) return;
+    this.#trusted += 1;
+    if (known.hash !== ledgerHash) throw fromFailure(trustedFailure(known, ledgerHash, 'a file of trusted hashes'));
   }
 
   #stopIfCancelled(): void {

@@ -9,6 +9,7 @@ import type {
   StoredPart,
   WriterVersions,
 } from '../../machines/protocol.ts';
+import type { TrustedHash } from '../anchor/trusted-hashes.ts';
 import type { ChainName } from '../bronze/names.ts';
 import type { LakeLayout, SourceSpec } from '../ports/source.ts';
 import type { StagingSpec, StoreSpec } from '../ports/store.ts';
@@ -26,6 +27,8 @@ export interface CheckSpec {
   readonly protocolMax: number | null;
   /** Of the network whose signatures are verified; null = no signature is looked at. */
   readonly networkPassphrase: string | null;
+  /** Ledgers of the range whose hashes are known already, rising; absent = none. Only for a build. */
+  readonly trusted?: readonly TrustedHash[];
 }
 
 /** One partition to read, check, build and write to staging. */

@@ -139,7 +139,8 @@ export class QueuePool {
   }
 
   #taskOf(task: BuildTask, upload: string | null): QueueTask {
-    const { chain, range, layout, attempt, compression, checks, staging } = task;
+    const { chain, range, layout, attempt, compression, staging } = task;
+    const { trusted, ...checks } = task.checks;
     return {
       format: TASK_FORMAT,
       bronze: this.#bronze,
@@ -150,7 +151,7 @@ export class QueuePool {
       layout: { ...layout },
       attempt,
       compression: { ...compression },
-      checks: { ...checks },
+      checks: trusted === undefined ? checks : { ...checks, trusted: [...trusted] },
       writer: { ...writerOf(compression) },
       owner: staging.owner,
       upload,

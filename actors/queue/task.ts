@@ -17,8 +17,8 @@ import type { StagingSpec, StoreSpec } from '../ports/store.ts';
 /** Raised whenever a task or an answer of before would be misunderstood. */
 export const TASK_FORMAT = 2;
 
-/** Bytes of a task's JSON: a few kilobytes are usual. */
-const TASK_LIMIT = 64 * 1024;
+/** Bytes of a task's JSON: a few kilobytes are usual. A trusted hash is 90: there may be one in 64 ledgers. */
+const TASK_LIMIT = 1024 * 1024;
 /** Bytes of an answer's JSON: 10,000 parts of an upload at about 120 bytes each. */
 const ANSWER_LIMIT = 4 * 1024 * 1024;
 
@@ -50,6 +50,7 @@ const taskSchema = z.strictObject({
     protocolMin: z.int().nullable(),
     protocolMax: z.int().nullable(),
     networkPassphrase: z.string().max(1_024).nullable(),
+    trusted: z.array(z.strictObject({ ledger, hash: z.string().regex(/^[0-9a-f]{64}$/) })).optional(),
   }),
   /** What fixes the bytes, as the coordinator has it: a worker with other versions refuses. */
   writer: versions,
@@ -193,7 +194,8 @@ function workersFailure(worker: string, failure: Failure): BronzeError {
 
 /** The build that a task asks for, with the worker's own way to the lake and to staging. */
 export function buildTaskOf(task: QueueTask, source: SourceSpec, staging: StagingSpec): BuildTask {
-  const { chain, table, range, layout, attempt, compression, checks } = task;
+  const { chain, table, range, layout, attempt, compression } = task;
+  const { trusted, ...checks } = task.checks;
   return {
     kind: 'build',
     chain,
@@ -204,7 +206,7 @@ export function buildTaskOf(task: QueueTask, source: SourceSpec, staging: Stagin
     key: dataKey(chain, table, range),
     attempt,
     compression,
-    checks,
+    checks: trusted === undefined ? checks : { ...checks, trusted },
   };
 }
 

@@ -9,7 +9,7 @@ import type { BuildTask } from '../parquet/spec.ts';
 export const buildPartition: Effect<'buildPartition'> = async (era, { workerId, job, retries }, { signal, tell }) => {
   era.lock?.assertHeld();
   const { range, ticket, correlationId } = job;
-  const { chain, table, sourceSpec, source, compression, checks, pool, store } = era.setup;
+  const { chain, table, sourceSpec, source, compression, checks, trusted, pool, store } = era.setup;
   const task: BuildTask = {
     kind: 'build',
     chain,
@@ -20,7 +20,7 @@ export const buildPartition: Effect<'buildPartition'> = async (era, { workerId, 
     key: dataKey(chain, table, range),
     attempt: `${range.start}-${range.end}.${++era.attempts}`,
     compression,
-    checks,
+    checks: trusted === null ? checks : { ...checks, trusted: trusted.within(range) },
   };
   // XState does not abort the effects of an actor that threw: its successor under the same id ends what is left.
   era.builds.get(workerId)?.abort();

@@ -8,6 +8,7 @@ import { type Domain, fileError } from '../../actors/files.ts';
 import { checkConfig } from '../../config/load.ts';
 import { formatOrigin, formatProblem } from '../../config/problems.ts';
 import { type Failure, fromFailure } from '../../machines/errors.ts';
+import { openAnchors } from '../anchors.ts';
 import { type Context, openContext } from '../context.ts';
 import { printable } from '../human.ts';
 import { failureOf, outlookOf } from '../outlook.ts';
@@ -76,7 +77,8 @@ async function checkSurroundings(context: Context): Promise<Findings> {
 export async function execute(commandLine: CommandLine): Promise<number> {
   const json = switchOption(commandLine, 'json');
   const file = textOption(commandLine, 'config');
-  const { problems, settings } = checkConfig({ env: process.env, ...(file === undefined ? {} : { file }) });
+  const { config, problems, settings } = checkConfig({ env: process.env, ...(file === undefined ? {} : { file }) });
+  if (config !== null) openAnchors(config);
   const isOnline = problems.length === 0 && switchOption(commandLine, 'online');
   const { failures, notices } = isOnline
     ? await checkSurroundings(openContext(commandLine))

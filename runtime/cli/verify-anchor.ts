@@ -6,14 +6,15 @@
 import { type ArchivePlace, type ArchiveReport, HistoryArchive } from '../../actors/anchor/archive.ts';
 import { type ChainAnchor, type Jury, judge, stretchText } from '../../actors/anchor/judge.ts';
 import { KnownHashes, type TrustedReport } from '../../actors/anchor/known-hashes.ts';
-import { parseTrustedHashes, TRUSTED_LIMIT } from '../../actors/anchor/trusted-hashes.ts';
 import { chainKey } from '../../actors/bronze/names.ts';
 import { parseJson } from '../../actors/json.ts';
 import type { FoundChain } from '../../actors/verify/chains.ts';
 import { ledgersText } from '../../actors/verify/findings.ts';
 import type { AnchorOptions, ChainReport } from '../../actors/verify/verify-chain.ts';
-import { readAnchorFile, type Validators, validatorsOf } from '../../config/anchors.ts';
+import { type Validators, validatorsOf } from '../../config/anchors.ts';
 import { KNOWN_PASSPHRASES } from '../../config/networks.ts';
+import type { AnchorsConfig } from '../../config/schema.ts';
+import { trustedHashesOf } from '../anchors.ts';
 import { counted } from '../human.ts';
 import { type CommandLine, switchOption, textOption, usage } from './command-line.ts';
 
@@ -76,47 +77,49 @@ export class Anchors {
 }
 
 /**
- * What `--anchor` asks for; null where it was not given.
+ * What `--anchor` asks for, an option before what the configuration says; null where it was not given.
  * @throws USAGE, ANCHORS_INVALID
  */
-export function anchorsOf(commandLine: CommandLine, networks: readonly string[]): Anchors | null {
+export function anchorsOf(
+  commandLine: CommandLine,
+  networks: readonly string[],
+  configured: AnchorsConfig | null,
+): Anchors | null {
+  const given = (name: (typeof NEEDS_ANCHOR)[number]): string | undefined => textOption(commandLine, name);
   if (!switchOption(commandLine, 'anchor')) {
-    const without = NEEDS_ANCHOR.find((name) => textOption(commandLine, name) !== undefined);
+    const without = NEEDS_ANCHOR.find((name) => given(name) !== undefined);
     if (without !== undefined) throw usage(`--${without} goes with --anchor`);
     return null;
   }
   const each = [...new Set(networks)];
-  const ofOne = OF_ONE.find((name) => textOption(commandLine, name) !== undefined);
+  const ofOne = OF_ONE.find((name) => given(name) !== undefined);
   if (ofOne !== undefined && each.length > 1) {
     throw usage(`--${ofOne} is about one network, and there are chains of ${each.join(', ')}`, 'name one of them');
   }
-  const quorum = textOption(commandLine, 'quorum');
+  const quorum = given('quorum');
   if (quorum !== undefined && !/^[1-9]\d{0,3}$/.test(quorum)) {
     throw usage(`--quorum takes a number of organisations, not ${quorum}`);
   }
-  const wanted = quorum === undefined ? null : Number(quorum);
-  const file = textOption(commandLine, 'validators') ?? '';
-  const trusted = textOption(commandLine, 'trusted-hashes');
+  const wanted = quorum === undefined ? (configured?.quorum ?? null) : Number(quorum);
+  const file = given('validators') ?? configured?.validators ?? '';
   const passphrase = KNOWN_PASSPHRASES.get(each[0] ?? '') ?? null;
+  const places = given('archive')?.split(',') ?? configured?.archives ?? [];
   return new Anchors(
     new Map(each.map((network) => [network, validatorsOf(network, file, wanted, parseJson)])),
     new KnownHashes(
-      trusted === undefined ? null : parseTrustedHashes(readAnchorFile(trusted, TRUSTED_LIMIT), trusted),
-      archivesIn(textOption(commandLine, 'archive')).map((place) => new HistoryArchive(place, passphrase)),
+      trustedHashesOf(given('trusted-hashes') ?? configured?.trusted_hashes ?? ''),
+      places.map((place) => new HistoryArchive(archivePlace(place), passphrase)),
     ),
   );
 }
 
-/** `ORG=URL`, separated by commas. */
-function archivesIn(text: string | undefined): ArchivePlace[] {
-  if (text === undefined) return [];
-  return text.split(',').map((each) => {
-    const [, organisation, url] = /^\s*([^=]+)=(https?:\/\/[^\s/?#@]+[^\s?#]*?)\/*\s*$/.exec(each) ?? [];
-    if (organisation === undefined || url === undefined || !URL.canParse(url)) {
-      throw usage(`--archive takes ORGANISATION=URL, separated by commas, not ${each}`);
-    }
-    return { organisation, url };
-  });
+/** `ORG=URL` */
+function archivePlace(text: string): ArchivePlace {
+  const [, organisation, url] = /^\s*([^=]+)=(https?:\/\/[^\s/?#@]+[^\s?#]*?)\/*\s*$/.exec(text) ?? [];
+  if (organisation === undefined || url === undefined || !URL.canParse(url)) {
+    throw usage(`--archive takes ORGANISATION=URL, separated by commas, not ${text}`);
+  }
+  return { organisation, url };
 }
 
 /** What is said of anchors, line by line. */

@@ -16,6 +16,7 @@ import {
   verifyChain,
   verifyEraLinks,
 } from '../../actors/verify/verify-chain.ts';
+import type { AnchorsConfig } from '../../config/schema.ts';
 import { BronzeError, type ErrorCode, type Failure, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import { chainOf, openContext } from '../context.ts';
@@ -50,6 +51,8 @@ interface Subject {
   /** Rows by range label; null where there is no catalog. */
   readonly rowsOf: (chain: FoundChain['chain'], signal: AbortSignal) => Promise<VerifyOptions['rows']>;
   readonly signatures: boolean;
+  /** Null where no configuration was asked. */
+  readonly anchors: AnchorsConfig | null;
   readonly close: () => Promise<void>;
 }
 
@@ -74,11 +77,12 @@ async function subjectOf(commandLine: CommandLine): Promise<Subject> {
     const chains = await findChains(path, access);
     const hidden = chains.filter(({ chain }) => hasLayoutName(chain)).map(({ chain }) => chainKey(chain));
     const rowsOf = async (): Promise<null> => null;
-    return { chains, hidden, rowsOf, signatures: signatures ?? true, close: async () => undefined };
+    return { chains, hidden, rowsOf, signatures: signatures ?? true, anchors: null, close: async () => undefined };
   }
   const { eras, store, storeSpec, catalog, config } = openContext(commandLine);
   return {
     signatures: signatures ?? config.checks.signatures === 'all',
+    anchors: config.anchors,
     hidden: await layoutNamedChains(store, eras.map(chainOf)),
     chains: eras.map((era) => ({
       chain: chainOf(era),
@@ -196,11 +200,12 @@ export async function execute(commandLine: CommandLine): Promise<number> {
     throw usage(`--from ${range.from} comes after --to ${range.to}`);
   }
   const copied = events === undefined ? null : await gatherFolder(resolve(events));
-  const { chains, hidden, rowsOf, signatures, close } = await subjectOf(commandLine);
+  const { chains, hidden, rowsOf, signatures, anchors: configured, close } = await subjectOf(commandLine);
 
   const anchors = anchorsOf(
     commandLine,
     chains.map(({ chain }) => chain.network),
+    configured,
   );
 
   const pool = new ThreadPool(threads);
@@ -228,7 +233,8 @@ export async function execute(commandLine: CommandLine): Promise<number> {
         const report = await verifyChain(store, spec, chain, {
           sample,
           ...range,
-          signatures,
+          // Who vouches is known by nothing else.
+          signatures: signatures || anchors !== null,
           ...(era === undefined ? {} : { era }),
           copies: copied,
           rows: await rows(chain),

@@ -1,12 +1,13 @@
 /** `verify --anchor` of real histories: up to where a quorum vouches, and what nobody known vouches for. */
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { checkpointHash, headersKey } from '../../actors/anchor/archive.ts';
+import { LedgerChecker } from '../../actors/check/ledger-checker.ts';
 import { archiveServer, forgedHeaders } from '../support/archive-server.ts';
 import { tempFolder } from '../support/bronze.ts';
 import { ARCHIVE, archiveLedgers, forge, forgersKey, lakeOf } from '../support/forged.ts';
-import { PASSPHRASES, PUBNET } from '../support/lakes.ts';
+import { PASSPHRASES, PUBNET, sampleEra, sampleLedgers, sampleScene } from '../support/lakes.ts';
 import { hashOf, makeLedger } from '../support/made-ledger.ts';
 import { program, Scene, type Settings } from '../support/program.ts';
 import { describeShared, SHARED } from '../support/shared.ts';
@@ -150,6 +151,20 @@ describeShared('the history of testnet, 10,046 signed ledgers', () => {
     );
   });
 
+  it('is verified by the anchors of its configuration, where options say nothing else', async () => {
+    const { url } = await archiveServer(HISTORY);
+    const anchors = { validators: file, quorum: 3, archives: [`sdf=${url}`] };
+    const told = async (...args: readonly string[]) => {
+      const { code, stdout } = await scene.start('verify', { settings: { anchors }, args: ['--anchor', ...args] }).done;
+      return { code, stdout };
+    };
+    const configured = await told();
+    expect(configured.code).toBe(0);
+    expect(configured.stdout).toContain('ledgers 2 to 10041 are vouched for by 3 organisations');
+    expect(configured.stdout).toContain(`archive of sdf, ${url}: of 157 checkpoints 157 agree`);
+    expect((await told('--quorum', '1')).stdout).toContain('ledgers 2 to 10046 are vouched for by 1 organisation');
+  });
+
   it('that contradicts a trusted hash is not OK; a cut file of them is refused', async () => {
     const trusted = join(tempFolder(), 'trusted.json');
     writeFileSync(
@@ -186,6 +201,53 @@ describeShared('the history of testnet, 10,046 signed ledgers', () => {
     expect(JSON.parse(against.stdout).anchor.archives).toMatchObject([{ agrees: 78, contradicts: 79, no_answer: [] }]);
     expect(stdout).toContain(`a key that no organisation has signed up to ledger 10047, which counts for nothing`);
     expect(stdout).not.toMatch(/^OK/m);
+  });
+});
+
+describe('trusted hashes and a run', () => {
+  const trustedFile = (entries: readonly (readonly [number, string])[], end: readonly unknown[] = [[0, '']]) => {
+    const file = join(tempFolder(), 'trusted.json');
+    writeFileSync(file, JSON.stringify([...entries, ...end]));
+    return file;
+  };
+  const facts = (sequence: number) => {
+    const ledger = sampleLedgers()[sequence - 2] as Buffer;
+    return new LedgerChecker({ results: true }).check(ledger, 0, ledger.length, sequence).ledgerHash;
+  };
+
+  it('that agree are copied; one that contradicts refuses its partition, and those before it stay', async () => {
+    const right = [63, 25].map((ledger) => [ledger, facts(ledger)] as const);
+    const agreed = await sampleScene(sampleEra(), { anchors: { trusted_hashes: trustedFile(right) } });
+    expect((await agreed.run()).code).toBe(0);
+
+    const wrong = trustedFile([...right, [45, 'ab'.repeat(32)]]);
+    const scene = await sampleScene(sampleEra(), { anchors: { trusted_hashes: wrong } });
+    const { code, summary, logs } = await scene.run();
+    expect(code).toBe(1);
+    const [era] = summary?.eras ?? [];
+    expect(era).toMatchObject({ next_ledger: 40, error: { code: 'ANCHOR_CONTRADICTED', ledger: 45 } });
+    expect(logs.find(({ msg }) => msg === 'era failed')).toMatchObject({
+      code: 'ANCHOR_CONTRADICTED',
+      expected: 'ab'.repeat(32),
+      found: facts(45),
+    });
+    // The cause taken away, the same command goes on.
+    const again = await scene.run({ settings: { anchors: { trusted_hashes: trustedFile(right) } } });
+    expect(again.code, again.stderr).toBe(0);
+  });
+
+  it.each<[string, Settings]>([
+    ['a cut file', { trusted_hashes: trustedFile([[25, 'ab'.repeat(32)]], []) }],
+    ['a file that is not there', { trusted_hashes: '/no/such/file' }],
+    ['a quorum above the number of organisations', { validators: validatorsFile(THREE), quorum: 4 }],
+    ['a key that is none', { validators: validatorsFile({ a: ['G'] }) }],
+  ])('%s is refused before anything is written, by validate as well', async (_, anchors) => {
+    const scene = await sampleScene(sampleEra(), { anchors });
+    for (const command of ['run', 'validate']) {
+      const { code, stderr } = await scene.start(command).done;
+      expect([code, stderr]).toEqual([2, expect.stringContaining('ANCHORS_INVALID')]);
+    }
+    expect(existsSync(scene.data)).toBe(false);
   });
 });
 

@@ -72,6 +72,7 @@ describe('defaults', () => {
       pas: { enabled: true, endpoint: '', backup_dir: './pas-backup', strict: false },
       checkpoint: { enabled: true, dir: './state' },
       checks: { results: true, signatures: 'all' },
+      anchors: { validators: '', trusted_hashes: '', archives: [] },
       perf: {
         workers: CORES,
         threads: CORES,

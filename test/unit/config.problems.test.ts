@@ -428,3 +428,33 @@ describe('places in buckets', () => {
     },
   );
 });
+
+describe('anchors', () => {
+  const withAnchors = (value: string) => `${BASE}anchors: ${value}\n`;
+
+  it.each([
+    'org',
+    'org=ftp://host',
+    '=https://host',
+    'org=https://user:secret@host/path',
+    'org=https://host/path?query',
+    'org=https://host,other',
+  ])('%s is no archive', (written) => {
+    const problem = only(withAnchors(`{ archives: ["${written}"] }`));
+    expect(brief(problem)).toMatch(/^3:\d+ anchors\.archives\[0\]$/);
+    expect(problem.expected).toContain('ORGANISATION=URL');
+  });
+
+  it('of one network do not go with eras of two', () => {
+    const eras = ['pubnet', 'testnet'].map(
+      (network) =>
+        `  - { era_id: ${network}, version_label: v1, network: ${network}, ledger_start: 2, ledger_end: 99 }\n`,
+    );
+    const text = `eras:\n${eras.join('')}${LAKE}`;
+    expect(problemsOf(`${text}anchors: { quorum: 1 }\n`)).toEqual([]);
+    for (const anchors of ['trusted_hashes: ./t.json', 'validators: ./v.json', 'archives: [a=https://b]']) {
+      const problem = only(`${text}anchors: { ${anchors} }\n`);
+      expect(problem).toMatchObject({ key: `anchors.${anchors.split(':')[0]}`, found: 'pubnet, testnet' });
+    }
+  });
+});

@@ -182,7 +182,7 @@ describeRedis('tasks and answers', () => {
       with_(of, { handle: `${root}/bronze/sample/whole/v1/_staging/owner-2.10-19.1.tmp` }),
     'another bucket': (of) => with_(of, { handle: JSON.stringify({ key: of.attempt, upload: 'u', parts: [] }) }),
     'other versions': (of) => with_(of, { writer: { ...writerOf(COMPRESSION), zstd: '0.0.1' } }),
-    'a later format': (of) => ({ ...honest(of), format: 2 }),
+    'a later format': (of) => ({ ...honest(of), format: 3 }),
     'a code that does not exist': (of) => ({
       format: 2,
       worker: 'somebody',
@@ -359,7 +359,8 @@ describeRedis('tasks and answers', () => {
 
     it.each([
       ['no task', { hello: 'world' }],
-      ['a later format', { ...base, format: 2 }],
+      ['a later format', { ...base, format: 3 }],
+      ['a trusted hash that is none', { ...base, checks: { ...base.checks, trusted: [{ ledger: 10, hash: 'x' }] } }],
       ['another Bronze', { ...base, bronze: 's3 aws somebody-else bronze/' }],
       ['another lake', { ...base, lake: 'file /etc' }],
       ['a name that leaves its folder', { ...base, chain: { ...CHAIN, eraId: '../../etc' } }],

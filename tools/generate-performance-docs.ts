@@ -9,6 +9,7 @@ import type { Memory } from '../test/bench/memory.ts';
 import type { QueueCost } from '../test/bench/queue.ts';
 import { type Entry, lastEntry } from '../test/bench/record.ts';
 import type { Remote } from '../test/bench/remote.ts';
+import type { SignatureCost } from '../test/bench/signatures.ts';
 import type { Soak } from '../test/bench/soak.ts';
 import { writeGenerated } from './generated.ts';
 
@@ -219,6 +220,30 @@ const remote = (): string[] => [
   ),
 ];
 
+const SIGNATURES = `## Signatures
+
+\`npm run bench:signatures\`: the same copy of real ledgers, signed anew, with every signature verified and with none looked at, in turn, one thread. Ledgers of before protocol 14 carry none.
+`;
+
+function signatures(entry: Entry<SignatureCost> | null): string[] {
+  if (!entry) return [];
+  return [
+    SIGNATURES,
+    `Medians of ${n(entry.data.runs)} pairs. ${measuredOn(entry)}`,
+    '',
+    ...table(
+      ['ledgers of', 'ledgers', 'all: CPU-ms a ledger', 'off: CPU-ms a ledger', 'more, %'],
+      entry.data.lakes.map(({ year, ledgers, cpuMs, morePercent }) => [
+        year,
+        n(ledgers),
+        n(cpuMs.all),
+        n(cpuMs.off),
+        n(morePercent),
+      ]),
+    ),
+  ];
+}
+
 const COMMITS = `## Commits to a bucket
 
 \`npm run bench:commits\`: partitions of two made-up ledgers, from a folder into a bucket of a real Ceph, four workers, each answer so much later. Commits are one after another: what they take decides how fast tiny partitions go. In the ordinary case a commit waits for six answers, one after another; what is left is the store's own time.
@@ -348,6 +373,7 @@ function soak(entry: Entry<Soak> | null): string[] {
 const page = [
   INTRODUCTION,
   ...throughput(lastEntry('throughput')),
+  ...signatures(lastEntry('signatures')),
   ...layout(lastEntry('layout')),
   ...remote(),
   ...commits(lastEntry('commits')),

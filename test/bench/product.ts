@@ -17,6 +17,8 @@ export interface Setup {
   readonly eras?: number;
   /** Absent = `none`; `embedded` lies in the state folder. */
   readonly catalog?: 'none' | 'embedded';
+  /** Absent = `all`. */
+  readonly signatures?: 'all' | 'off';
 }
 
 export interface Ran {
@@ -42,7 +44,7 @@ export interface Plan {
 
 /** Writes the configuration of a local copy into `dir`. */
 export function configFor(dir: string, of: Lake, setup: Setup): string {
-  const { threads, partition, codec, eras = 1, catalog = 'none' } = setup;
+  const { threads, partition, codec, eras = 1, catalog = 'none', signatures = 'all' } = setup;
   const [compression, level] = codec.split('-');
   const startOf = (era: number): number => of.start + Math.floor(((of.end + 1 - of.start) * era) / eras);
   const config = {
@@ -57,6 +59,7 @@ export function configFor(dir: string, of: Lake, setup: Setup): string {
     source: { mode: 'local', local_path: of.path, network_passphrase: of.passphrase },
     storage: { backend: 'local', local_dir: join(dir, 'data') },
     bronze: { compression, ...(level === undefined ? {} : { compression_level: Number(level) }) },
+    checks: { signatures },
     catalog: { backend: catalog, dir: join(dir, 'state/catalog') },
     checkpoint: { dir: join(dir, 'state') },
     pas: { backup_dir: join(dir, 'pas') },

@@ -36,6 +36,8 @@ export const KILL_POINTS = [
   'commit:after-attest',
   'commit:before-copies',
   'commit:after-copies',
+  'commit:before-head',
+  'commit:after-head',
   'commit:before-record',
   'commit:after-record',
   'copies:before-rename',

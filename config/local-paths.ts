@@ -26,6 +26,7 @@ const PATHS: readonly LocalPath[] = [
   },
   { key: 'catalog.dir', inBucket: null },
   { key: 'pas.backup_dir', inBucket: null },
+  { key: 'pas.signing_key', inBucket: null },
   { key: 'checkpoint.dir', inBucket: null },
   { key: 'perf.queue_password_file', inBucket: null },
 ];

@@ -191,6 +191,22 @@ const pas = z.strictObject({
   backup_dir: text("Folder for copies of the events, in the old program's form.", './pas-backup', {
     variable: 'PAS_BACKUP_DIR',
   }),
+  signing_key: text(
+    'File that holds the key which signs the heads of the audit log (`pas keygen` makes one); empty = nothing is signed.',
+    '',
+    {
+      // Whoever puts the key itself here is told so, and it is not repeated.
+      pattern: /^(?!PRIVATE\+KEY)[\s\S]+$/,
+      expected: 'the path of a file; the key itself never stands in a configuration',
+      secret: true,
+      variable: 'PAS_SIGNING_KEY_FILE',
+    },
+  ),
+  origin: text('Name of the signed logs, before /{network}/{era_id}/{version_label}; needed with signing_key.', '', {
+    pattern: /^[^\s+/]+(?:\/[^\s+/]+)*$/,
+    expected: 'a name without spaces, "+" and scheme, such as example.com/bronze',
+    variable: 'PAS_ORIGIN',
+  }),
   strict: flag('Whether copying waits for delivery.', false, { variable: 'PAS_STRICT' }),
 });
 

@@ -42,6 +42,7 @@ export function checkSemantics(draft: Draft, eraPaths: readonly string[]): void 
     for (const key of chosen === undefined ? [] : (needs[chosen] ?? [])) checkNeeded(draft, key, chooser, chosen ?? '');
   }
   checkBigQueryLoad(draft);
+  checkSigning(draft);
   checkQueue(draft);
   checkCompressionLevel(draft);
   checkPassphrase(draft, eraPaths);
@@ -101,6 +102,25 @@ function checkBigQueryLoad(draft: Draft): void {
     message: `BigQuery cannot load from storage.backend ${backend}`,
     expected: 'load: false, or storage.backend gcs',
     found: 'true',
+  });
+}
+
+/** A head names its log, and there is none without events. */
+function checkSigning(draft: Draft): void {
+  const file = draft.text('pas.signing_key');
+  if (file === undefined || file === '') return;
+  if (draft.text('pas.origin') === '' && !draft.isBroken('pas.origin')) {
+    draft.complain('pas.origin', {
+      message: 'required by pas.signing_key and not given',
+      expected: 'the name that the key was made for, here or in PAS_ORIGIN',
+      found: 'nothing',
+    });
+  }
+  if (draft.given('pas.enabled') !== false) return;
+  draft.complain('pas.signing_key', {
+    message: 'there is no audit log to sign where pas.enabled is false',
+    expected: 'pas.enabled: true, or no signing_key',
+    found: 'pas.enabled: false',
   });
 }
 

@@ -21,6 +21,7 @@ export const CODES = {
   CONFIG_INVALID: usage('the configuration has errors'),
   CONFIG_UNREADABLE: usage('the configuration file cannot be read'),
   ANCHORS_INVALID: usage('the anchors that were named cannot be used'),
+  KEY_INVALID: usage('a key cannot be used'),
   LISTEN_FAILED: usage('an address for metrics or the inspector cannot be listened on'),
   OUTPUT_FAILED: data('what was asked for could not be written'),
   // buckets
@@ -78,6 +79,8 @@ export const CODES = {
   AUDIT_FORK: data('another event stands in the audit chain for the same partition'),
   EVIDENCE_CONTRADICTS: data('copies, heads, checkpoint, delivery or catalog remember what Bronze does not hold'),
   AUDIT_ORPHAN: data('an event attests a partition that cannot be restored'),
+  HEAD_INVALID: data('a signed head of the audit log is missing, cannot be read or is not signed by the key'),
+  HEAD_CONTRADICTS: data('a signed head of the audit log is of other events, or of more, than the chain has'),
   // catalog and delivery
   CATALOG_UNAVAILABLE: passing('the catalog cannot be reached or does not answer'),
   CATALOG_DENIED: data('the catalog refuses access, or lacks a right that is needed'),

@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import { isatty } from 'node:tty';
 import { type ChainName, checkpointFile, deliveryFile } from '../actors/bronze/names.ts';
 import { openCatalog } from '../actors/catalog/index.ts';
+import { logOrigin } from '../actors/chain/log-heads.ts';
 import type { MemorySources } from '../actors/chain/memories.ts';
 import { RunningEra } from '../actors/effects/running-era.ts';
 import type { EraSetup, Neighbour } from '../actors/effects/setup.ts';
@@ -21,6 +22,7 @@ import type { BucketAddress } from '../actors/remote/bucket.ts';
 import { openSource } from '../actors/source/index.ts';
 import { openCheckpoint } from '../actors/state/checkpoint.ts';
 import { openDeliveryPointer } from '../actors/state/delivery.ts';
+import { readSigningKey } from '../actors/state/key-files.ts';
 import { openStore } from '../actors/store/index.ts';
 import { type PoolOptions, ThreadPool } from '../actors/threads/pool.ts';
 import type { BackupFolder } from '../actors/version-1/old-chain.ts';
@@ -242,6 +244,13 @@ export function openDelivery(config: Config, chain: ChainName): EraSetup['delive
   };
 }
 
+/** Who signs the log of a chain; null where nobody does. Only a run needs the key. Throws KEY_INVALID. */
+export function signerOf({ pas }: Config, chain: ChainName): EraSetup['signer'] {
+  if (!pas.enabled || pas.signing_key === '') return null;
+  const origin = logOrigin(pas.origin, chain);
+  return { origin, key: readSigningKey(resolve(pas.signing_key), origin) };
+}
+
 /** The other eras of the network. */
 export const neighboursOf = (config: Config, era: EraConfig): Neighbour[] =>
   config.eras
@@ -284,6 +293,7 @@ export function eraSetup(
       networkPassphrase: passphrase,
     },
     attests: config.pas.enabled,
+    signer: null,
     neighbours: neighboursOf(config, era),
     // `--once` ends at the head that is found first, so it has to be followed to its end.
     ledgersAhead: once ? Number.POSITIVE_INFINITY : PARTITIONS_AHEAD * era.partition_size,
@@ -318,4 +328,9 @@ export const openEras = (
   once: boolean,
   trusted: EraSetup['trusted'],
 ): Map<string, RunningEra> =>
-  new Map(context.eras.map((era) => [era.era_id, new RunningEra(eraSetup(context, era, pool, once, trusted))]));
+  new Map(
+    context.eras.map((era) => {
+      const signer = signerOf(context.config, chainOf(era));
+      return [era.era_id, new RunningEra({ ...eraSetup(context, era, pool, once, trusted), signer })];
+    }),
+  );

@@ -25,11 +25,34 @@ export const bronzeJsonKey = (c: ChainName): string => `${chainPrefix(c)}_bronze
 /** Folders right below a chain that copiers write beside its table; every other name is a table's, or nobody's. */
 export const OWN_FOLDERS: readonly string[] = ['_staging', '_audit', '_losses'];
 
+/** Below `_audit/`, and below the backup folder. */
+export const HEADS_FOLDER = 'heads';
+
 export const auditPrefix = (c: ChainName): string => `${chainPrefix(c)}_audit/`;
 
 /** Ten digits, so that a listing is in order of sequence. */
 export const eventKey = (c: ChainName, sequence: number): string =>
   `${auditPrefix(c)}${String(sequence).padStart(10, '0')}.json`;
+
+/** Signed heads of a chain's audit log; above them a folder that no event lies in. */
+export const headsPrefix = (c: ChainName): string => `${auditPrefix(c)}${HEADS_FOLDER}/`;
+
+/** Ten digits: how many events the head is of. */
+export const headKey = (c: ChainName, size: number): string => `${headsPrefix(c)}${String(size).padStart(10, '0')}`;
+
+/** The size in the last part of a head's key, or of the name of its copy; null for any other name. */
+export function parseHeadName(name: string): number | null {
+  const digits = /(?:^|_)(\d{10})$/.exec(name)?.[1];
+  return digits === undefined ? null : Number(digits);
+}
+
+/** Whether a key is that of a head of this chain. */
+export const isHeadKey = (c: ChainName, key: string): boolean =>
+  key.startsWith(headsPrefix(c)) && /^\d{10}$/.test(key.slice(headsPrefix(c).length));
+
+/** Below the backup folder, in `heads/`. */
+export const headCopyFile = (c: ChainName, size: number): string =>
+  `${chainFileLabel(c)}_${String(size).padStart(10, '0')}`;
 
 /** What was given up of a chain: its records. */
 export const lossesPrefix = (c: ChainName): string => `${chainPrefix(c)}_losses/`;

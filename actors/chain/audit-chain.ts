@@ -21,6 +21,9 @@ const PARALLEL = 16;
 /** What does not change about the event of a partition, wherever in the chain it comes. */
 export type EventFacts = Omit<Parameters<typeof buildEvent>[0], 'storagePrefix' | 'sequence' | 'prevEventHash'>;
 
+/** A chain, and who is told of the events that stand in it, as they are stored and in any order. */
+type WatchedChain = ChainPlace & { readonly onEvent?: (sequence: number, bytes: Uint8Array) => void };
+
 /** The chain as it stands; `events` in order of sequence. */
 export interface AuditChain {
   readonly events: readonly AttestedEvent[];
@@ -101,17 +104,21 @@ function assertLinked(chain: ChainName, events: readonly AttestedEvent[]): void 
 
 /**
  * Reads all events of a chain, checks their hashes and links, and finds holes. Names in `_audit/` that no copier gives
- * are passed over. Throws AUDIT_INVALID, AUDIT_FORK, STORE_*.
+ * are passed over. `onEvent` is told of each event as it is stored, in any order. Throws AUDIT_INVALID, AUDIT_FORK, STORE_*.
  */
-export async function readChain(place: ChainPlace, signal?: AbortSignal): Promise<AuditChain> {
+export async function readChain(place: WatchedChain, signal?: AbortSignal): Promise<AuditChain> {
   const prefix = auditPrefix(place.chain);
   const listed = await place.store.list(prefix, signal);
   const sequences = listed.flatMap(({ key }) => {
     const match = /^(\d{10})\.json$/.exec(key.slice(prefix.length));
     return match ? [Number(match[1])] : [];
   });
-  const read = await mapBounded(sequences, PARALLEL, (sequence) => readEvent(place, sequence, signal), signal);
-  const events = read.flatMap((found) => (found === null ? [] : [found.attested]));
+  const readOne = async (sequence: number): Promise<AttestedEvent[]> => {
+    const found = await readEvent(place, sequence, signal);
+    if (found !== null) place.onEvent?.(sequence, found.bytes);
+    return found === null ? [] : [found.attested];
+  };
+  const events = (await mapBounded(sequences, PARALLEL, readOne, signal)).flat();
   assertLinked(place.chain, events);
   const holes: number[] = [];
   let next = 0;
@@ -199,13 +206,13 @@ async function assertCopyAgrees(
 
 /**
  * Attests a sealed partition under `head.nextSequence`, if nothing stands there, and reads back what does.
- * `storagePrefix`: that of the chain, wherever it lies now. `attested: false`: the event of another partition, which a second copier put there; the caller goes on after it.
+ * `storagePrefix`: that of the chain, wherever it lies now. `attested: false`: the event of another partition, which a second copier put there; the caller goes on after it. `onEvent` is told of the event that stands there.
  * `expected`: an event that was re-derived for a hole and has to come out the same. `known`: as for eventSource.
  * Throws AUDIT_FORK (other content for this partition, or a chain that left ours), AUDIT_HOLE, AUDIT_INVALID,
  * EVIDENCE_CONTRADICTS (a copy that says something else, or that knows an event which is not there), MANIFEST_INVALID, PARTITION_DAMAGED, STORE_*, STATE_IO (copies).
  */
 export async function appendEvent(
-  place: ChainPlace & { readonly backup: BackupFolder | null },
+  place: WatchedChain & { readonly backup: BackupFolder | null },
   input: {
     readonly range: LedgerRange;
     readonly chain: ChainHead;
@@ -250,6 +257,7 @@ export async function appendEvent(
       details: { object: key },
     });
   }
+  place.onEvent?.(sequence, stored.bytes);
   const theirs = stored.attested;
   if (theirs.eventHash !== ourHash) {
     const label = rangeLabel(range);

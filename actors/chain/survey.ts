@@ -27,6 +27,8 @@ export interface SurveyPlace extends ChainPlace {
   readonly checkpoint: CheckpointStore | null;
   /** Null: nothing outside of Bronze is asked, and so nothing contradicts. */
   readonly memories: MemorySources | null;
+  /** Told of each event as it is stored, in any order. */
+  readonly onEvent?: (sequence: number, bytes: Uint8Array) => void;
   /** Told why a checkpoint is not used; it is only a hint. `isOld`: because the old program wrote it, as it should have. */
   readonly onProblem?: (problem: string, isOld: boolean) => void;
   /** Told after each manifest: of an estate of the old program a little of every file is read, which takes a while. */

@@ -11,6 +11,7 @@ import type { LakeLayout } from '../ports/source.ts';
 import type { ChainLock } from '../ports/state.ts';
 import type { StagingSpec } from '../ports/store.ts';
 import type { Committed } from '../source/compare-lake.ts';
+import type { EventTree } from '../tlog/event-tree.ts';
 import type { BackupFolder } from '../version-1/old-chain.ts';
 import type { EraSetup } from './setup.ts';
 
@@ -65,6 +66,10 @@ export class RunningEra {
   isBehind = false;
   /** Events in the chain, by the sequence of the last one; null before they were looked at. */
   events: number | null = null;
+  /** The log that they are, where it is signed; made by the survey. */
+  tree: EventTree | null = null;
+  /** Of how many events a head is known to be there. */
+  signedSize = 0;
   /** How many of them were acknowledged; null before the first delivery has looked. */
   delivered: number | null = null;
   /** When rows were last written beside the copying, by the monotonic clock. */

@@ -5,6 +5,7 @@ import type { TrustedHashes } from '../anchor/trusted-hashes.ts';
 import type { Producer } from '../bronze/manifest.ts';
 import type { ChainName } from '../bronze/names.ts';
 import type { BronzeFacts } from '../chain/bronze-json.ts';
+import type { LogSigner } from '../chain/log-heads.ts';
 import type { MemorySources } from '../chain/memories.ts';
 import type { FileOps } from '../files.ts';
 import type { CheckSpec, CompressionSpec } from '../parquet/spec.ts';
@@ -42,6 +43,8 @@ export interface EraSetup {
   readonly terms: BronzeFacts;
   /** Whether events are written to the audit chain. */
   readonly attests: boolean;
+  /** Null: no heads of the audit log are signed. */
+  readonly signer: LogSigner | null;
   readonly neighbours: readonly Neighbour[];
   /** How far ahead an era without an end looks for ledgers at once. */
   readonly ledgersAhead: number;

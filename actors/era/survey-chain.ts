@@ -9,10 +9,13 @@ import { placeInChain } from '../chain/audit-chain.ts';
 import { assertOnGrid, rangesFound, restoreBronze } from '../chain/bronze-json.ts';
 import { restoreCopies } from '../chain/copies.ts';
 import { findAdoption } from '../chain/find-adoption.ts';
+import { assertHeadFits, newestHead } from '../chain/log-heads.ts';
 import { surveyChain as readFacts } from '../chain/survey.ts';
 import type { Effect } from '../effects/effect.ts';
 import type { RunningEra } from '../effects/running-era.ts';
+import { signLog } from '../effects/sign-log.ts';
 import { committedEnds } from '../source/compare-lake.ts';
+import { EventTree, eventLeaf } from '../tlog/event-tree.ts';
 import { type Adoption, adoptionText } from '../version-1/adoption.ts';
 import { OLD_EVENTS } from '../version-1/old-chain.ts';
 
@@ -22,7 +25,12 @@ export const surveyChain: Effect<'surveyChain'> = async (era, { eraId }, { signa
   const onProgress = (): void => tell(SUPERVISOR_ID, { type: 'era.progressed', eraId, waiting: false });
   const onProblem = (problem: string, isOld: boolean): void =>
     era.log[isOld ? 'info' : 'warn']({ component: 'checkpoint' }, problem);
-  const facts = await readFacts({ ...era.place, checkpoint, memories, onProblem, onProgress }, signal);
+  const { signer } = era.setup;
+  // Before the events: a head is written after the last one that it is of.
+  const signed = signer && (await newestHead(era.place, signal));
+  const tree = signer && new EventTree(signed ? [signed.head.size] : []);
+  const onEvent = (sequence: number, bytes: Uint8Array): void => tree?.note(sequence, eventLeaf(bytes));
+  const facts = await readFacts({ ...era.place, checkpoint, memories, onEvent, onProblem, onProgress }, signal);
   era.storagePrefix = facts.events.at(-1)?.storagePrefix ?? null;
   const adoption = era.termsAreFixed ? null : await findTerms(era, facts, signal, onProgress);
   // Where the era ends plays no part in what is committed.
@@ -30,9 +38,16 @@ export const surveyChain: Effect<'surveyChain'> = async (era, { eraId }, { signa
   era.events = facts.events.reduce((count, { sequence }) => Math.max(count, sequence + 1), 0);
   // The era fails by the same judgement: nothing is written, and nothing is recorded.
   if ('failure' in judged) return facts;
+  if (signer && tree && signed) {
+    assertHeadFits(signed, { origin: signer.origin, root: tree.rootAt(signed.head.size), events: era.events });
+  }
+  era.tree = tree;
+  era.signedSize = 0;
   await prepare(era, signal);
   if (!era.termsAreFixed) await restoreTerms(era, facts, adoption, signal);
   await restoreCopiesOf(era, facts, signal, onProgress);
+  // A run that died after an event left it without a head. Of those before, heads may be missing.
+  await signLog(era, signal);
   for (const partition of committedIn(chain, facts, judged.recovered)) era.recorder?.note(partition);
   era.isSurveyed = true;
   era.ends.clear();

@@ -8,7 +8,7 @@ import type { AttestedEvent, LedgerRange } from '../../machines/protocol.ts';
 import { mapBounded } from '../bounded.ts';
 import { buildEvent } from '../bronze/event.ts';
 import { manifestData, parseAnyManifest, sha256Hex, toEnds } from '../bronze/manifest.ts';
-import { auditPrefix, dataFileName, manifestKey, parsePartitionKey, tablePrefix } from '../bronze/names.ts';
+import { auditPrefix, dataFileName, isHeadKey, manifestKey, parsePartitionKey, tablePrefix } from '../bronze/names.ts';
 import { readEvent } from '../chain/audit-chain.ts';
 import { type BronzeFacts, compareBronze, readBronze } from '../chain/bronze-json.ts';
 import type { ChainPlace } from '../chain/chain-place.ts';
@@ -102,7 +102,7 @@ async function gatherEvents(
   for (const { key } of await place.store.list(prefix, signal)) {
     const match = /^(\d{10})\.json$/.exec(key.slice(prefix.length));
     if (match) sequences.push(Number(match[1]));
-    else strays.push(key);
+    else if (!isHeadKey(place.chain, key)) strays.push(key);
   }
   const look = async (sequence: number): Promise<EventFound[]> => {
     try {

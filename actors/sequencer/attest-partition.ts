@@ -1,7 +1,9 @@
-/** Writes the event of a sealed partition to the audit chain. */
+/** Writes the event of a sealed partition to the audit chain, and signs the log that the chain is, where a key is configured. */
 import { appendEvent } from '../chain/audit-chain.ts';
 import { recordedPrefix } from '../chain/bronze-file.ts';
 import type { Effect } from '../effects/effect.ts';
+import { signLog } from '../effects/sign-log.ts';
+import { eventLeaf } from '../tlog/event-tree.ts';
 
 export const attestPartition: Effect<'attestPartition'> = async (era, input, { signal }) => {
   era.lock?.assertHeld();
@@ -9,7 +11,10 @@ export const attestPartition: Effect<'attestPartition'> = async (era, input, { s
   // A fact of the chain, wherever it was moved since it began.
   era.storagePrefix ??= (await recordedPrefix(era.place, signal)) ?? era.setup.store.prefix;
   const known = era.manifest?.start === range.start ? era.manifest.bytes : null;
-  const answer = await appendEvent(era.place, { ...input, storagePrefix: era.storagePrefix }, signal, known);
+  const onEvent = (sequence: number, bytes: Uint8Array): void => era.tree?.note(sequence, eventLeaf(bytes));
+  const place = { ...era.place, onEvent };
+  const answer = await appendEvent(place, { ...input, storagePrefix: era.storagePrefix }, signal, known);
+  await signLog(era, signal);
   era.events = Math.max(era.events ?? 0, answer.sequence + 1);
   const checksum = expected?.data.checksum ?? era.checksums.get(range.start);
   if (answer.attested && checksum !== undefined) era.noteAttested(range, checksum, answer.sequence);

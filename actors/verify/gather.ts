@@ -9,11 +9,20 @@ import { BronzeError, type Failure, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
 import { mapBounded } from '../bounded.ts';
 import { type ChainEvent, parseEvent } from '../bronze/event.ts';
-import { auditPrefix, backupFile, type ChainName, chainKey } from '../bronze/names.ts';
+import {
+  auditPrefix,
+  backupFile,
+  type ChainName,
+  chainKey,
+  HEADS_FOLDER,
+  headsPrefix,
+  parseHeadName,
+} from '../bronze/names.ts';
 import { errnoOf, fileError } from '../files.ts';
 import { decodeUtf8, parseJson } from '../json.ts';
 import type { BronzeStore } from '../ports/store.ts';
 import { HEADS_FILE } from '../state/heads.ts';
+import { eventLeaf } from '../tlog/event-tree.ts';
 import { entriesOf } from './chains.ts';
 import { cutEvents } from './cut-events.ts';
 
@@ -27,16 +36,30 @@ const AUDIT_FOLDER = '_audit';
 /** Below a folder of events: those that the old program had written for the same chain. */
 const OLD_FOLDER = 'v1.1';
 
+/** An event, and the hash of the leaf that it is in the log of its chain; null for one of the old program. */
+export type GatheredEvent = ChainEvent & { readonly leaf: Buffer | null };
+
+/** What lies where signed heads do; nothing of it is believed yet. */
+export interface FoundHead {
+  /** Path or URI, for messages. */
+  readonly object: string;
+  /** Of how many events its name says that it is; null where the name says nothing. */
+  readonly size: number | null;
+  readonly bytes: Uint8Array;
+}
+
 export interface GatheredEvents {
   /** Folder, file or URI that the events are from. */
   readonly place: string;
-  readonly events: readonly ChainEvent[];
+  readonly events: readonly GatheredEvent[];
   /** What is there and cannot be used. */
   readonly failures: readonly Failure[];
   /** What `pas-chain-heads.json` says there: chain key → hash; null where there is none. */
   readonly heads: ReadonlyMap<string, string> | null;
   /** What the one in `v1.1/` says, which is of the old program's chains. */
   readonly oldHeads: ReadonlyMap<string, string> | null;
+  /** Signed heads beside the events, where they were asked for. */
+  readonly signedHeads: readonly FoundHead[];
 }
 
 interface Named {
@@ -74,12 +97,13 @@ function eventOf(bytes: Uint8Array, { name, object }: Pick<Named, 'name' | 'obje
 }
 
 async function readAll(files: readonly Named[]): Promise<Pick<GatheredEvents, 'events' | 'failures'>> {
-  const events: ChainEvent[] = [];
+  const events: GatheredEvent[] = [];
   const failures: Failure[] = [];
   const read = await mapBounded(files, PARALLEL, async (file) => {
     const bytes = await file.read();
     try {
-      return eventOf(bytes, file);
+      const event = eventOf(bytes, file);
+      return { ...event, leaf: event.sequence === null ? null : eventLeaf(bytes) };
     } catch (error) {
       return toFailure(error);
     }
@@ -141,9 +165,26 @@ async function headsOf(folder: string, failures: Failure[]): Promise<GatheredEve
   }
 }
 
-/** Events of one folder, and of a folder `v1.1` in it. Throws USAGE where there is none, STORE_*. */
-export async function gatherFolder(folder: string): Promise<GatheredEvents> {
+/** Everything in a folder of signed heads or of copies of them. Throws STORE_*. */
+export async function gatherHeads(folder: string): Promise<FoundHead[]> {
+  const files = (await entriesOf(folder))
+    .filter(({ isFolder }) => !isFolder)
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  return mapBounded(files, PARALLEL, async ({ name }) => {
+    const { object, read } = fileAt(folder, name);
+    return { object, size: parseHeadName(name), bytes: await read() };
+  });
+}
+
+/**
+ * Events of one folder, and of a folder `v1.1` in it; where `withHeads`, also the heads in `heads`. Throws USAGE where there
+ * is none, STORE_*.
+ */
+export async function gatherFolder(folder: string, withHeads = false): Promise<GatheredEvents> {
   if ((await kindOf(folder)) !== 'folder') throw new BronzeError('USAGE', `there is no folder ${folder} with events`);
+  const below = join(folder, HEADS_FOLDER);
+  // Before the events as well: a head is written after the last event that it is of.
+  const signedHeads = withHeads && (await kindOf(below)) === 'folder' ? await gatherHeads(below) : [];
   // Before the events: a copier at work writes an event first and then makes it the head.
   const names = await entriesOf(folder);
   const hasHeads = names.some(({ name }) => name === HEADS_FILE);
@@ -158,7 +199,14 @@ export async function gatherFolder(folder: string): Promise<GatheredEvents> {
   const oldHeads = hasOldHeads ? await headsOf(old, failures) : null;
   const files = [...filesIn(folder, inside), ...(old === null ? [] : filesIn(old, kept))];
   const read = await readAll(files.sort((a, b) => (a.object < b.object ? -1 : 1)));
-  return { place: folder, events: read.events, failures: [...failures, ...read.failures], heads, oldHeads };
+  return {
+    place: folder,
+    events: read.events,
+    failures: [...failures, ...read.failures],
+    heads,
+    oldHeads,
+    signedHeads,
+  };
 }
 
 /** Folders `_audit` below a folder, in order. Partitions and staging are not searched. */
@@ -175,15 +223,25 @@ async function auditFoldersBelow(folder: string, depth = DEPTH): Promise<string[
 }
 
 /** Every `_audit/` below a folder; where there is none, the folder itself as one of copies. Throws STORE_*. */
-export async function gatherBelow(folder: string): Promise<GatheredEvents[]> {
+export async function gatherBelow(folder: string, withHeads = false): Promise<GatheredEvents[]> {
   const found = basename(folder) === AUDIT_FOLDER ? [] : await auditFoldersBelow(folder);
   const sources: GatheredEvents[] = [];
-  for (const each of found.length > 0 ? found : [folder]) sources.push(await gatherFolder(each));
+  for (const each of found.length > 0 ? found : [folder]) sources.push(await gatherFolder(each, withHeads));
   return sources;
 }
 
+async function headsOfChain(store: BronzeStore, chain: ChainName): Promise<FoundHead[]> {
+  const prefix = headsPrefix(chain);
+  return mapBounded(await store.list(prefix), PARALLEL, async ({ key }) => ({
+    object: `${store.uri}${key}`,
+    size: parseHeadName(key.slice(prefix.length)),
+    bytes: (await store.get(key)) ?? new Uint8Array(0),
+  }));
+}
+
 /** Events of `_audit/` of one chain in a store, and of `v1.1/` in it. Throws STORE_*. */
-export async function gatherChain(store: BronzeStore, chain: ChainName): Promise<GatheredEvents> {
+export async function gatherChain(store: BronzeStore, chain: ChainName, withHeads = false): Promise<GatheredEvents> {
+  const signedHeads = withHeads ? await headsOfChain(store, chain) : [];
   const prefix = auditPrefix(chain);
   const files = (await store.list(prefix)).flatMap(({ key }): Named[] => {
     const [name = '', folder = ''] = key.slice(prefix.length).split('/').reverse();
@@ -212,6 +270,7 @@ export async function gatherChain(store: BronzeStore, chain: ChainName): Promise
     failures: [...failures, ...misplaced],
     heads: null,
     oldHeads: null,
+    signedHeads,
   };
 }
 
@@ -247,5 +306,12 @@ export async function gatherExport(path: string): Promise<GatheredEvents> {
     read: async () => Buffer.from(its),
   }));
   const read = await readAll(named);
-  return { place: path, events: read.events, failures: [...failures, ...read.failures], heads: null, oldHeads: null };
+  return {
+    place: path,
+    events: read.events,
+    failures: [...failures, ...read.failures],
+    heads: null,
+    oldHeads: null,
+    signedHeads: [],
+  };
 }

@@ -9,6 +9,8 @@ import {
   type ChainName,
   chainPrefix,
   dataFileName,
+  headsPrefix,
+  isHeadKey,
   OWN_FOLDERS,
   parsePartitionFolder,
   parsePartitionKey,
@@ -58,6 +60,7 @@ export async function takeInventory(store: BronzeStore, chain: ChainName, signal
     if (key === bronzeJsonKey(chain)) continue;
     const [first = '', ...rest] = key.slice(prefix.length).split('/');
     if (rest.length === 0) stray('', key);
+    else if (isHeadKey(chain, key)) continue;
     else if (key.startsWith(auditPrefix(chain))) {
       const name = /^(\d{10})\.json$/.exec(rest.join('/'))?.[1];
       events.push({ key, sequence: name === undefined ? null : Number(name) });
@@ -99,6 +102,7 @@ export async function takeInventory(store: BronzeStore, chain: ChainName, signal
   for (const folder of OWN_FOLDERS.filter((name) => name !== STAGING_FOLDER)) {
     for (const inside of await store.folders(`${prefix}${folder}/`, signal)) {
       const key = `${prefix}${folder}/${inside}/`;
+      if (key === headsPrefix(chain)) continue;
       if (!events.some((event) => event.key.startsWith(key))) stray(folder, key);
     }
   }

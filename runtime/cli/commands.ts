@@ -6,6 +6,8 @@
 import type { CommandLine } from './command-line.ts';
 
 export interface OptionFacts {
+  /** May be given several times; the values are lines of one text. */
+  readonly isList?: true;
   /** cac's notation: `--to <ledger>` takes a value, `--inspect [port]` may take one, `--json` none, `--no-x` switches off. */
   readonly flag: string;
   readonly help: string;
@@ -150,11 +152,24 @@ export const COMMANDS: readonly CommandFacts[] = [
   },
   {
     usage: 'pas <action> [path]',
-    help: 'pas verify [path]: check audit chains from files or an export; pas deliver: deliver what is undelivered',
-    options: [eras, json],
+    help: 'pas verify [path]: check audit chains from files or an export; pas deliver: deliver what is undelivered; pas keygen: make a key that signs heads',
+    options: [
+      eras,
+      {
+        flag: '--key <key>',
+        help: 'pas verify: also check signed heads, with this verifier key or a file of some; may be given several times',
+        isList: true,
+      },
+      { flag: '--heads <dir>', help: 'pas verify: copies of heads kept elsewhere, which show what was removed' },
+      { flag: '--out <file>', help: 'pas keygen: file for the private key; nothing may stand there' },
+      { flag: '--origin <name>', help: 'pas keygen: name of the signed logs [pas.origin]' },
+      json,
+    ],
     examples: [
       'bronze-copier pas verify ./pas-backup',
       'bronze-copier pas verify export.jsonl',
+      'bronze-copier pas keygen --out signing.key --origin example.com/bronze',
+      'bronze-copier pas verify ./data --key bronze.pub --heads ./heads-kept-elsewhere',
       'bronze-copier pas deliver --config x.yaml --eras pre_p23',
     ],
     load: () => import('./pas.ts'),

@@ -62,7 +62,7 @@ function mark(words: readonly string[], options: readonly OptionFacts[]): string
     const name = (flag as string).replace(/^--?/, '');
     const option = byName.get(name);
     if (!option) throw usage(`unknown option ${flag}${nearest(name, [...byName.keys()], '--')}`);
-    if (seen.has(name)) throw usage(`option --${name} is given twice`);
+    if (seen.has(name) && option.isList !== true) throw usage(`option --${name} is given twice`);
     seen.add(name);
     if (mayTakeValue(option)) {
       const next = words[i + 1];
@@ -143,7 +143,8 @@ export function parse(argv: readonly string[], version: string): Parsed | null {
     const value: unknown = options[key];
     if (!marked.some((word) => word === `--${optionName(option)}` || word.startsWith(`--${optionName(option)}=`)))
       continue;
-    const text = typeof value === 'string' ? value.slice(MARK.length) : '';
+    const texts = (Array.isArray(value) ? value : [value]).filter((each) => typeof each === 'string');
+    const text = texts.map((each) => each.slice(MARK.length)).join('\n');
     given[name] = text !== '' ? text : !optionName(option).startsWith('no-');
   }
   return { command, commandLine: { args, options: given } };

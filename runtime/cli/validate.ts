@@ -9,7 +9,7 @@ import { checkConfig } from '../../config/load.ts';
 import { formatOrigin, formatProblem } from '../../config/problems.ts';
 import { type Failure, fromFailure } from '../../machines/errors.ts';
 import { openAnchors } from '../anchors.ts';
-import { type Context, openContext } from '../context.ts';
+import { type Context, chainOf, openContext, signerOf } from '../context.ts';
 import { printable } from '../human.ts';
 import { failureOf, outlookOf } from '../outlook.ts';
 import { errorText } from '../print-error.ts';
@@ -59,6 +59,7 @@ async function checkSurroundings(context: Context): Promise<Findings> {
   if (config.pas.enabled && config.pas.endpoint !== '') {
     await attempt(() => openEndpoint(config.pas.endpoint).probe(never));
   }
+  for (const era of eras) await attempt(async () => void signerOf(config, chainOf(era)));
   // Where Bronze is not what it was, its mount may be absent: nothing is made in its place.
   const isRefused = failures.some(({ code }) => code === 'EVIDENCE_CONTRADICTS');
   await attempt(async () =>

@@ -31,7 +31,7 @@ const LOCAL_ONLY: readonly KillPoint[] = [
  * after the store's own journal.
  */
 const BESIDE =
-  /^(lock:(before|after)-link|journal:|copies:|checkpoint:|reconcile:|give-up:|commit:(before|after)-record)/;
+  /^(lock:(before|after)-link|journal:|copies:|checkpoint:|reconcile:|give-up:|commit:(before|after)-(record|head))/;
 /** Reached only by a run that finds a dead holder's lock, or what a dead run had staged. */
 const RECOVERY_ONLY: readonly KillPoint[] = ['lock:after-claim', 'lock:after-takeover', 'sweep:before-unlink'];
 

@@ -32,8 +32,12 @@ const RECOVERY_ONLY: readonly KillPoint[] = ['lock:after-claim', 'lock:after-tak
 
 const isOfRecording = (at: KillPoint): boolean => at === 'commit:before-record' || at === 'commit:after-record';
 
-/** No run comes by there: `reconcile` and `give-up` do (reconcile.test.ts, give-up.test.ts). */
-const isOfAnotherCommand = (at: KillPoint): boolean => at.startsWith('reconcile:') || at.startsWith('give-up:');
+/**
+ * No run of these comes by there: `reconcile` and `give-up` do (reconcile.test.ts, give-up.test.ts), and runs that sign
+ * (e2e/signed-heads.test.ts).
+ */
+const isOfAnotherCommand = (at: KillPoint): boolean =>
+  at.startsWith('reconcile:') || at.startsWith('give-up:') || at.endsWith('-head');
 
 /** How often an undisturbed run comes by, as far as it is worth being killed there. */
 function hitsOf(at: KillPoint): number {

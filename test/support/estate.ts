@@ -152,13 +152,16 @@ function canonical(value: unknown): string {
   return `{${entries.map(([key, inner]) => `${JSON.stringify(key)}:${canonical(inner)}`).join(',')}}`;
 }
 
+/** The text that an event is as a leaf of its log. */
+export const canonicalEvent = (event: object): string => canonical(event);
+
 /** The hash that an event must carry. */
 export function eventHashOf(event: { chain: Record<string, unknown> }): string {
   const { event_hash: _, ...chain } = event.chain;
   return `sha256:${sha256Hex(canonical({ ...event, chain }))}`;
 }
 
-/** RFC 6962 Merkle tree hash over 32-byte entries given as hex. */
+/** RFC 6962 Merkle tree hash over entries given as hex. */
 export function merkleRoot(entries: readonly string[]): string {
   const hash = (from: number, to: number): Buffer => {
     const count = to - from;

@@ -69,7 +69,7 @@ describe('defaults', () => {
         strict: false,
         bigquery: { project: '', dataset: '', location: '', load: false },
       },
-      pas: { enabled: true, endpoint: '', backup_dir: './pas-backup', strict: false },
+      pas: { enabled: true, endpoint: '', backup_dir: './pas-backup', signing_key: '', origin: '', strict: false },
       checkpoint: { enabled: true, dir: './state' },
       checks: { results: true, signatures: 'all' },
       anchors: { validators: '', trusted_hashes: '', archives: [] },

@@ -63,7 +63,7 @@ describe('keys', () => {
 
   it('show nothing of what is secret in them', () => {
     const { key, secret } = SigningKey.generate('example.com/bronze');
-    const seed = secret.slice(secret.lastIndexOf('+') + 1);
+    const seed = secret.slice(-40);
     for (const shown of [JSON.stringify(key), String(key), JSON.stringify({ ...key })]) {
       expect(shown).not.toContain(seed.slice(4, 20));
     }

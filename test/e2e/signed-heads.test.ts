@@ -1,0 +1,229 @@
+/**
+ * The real program signs its audit log (pas.signing_key): a head after each event, whatever it dies of; nothing is signed
+ * twice; a chain that was cut or rewritten is refused by `run` and found by `pas verify`.
+ */
+import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { tempFolder } from '../support/bronze.ts';
+import { canonicalEvent, eventFile, filesIn, merkleRoot, readJson, sha256Hex } from '../support/estate.ts';
+import { sampleEra, sampleScene } from '../support/lakes.ts';
+import { type Outcome, program, type Scene } from '../support/program.ts';
+import { expectVerified } from '../support/settled.ts';
+
+const NAME = 'example.com/bronze';
+const EVENTS = 6;
+const chainOf = (scene: Scene): string => scene.chain('sample', 'whole');
+const headsOf = (scene: Scene): string => join(chainOf(scene), '_audit', 'heads');
+const namesIn = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder).sort() : []);
+const ten = (n: number): string => String(n).padStart(10, '0');
+const sizes = (from: number, to: number): string[] => Array.from({ length: to - from + 1 }, (_, n) => ten(from + n));
+
+/** A key in a file of its own, and its public part. */
+let file: string;
+let key: string;
+let unsigned: Scene;
+let whole: Scene;
+
+/** A copier that signs, with the key where it was made. */
+const signing = (scene: Scene): Scene => scene.change({ pas: { signing_key: file, origin: NAME } });
+
+beforeAll(async () => {
+  file = join(tempFolder(), 'signing.key');
+  const made = await program('pas', 'keygen', '--out', file, '--origin', NAME);
+  expect([made.code, made.stderr]).toEqual([0, '']);
+  key = made.stdout.trim();
+  unsigned = await sampleScene(sampleEra({ ledger_end: 59 }));
+  whole = signing(unsigned.copy());
+  expect((await whole.run()).code).toBe(0);
+});
+
+const pas = (scene: Scene, ...args: string[]): Promise<Outcome> =>
+  program('pas', 'verify', scene.data, '--key', key, '--json', ...args);
+const codesOf = ({ stdout }: Outcome): string[] =>
+  JSON.parse(stdout).failures.map(({ code }: { code: string }) => code);
+const errorOf = ({ summary }: Outcome) => summary?.eras[0]?.error;
+
+/** Origin, size and root of a head are those of the events, by code that shares nothing with the program's. */
+function expectHead(scene: Scene, size: number): void {
+  const [origin, count, root] = readFileSync(join(headsOf(scene), ten(size)), 'utf8').split('\n');
+  const leaves = Array.from({ length: size }, (_, n) => canonicalEvent(readJson(eventFile(chainOf(scene), n))));
+  expect([origin, count, root]).toEqual([
+    `${NAME}/sample/whole/v1`,
+    `${size}`,
+    Buffer.from(merkleRoot(leaves.map((text) => Buffer.from(text).toString('hex'))), 'hex').toString('base64'),
+  ]);
+}
+
+describe('a run that signs', () => {
+  it('leaves a head after each event, and a copy of it; everything else is as without a key', async () => {
+    expect(namesIn(headsOf(whole))).toEqual(sizes(1, EVENTS));
+    for (let size = 1; size <= EVENTS; size++) expectHead(whole, size);
+    expect(namesIn(join(whole.backup, 'heads'))).toEqual(sizes(1, EVENTS).map((size) => `sample_whole_v1_${size}`));
+    for (const size of sizes(1, EVENTS)) {
+      const [head, copy] = [join(headsOf(whole), size), join(whole.backup, 'heads', `sample_whole_v1_${size}`)];
+      expect(readFileSync(copy, 'utf8')).toBe(readFileSync(head, 'utf8'));
+    }
+    await expectVerified(whole);
+    const before = filesIn(whole.data);
+    expect((await whole.run()).code).toBe(0);
+    expect(filesIn(whole.data)).toEqual(before);
+    for (const args of [[], ['--heads', join(whole.backup, 'heads')]]) {
+      const verdict = await pas(whole, ...args);
+      expect([verdict.code, JSON.parse(verdict.stdout).heads[0]]).toMatchObject([
+        0,
+        { newest: EVENTS, events: EVENTS },
+      ]);
+    }
+    const configured = await whole.start('pas', { args: ['verify', '--key', key, '--json'] }).done;
+    expect([configured.code, JSON.parse(configured.stdout)]).toMatchObject([
+      0,
+      { not_seen: [], heads: [{ newest: EVENTS }] },
+    ]);
+    const reconciled = await whole.start('reconcile', { args: ['--json'] }).done;
+    expect(reconciled.code, reconciled.stdout).toBe(0);
+  });
+
+  it('never says the key, nor shows the file to others', async () => {
+    const secret = readFileSync(file, 'utf8').trim().slice(-40, -10);
+    const scene = signing(unsigned.copy()).change({ logging: { level: 'trace' } });
+    const outcome = await scene.run();
+    const shown = await scene.start('validate', { args: ['--online'] }).done;
+    expect([outcome.code, shown.code]).toEqual([0, 0]);
+    for (const text of [outcome.stdout, outcome.stderr, shown.stdout, JSON.stringify(outcome.summary)]) {
+      expect(text).not.toContain(secret);
+    }
+    const pasted = await signing(unsigned.copy())
+      .change({ pas: { signing_key: readFileSync(file, 'utf8').trim() } })
+      .start('validate').done;
+    expect([pasted.code, pasted.stderr]).toEqual([2, expect.stringContaining('the path of a file')]);
+    expect(pasted.stdout + pasted.stderr).not.toContain(secret);
+  });
+
+  it('that begins late signs what is there, and goes on from there', async () => {
+    const scene = unsigned.copy();
+    expect((await scene.run({ args: ['--to', '25'] })).code).toBe(0);
+    expect(namesIn(headsOf(scene))).toEqual([]);
+    expect((await signing(scene).run()).code).toBe(0);
+    expect(namesIn(headsOf(scene))).toEqual(sizes(3, EVENTS));
+    expectHead(scene, 3);
+    expectHead(scene, EVENTS);
+  });
+
+  it.each(['commit:before-head', 'commit:after-head', 'commit:before-head#3', 'create:after-link#7'])(
+    'and is killed at %s makes up for the newest head, once',
+    async (at) => {
+      const scene = signing(unsigned.copy());
+      expect((await scene.run({ env: { BRONZE_KILL_AT: at } })).signal).toBe('SIGKILL');
+      const events = namesIn(join(chainOf(scene), '_audit')).filter((name) => name.endsWith('.json')).length;
+      expect(events).toBeGreaterThan(0);
+      const before = Object.fromEntries(
+        Object.entries(filesIn(headsOf(scene))).map(([name, { sha256 }]) => [name, { sha256 }]),
+      );
+      const bereft = scene.copy();
+      bereft.lose('state', 'pas-backup');
+      for (const one of [scene, bereft]) {
+        expect((await one.run()).code).toBe(0);
+        expect(namesIn(headsOf(one))).toEqual(sizes(1, EVENTS));
+        expect(filesIn(headsOf(one))).toMatchObject(before);
+        expectHead(one, EVENTS);
+        expect((await pas(one)).code).toBe(0);
+        await expectVerified(one);
+      }
+    },
+  );
+});
+
+describe('S12, S14: what contradicts a head', () => {
+  it('another root under the size that comes next ends the era; nothing is signed over it', async () => {
+    const scene = signing(unsigned.copy());
+    expect((await scene.run({ args: ['--to', '25'] })).code).toBe(0);
+    const planted = join(headsOf(scene), ten(4));
+    // Signed by the same key for other events: what another history of this chain has left.
+    const other = signing(unsigned.copy()).change({ bronze: { compression: 'snappy' } });
+    expect((await other.run()).code).toBe(0);
+    cpSync(join(headsOf(other), ten(4)), planted);
+    const before = readFileSync(planted, 'utf8');
+    const outcome = await scene.run();
+    expect([outcome.code, errorOf(outcome)]).toMatchObject([1, { code: 'HEAD_CONTRADICTS' }]);
+    expect(readFileSync(planted, 'utf8')).toBe(before);
+    const verdict = await pas(scene);
+    expect([verdict.code, codesOf(verdict)]).toEqual([3, expect.arrayContaining(['HEAD_CONTRADICTS'])]);
+  });
+
+  it('a chain that was cut is refused before anything is written, and found where only copies of heads tell', async () => {
+    const scene = whole.copy();
+    rmSync(eventFile(chainOf(scene), 5));
+    rmSync(join(chainOf(scene), 'ledgers_lcm_raw', 'range=50-59'), { recursive: true });
+    scene.lose('state', 'pas-backup');
+    const before = filesIn(scene.data);
+    const outcome = await scene.run();
+    expect([outcome.code, errorOf(outcome)]).toMatchObject([1, { code: 'HEAD_CONTRADICTS' }]);
+    expect(errorOf(outcome)?.message).toContain('is signed for 6 events, and the chain has 5');
+    expect(filesIn(scene.data)).toEqual(before);
+    rmSync(join(headsOf(scene), ten(EVENTS)));
+    const unseen = await pas(scene);
+    expect([unseen.code, JSON.parse(unseen.stdout).not_seen.length]).toEqual([0, 1]);
+    const seen = await pas(scene, '--heads', join(whole.backup, 'heads'));
+    expect([seen.code, codesOf(seen)]).toEqual([3, ['HEAD_CONTRADICTS']]);
+  });
+
+  it('an estate replaced by an honest other one, whole and signed by the same key, is found by copies', async () => {
+    const other = signing(unsigned.copy()).change({ bronze: { compression: 'snappy' } });
+    expect((await other.run({ args: ['--to', '35'] })).code).toBe(0);
+    expect((await pas(other)).code).toBe(0);
+    const verdict = await pas(other, '--heads', join(whole.backup, 'heads'));
+    expect([verdict.code, new Set(codesOf(verdict))]).toEqual([3, new Set(['HEAD_CONTRADICTS'])]);
+  });
+
+  it('something else under the name of a head or among heads is foreign to verify', async () => {
+    const scene = whole.copy();
+    writeFileSync(join(headsOf(scene), 'notes.txt'), 'x');
+    const verdict = await scene.verify('--json');
+    expect([verdict.code, JSON.parse(verdict.stdout).findings]).toMatchObject([3, [{ code: 'OBJECT_FOREIGN' }]]);
+  });
+});
+
+describe('a key that cannot be used', () => {
+  it('ends the program before anything is written', async () => {
+    const mine = join(tempFolder(), 'signing.key');
+    cpSync(file, mine);
+    const scene = signing(unsigned.copy()).change({ pas: { signing_key: mine } });
+    const refused = async (why: string, settings = {}): Promise<void> => {
+      const outcome = await scene.run({ settings });
+      expect([outcome.code, outcome.stderr + outcome.stdout]).toEqual([2, expect.stringContaining(why)]);
+      expect(outcome.stderr + outcome.stdout).toContain('KEY_INVALID');
+      expect(existsSync(scene.data)).toBe(false);
+    };
+    chmodSync(mine, 0o644);
+    await refused('mode 0644');
+    chmodSync(mine, 0o600);
+    await refused(`it is the key of ${NAME}`, { pas: { origin: 'example.com/other' } });
+    renameSync(mine, `${mine}.gone`);
+    await refused('there is no such file');
+    expect((await scene.start('validate').done).code).toBe(0);
+    expect((await scene.start('validate', { args: ['--online'] }).done).code).toBe(1);
+    const unnamed = await scene.start('validate', { settings: { pas: { origin: '' } } }).done;
+    expect([unnamed.code, unnamed.stderr]).toEqual([2, expect.stringContaining('pas.origin')]);
+    const silent = await scene.start('validate', { settings: { pas: { enabled: false } } }).done;
+    expect([silent.code, silent.stderr]).toEqual([2, expect.stringContaining('no audit log to sign')]);
+  });
+
+  it('is never made over another file', async () => {
+    const before = readFileSync(file, 'utf8');
+    const again = await program('pas', 'keygen', '--out', file, '--origin', NAME);
+    expect([again.code, again.stderr]).toEqual([2, expect.stringContaining('KEY_INVALID')]);
+    expect(readFileSync(file, 'utf8')).toBe(before);
+    expect(sha256Hex(before)).not.toBe(sha256Hex(''));
+  });
+
+  it('is replaced by a new one, which signs from then on', async () => {
+    const next = join(tempFolder(), 'next.key');
+    const made = await program('pas', 'keygen', '--out', next, '--origin', NAME);
+    const scene = signing(unsigned.copy());
+    expect((await scene.run({ args: ['--to', '25'] })).code).toBe(0);
+    expect((await scene.change({ pas: { signing_key: next } }).run()).code).toBe(0);
+    expect((await pas(scene)).code).toBe(3);
+    expect((await pas(scene, '--key', made.stdout.trim())).code).toBe(0);
+  });
+});

@@ -10,6 +10,7 @@ import { layoutNamedChains } from '../../actors/verify/chains.ts';
 import { type Failure, toFailure } from '../../machines/errors.ts';
 import { eraEnd, MAX_LEDGER } from '../../machines/partitions.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
+import { type AttestedAnchor, attestedAnchor } from '../anchors.ts';
 import { type Context, chainOf, openContext, openDelivery, queueSpecOf } from '../context.ts';
 import { counted, printable } from '../human.ts';
 import { type Outlook, outlookOf } from '../outlook.ts';
@@ -41,6 +42,8 @@ interface EraStatus {
   /** Committed ledgers that the lake does not reach to: it was reset, cut, or is another one; null = not known. */
   readonly lake_behind_ledgers: number | null;
   readonly last_event: { readonly sequence: number; readonly event_hash: string } | null;
+  /** Who vouches for it, as far as events say; null: they do not, or nobody knows the validators. */
+  readonly anchor: AttestedAnchor | null;
   readonly not_attested: number | null;
   /** Null: events go nowhere, or it is not known. */
   readonly undelivered_events: number | null;
@@ -140,6 +143,7 @@ async function statusOf(context: Context, { survey, head, beyond, refusals, noti
     lake_head: head,
     lake_behind_ledgers: beyond,
     last_event: last ? { sequence: last.sequence, event_hash: last.eventHash } : null,
+    anchor: facts && attestedAnchor(context.config, chain, facts.events),
     not_attested:
       sealed && (context.config.pas.enabled ? sealed.filter(({ range }) => !attested.has(range.start)).length : 0),
     undelivered_events: facts && (await undelivered(context, survey)),
@@ -179,6 +183,13 @@ function text(status: EraStatus, { survey, lake }: Outlook): string {
   lines.push(`  wanted: ledgers ${wanted}${status.complete ? '; complete' : ''}`, committedText(status));
   const head = status.lake_head === null ? (lake === null ? 'head not known' : 'empty') : null;
   lines.push(`  lake: ${head ?? `head at ledger ${status.lake_head}`}`, auditText(status));
+  const { anchor } = status;
+  if (anchor !== null) {
+    const to = anchor.vouched_to_at_least;
+    const who = anchor.organisations.join(', ') || 'nobody known has signed';
+    const said = to === null ? 'no quorum, by the events' : `at least up to ledger ${to}, by the events`;
+    lines.push(`  vouched for: ${said} (${who}; quorum ${anchor.quorum})`);
+  }
   for (const { start, end } of status.gaps ?? []) lines.push(`  gap: no partition holds ledgers ${start} to ${end}`);
   for (const { start, end } of status.overlaps ?? [])
     lines.push(`  overlap: ledgers ${start} to ${end} are held twice`);

@@ -165,6 +165,18 @@ describeShared('the history of testnet, 10,046 signed ledgers', () => {
     expect((await told('--quorum', '1')).stdout).toContain('ledgers 2 to 10046 are vouched for by 1 organisation');
   });
 
+  it('is vouched for in status as well, at least up to where the events show it', async () => {
+    const anchors = { validators: file, quorum: 3 };
+    const { stdout } = await scene.start('status', { settings: { anchors }, args: ['--json'] }).done;
+    const [{ anchor }] = JSON.parse(stdout).eras;
+    expect(anchor).toMatchObject({ quorum: 3, organisations: expect.arrayContaining(['one', 'two', 'three']) });
+    // Never more than what `verify` finds.
+    expect(anchor.vouched_to_at_least).toBeLessThanOrEqual(10_041);
+    expect(anchor.vouched_to_at_least).toBeGreaterThanOrEqual(9_999);
+    const text = await scene.start('status', { settings: { anchors } }).done;
+    expect(text.stdout).toContain(`vouched for: at least up to ledger ${anchor.vouched_to_at_least}, by the events`);
+  });
+
   it('that contradicts a trusted hash is not OK; a cut file of them is refused', async () => {
     const trusted = join(tempFolder(), 'trusted.json');
     writeFileSync(

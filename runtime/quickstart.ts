@@ -16,6 +16,8 @@ import { reportText } from './summary.ts';
 /** From dist/bin/ two folders up; the example's paths are relative to it. */
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const CONFIG = join(ROOT, 'config/examples/quickstart.yaml');
+/** The made-up organisations that sign the sample. */
+const VALIDATORS = join(ROOT, 'config/examples/sample-validators.json');
 
 const say = (text: string): Promise<void> => print(`${text}\n`);
 
@@ -34,8 +36,8 @@ async function main(): Promise<number> {
   await print(reportText(report));
   if (report.status !== 'done') return report.status === 'failed' ? 1 : 0;
   const bronze = resolve(config.storage.local_dir, config.storage.prefix);
-  await say(`3. verifying ${where(bronze)}`);
-  const verdict = await verify({ args: [bronze], options: { progress: false } });
+  await say(`3. verifying ${where(bronze)}, and who vouches for it: ${where(VALIDATORS)}`);
+  const verdict = await verify({ args: [bronze], options: { progress: false, anchor: true, validators: VALIDATORS } });
   if (verdict !== 0) return verdict;
   const glob = `${where(bronze)}/**/*.parquet`;
   await say('4. query it with DuckDB (https://duckdb.org):');

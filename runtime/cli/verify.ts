@@ -106,6 +106,13 @@ const GUARANTEES = [
   'not promised: ledger-entry changes in the meta, which no header authenticates; they are as they were in the source',
 ];
 
+/** Said where nobody asked whose word the history is. */
+const NOT_ANCHORED =
+  'not promised: that it is the history of the network, whoever signed it: verify --anchor judges whose keys these are';
+
+const guaranteesOf = (anchor: AnchorReport | null): readonly string[] =>
+  anchor === null ? [...GUARANTEES, NOT_ANCHORED] : GUARANTEES;
+
 /** Findings that stand for many count as what they stand for. */
 const found = (findings: readonly Finding[]): string => counted(countOf(findings), 'finding');
 
@@ -165,7 +172,7 @@ function text(reports: readonly ChainReport[], findings: readonly Finding[], anc
     lines.push(
       `OK: ${read === 1 ? '1 partition was' : `all ${counted(read, 'partition')} were`} read and checked${vouched(anchor)}`,
     );
-  return `${[...lines, ...GUARANTEES.map((line) => `  ${line}`)].map(printable).join('\n')}\n`;
+  return `${[...lines, ...guaranteesOf(anchor).map((line) => `  ${line}`)].map(printable).join('\n')}\n`;
 }
 
 const badName = (chain: string): Finding => ({
@@ -279,7 +286,13 @@ export async function execute(commandLine: CommandLine): Promise<number> {
     throw new BronzeError('INTERNAL', 'nothing was read, and nothing said so');
   if (switchOption(commandLine, 'json')) {
     const chainsJson = only.map(({ ends: _ends, accounted: _accounted, pieces: _pieces, ...report }) => report);
-    const told = { ok, chains: chainsJson, ...(anchor === null ? {} : { anchor }), findings, guarantees: GUARANTEES };
+    const told = {
+      ok,
+      chains: chainsJson,
+      ...(anchor === null ? {} : { anchor }),
+      findings,
+      guarantees: guaranteesOf(anchor),
+    };
     await print(`${JSON.stringify(told, null, 2)}\n`);
   } else {
     await print(text(only, findings, anchor));

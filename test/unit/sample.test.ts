@@ -51,6 +51,9 @@ describe('the sample lake', () => {
       counts.add(`${facts.txCount} transactions, ${facts.operationCount} operations`);
     });
     expect(signers).toEqual(new Set(Object.values(SAMPLE_VALIDATORS)));
+    const example = new URL('../../config/examples/sample-validators.json', import.meta.url);
+    const named = Object.entries(SAMPLE_VALIDATORS).map(([organisation, key]) => [organisation, [key]]);
+    expect(JSON.parse(readFileSync(example, 'utf8'))).toEqual(Object.fromEntries(named));
     expect([...counts].sort()).toEqual([
       '0 transactions, 0 operations',
       '1 transactions, 1 operations',

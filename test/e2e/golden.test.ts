@@ -37,12 +37,16 @@ const HASH = /\b[0-9a-f]{8,64}\b/g;
 let commit = '';
 
 function cleaned(text: string, scene: Scene, lake: string): string {
-  return text
-    .replaceAll(commit, '<commit>')
-    .replaceAll(lake, '<lake>')
-    .replaceAll(scene.root, '<root>')
-    .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, '<time>')
-    .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '<uuid>');
+  return (
+    text
+      .replaceAll(commit, '<commit>')
+      .replaceAll(lake, '<lake>')
+      .replaceAll(scene.root, '<root>')
+      // Eight hex digits, which may all be decimal ones.
+      .replace(/("(?:run_id|correlation_id)": ?")[0-9a-f]{8}/g, '$1<hash>')
+      .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, '<time>')
+      .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '<uuid>')
+  );
 }
 
 const logLine = (line: object): string => JSON.stringify(figuresOut(line));

@@ -12,7 +12,7 @@ import { problemsOf } from '../support/config.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const EXAMPLES = join(ROOT, 'config', 'examples');
-const examples = readdirSync(EXAMPLES);
+const examples = readdirSync(EXAMPLES).filter((name) => name.endsWith('.yaml'));
 
 const schema: unknown = JSON.parse(readFileSync(join(ROOT, 'config', 'schema.json'), 'utf8'));
 const validate = new Ajv({ strict: true, allErrors: true }).compile(schema as object);

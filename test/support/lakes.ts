@@ -4,7 +4,7 @@
  * that break a lake take a copy.
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { compress, decompress } from 'zstd-napi';
 import { makeSample, SAMPLE_PASSPHRASE, type SampleOptions, writeSampleLake } from '../../actors/sample/index.ts';
@@ -179,11 +179,18 @@ export function objectOf(lake: string, ledger: number): string {
   return key;
 }
 
+/** Puts an object there at once, as Galexie does: who reads meanwhile never finds half of it. */
+function putWhole(path: string, bytes: Uint8Array): void {
+  mkdirSync(dirname(path), { recursive: true });
+  const aside = join(tempFolder(), 'object');
+  writeFileSync(aside, bytes);
+  renameSync(aside, path);
+}
+
 /** Takes the objects of these ledgers from one lake into another. */
 export function takeOver(from: string, into: string, ledgers: Iterable<number>): void {
   for (const key of new Set([...ledgers].map((ledger) => objectOf(from, ledger)))) {
-    mkdirSync(dirname(join(into, key)), { recursive: true });
-    cpSync(join(from, key), join(into, key));
+    putWhole(join(into, key), readFileSync(join(from, key)));
   }
 }
 
@@ -192,7 +199,7 @@ export function takeAway(lake: string, ledger: number): () => void {
   const path = join(lake, objectOf(lake, ledger));
   const bytes = readFileSync(path);
   rmSync(path);
-  return () => writeFileSync(path, bytes);
+  return () => putWhole(path, bytes);
 }
 
 /** Changes the unpacked bytes of the object that holds a ledger. */

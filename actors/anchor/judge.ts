@@ -65,7 +65,10 @@ export interface Stretch {
 
 export interface ChainAnchor {
   readonly chain: string;
-  /** `vouched`: one stretch, of which a quorum vouches for all but at most TAIL ledgers at the end. */
+  /**
+   * `vouched`: one stretch, of which a quorum vouches for all but at most TAIL ledgers at the end, and one organisation at
+   * least for all but the last ledger, which nobody can have signed for yet.
+   */
   readonly verdict: 'vouched' | 'not_vouched';
   /** More than one where links between partitions are missing. */
   readonly stretches: readonly Stretch[];
@@ -80,7 +83,8 @@ export interface Jury {
 
 /**
  * So many ledgers at the end may wait for a quorum, which comes with the ledgers after them: signers change from ledger to
- * ledger, and within about an hour and a half every organisation that takes part has had its turn.
+ * ledger, and within about an hour and a half every organisation that takes part has had its turn. Some organisation
+ * signs each of them: an end without such a word may be anybody's.
  */
 export const TAIL = 1000;
 const STRANGERS_TOLD = 10;
@@ -204,7 +208,11 @@ export function judge(pieces: readonly Piece[], chains: readonly string[], jury:
     );
     const [only] = stretches;
     const isVouched =
-      stretches.length === 1 && only !== undefined && only.vouched_to !== null && only.last - only.vouched_to <= TAIL;
+      stretches.length === 1 &&
+      only !== undefined &&
+      only.vouched_to !== null &&
+      only.last - only.vouched_to <= TAIL &&
+      only.last - (only.organisations[0] as Voice).vouches_to <= 1;
     return { chain, verdict: isVouched ? 'vouched' : 'not_vouched', stretches };
   });
 }

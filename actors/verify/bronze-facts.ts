@@ -94,11 +94,11 @@ export function termsMisfit(
 /**
  * The first partition that does not lie on the grid, as a run judges it that has lost `_bronze.json`; holes and overlaps
  * are told elsewhere. Partitions that were all cut short are taken for what is configured unless all between the first and
- * the last have one length: then that is their size.
+ * the last have one length: then that is their size. One alone says nothing: `ledger_end` may have been raised.
  */
 function fits(grid: Parameters<typeof misfitOn>[0], ranges: Parameters<typeof misfitOn>[1]) {
   const between = ranges.slice(1, -1).map(({ start, end }) => end - start + 1);
-  const isOneSize = between.length > 0 && between.every((length) => length === between[0]);
+  const isOneSize = between.length > 1 && between.every((length) => length === between[0]);
   for (const range of ranges) if (range.end > misfitEnd(grid, range.start)) return range;
   if (!isOneSize || between[0] === grid.size) return null;
   return misfitOn(grid, ranges);

@@ -214,6 +214,25 @@ describeShared('the history of testnet, 10,046 signed ledgers', () => {
     expect(stdout).toContain(`a key that no organisation has signed up to ledger 10047, which counts for nothing`);
     expect(stdout).not.toMatch(/^OK/m);
   });
+
+  it.each([5_000, 10_020])('honest before %i and forged from there in a second run is not called OK', async (from) => {
+    const first = from - 1_000;
+    const era = testnet({ ledger_start: first, ledger_end: from - 1 });
+    const honest = archiveLedgers().slice(first - ARCHIVE.first);
+    const scene = await copied(lakeOf(honest, first), era);
+    expect((await anchored(scene, ...three)).code).toBe(0);
+    const eras = [{ ...era, ledger_end: from + 27 }];
+    const old = lakeOf(forge(honest, { first, from }), first);
+    const refused = await scene.change({ eras, source: { local_path: old } }).run();
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('SIGNATURE_INVALID')]);
+    const own = lakeOf(forge(honest, { first, from, forger: 'forger' }), first);
+    expect((await scene.change({ source: { local_path: own } }).run()).code).toBe(0);
+    // 28 ledgers at the end, signed by somebody whom nobody knows: few enough to wait for a quorum, if they were honest.
+    const { code, chains } = await anchored(scene, ...three);
+    expect([code, chains[0].stretches[0].stranger_ledgers]).toEqual([4, 28]);
+    const { stdout } = await scene.verify('--anchor', ...three);
+    expect(stdout).not.toMatch(/^OK/m);
+  });
 });
 
 describe('trusted hashes and a run', () => {

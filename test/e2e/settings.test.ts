@@ -60,6 +60,15 @@ describe('S15: a configuration changed on an existing estate', () => {
     await expectVerified(scene);
   });
 
+  it('ledger_end raised before any partition fills a cell is no other grid to verify', async () => {
+    const scene = await sampleScene(sampleEra({ ledger_end: 12 }));
+    expect((await scene.run()).code).toBe(0);
+    scene.change({ eras: [sampleEra({ ledger_end: 15 })] });
+    expect((await scene.run()).code).toBe(0);
+    expect(sealedIn(chainOf(scene))).toEqual(['2-9', '10-12', '13-15']);
+    await expectVerified(scene);
+  });
+
   it('ledger_end lowered: nothing is lost, nothing is done', async () => {
     const scene = estate.copy();
     const before = filesIn(scene.data);

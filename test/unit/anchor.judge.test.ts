@@ -38,7 +38,7 @@ const only = (pieces: readonly Piece[], quorum: number) => {
 };
 
 describe('a quorum', () => {
-  const pieces = [piece(10, 19, { A1: 19, B1: 18, C1: 12 }), piece(20, 29, { A2: 27, B1: 25 })];
+  const pieces = [piece(10, 19, { A1: 19, B1: 18, C1: 12 }), piece(20, 27, { A2: 27, B1: 25 })];
 
   it.each([
     [1, 26],
@@ -47,7 +47,7 @@ describe('a quorum', () => {
   ])('of %i vouches up to ledger %i', (quorum, to) => {
     const { verdict, stretch } = only(pieces, quorum);
     expect(verdict).toBe('vouched');
-    expect(stretch).toMatchObject({ first: 10, last: 29, vouched_to: to, not_vouched: { start: to + 1, end: 29 } });
+    expect(stretch).toMatchObject({ first: 10, last: 27, vouched_to: to, not_vouched: { start: to + 1, end: 27 } });
     expect(stretch.organisations).toEqual([
       { organisation: 'a', key: 'A2', ledger: 27, vouches_to: 26 },
       { organisation: 'b', key: 'B1', ledger: 25, vouches_to: 24 },
@@ -75,8 +75,18 @@ describe('a quorum', () => {
   });
 
   it('that comes too long before the end is not enough', () => {
-    const of = (end: number) => only([piece(10, 19, { A1: 19, B1: 19 }), piece(20, end, { X1: end })], 2).verdict;
+    const of = (end: number) => only([piece(10, 19, { A1: 19, B1: 19 }), piece(20, end, { A1: end })], 2).verdict;
     expect([of(18 + TAIL), of(19 + TAIL)]).toEqual(['vouched', 'not_vouched']);
+  });
+
+  it.each([
+    ['strangers alone', { X1: 29 }],
+    ['nobody', {}],
+    ['an organisation, and after it by a stranger', { A1: 28, X1: 29 }],
+  ])('is not enough where the end is signed by %s, however short it is', (_, signed) => {
+    const before = piece(10, 19, { A1: 19, B1: 19 });
+    expect(only([before, piece(20, 29, signed)], 2).verdict).toBe('not_vouched');
+    expect(only([before, piece(20, 29, { ...signed, A1: 29 })], 2).verdict).toBe('vouched');
   });
 
   it('of the first ledger alone vouches for the one before it, and for none that is here', () => {

@@ -317,6 +317,7 @@ export function eraSetup(
     },
     delivery: openDelivery(config, chain),
     pool,
+    buildsElsewhere: config.perf.queue !== '',
     log: context.log.child({ era_id: era.era_id, version_label: era.version_label, network: era.network }),
     newNames: () => newNames({ store: context.store, storeSpec: context.storeSpec, table }, chain),
   };

@@ -70,6 +70,8 @@ export interface EraSetup {
   /** Null where events go nowhere. */
   readonly delivery: { readonly endpoint: AuditEndpoint; readonly pointer: DeliveryPointer } | null;
   readonly pool: Pick<ThreadPool, 'run'>;
+  /** Whether other machines build: what they had begun for a dead run may be staged after this one has swept. */
+  readonly buildsElsewhere: boolean;
   readonly log: Logger;
   /** What is to be told of a chain whose name is new; nothing where it is not. */
   readonly newNames: () => Promise<readonly string[]>;

@@ -26,9 +26,12 @@ export async function close(era: RunningEra, signal?: AbortSignal): Promise<Pend
   await Promise.race([ended, sleep(CLOSE_PATIENCE_MS, null, { signal: patience.signal }).catch(() => null)]);
   const { lock } = era;
   if (lock === null) return null;
-  const { store, chain } = era.setup;
+  const { store, chain, buildsElsewhere } = era.setup;
+  // A remote worker may have finished for a dead run since the chain was surveyed.
+  const late = buildsElsewhere ? lock.orphaned : [];
   try {
-    await store.sweep(chainPrefix(chain), [lock.nonce], signal);
+    await store.sweep(chainPrefix(chain), [lock.nonce, ...late], signal);
+    if (late.length > 0) await lock.swept();
   } catch (error) {
     era.log.warn(
       { component: 'store', error: error instanceof Error ? error.message : String(error) },

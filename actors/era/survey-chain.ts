@@ -66,7 +66,8 @@ async function prepare(era: RunningEra, signal: AbortSignal): Promise<void> {
   await store.prepare();
   // Also where nobody is known to have died here: what is older than a day may be of a machine that is gone.
   const removed = await store.sweep(chainPrefix(chain), lock?.orphaned ?? [], signal);
-  if (lock !== null && lock.orphaned.length > 0) await lock.swept();
+  // Else they are swept once more at the end, whoever comes to it.
+  if (lock !== null && lock.orphaned.length > 0 && !setup.buildsElsewhere) await lock.swept();
   if (removed > 0) log.info({ component: 'store', removed }, 'removed what an earlier run had staged');
   if (!era.termsAreFixed) for (const notice of await newNames()) log.warn({ component: 'store' }, notice);
   const conditions = await store.conditions();

@@ -30,16 +30,18 @@ const isStaging = (path: string): boolean => path.includes('_staging/');
 const objectsIn = (bronze: string): string[] => Object.keys(filesIn(bronze)).filter((path) => !isStaging(path));
 
 /**
- * A copier's probe of GCS lies outside of any chain and goes after a day. Eras start side by side, so that one may be in
+ * A copier's probe of a bucket lies outside of any chain and goes after a day. Eras start side by side, so that one may be in
  * its probe where the other one kills the process.
  */
-const PROBE = /^_staging\/[0-9a-f]{12}\.probe-[0-9a-f]{12}\.tmp$/;
+const PROBE = /^_staging\/(?:[0-9a-f]{12}\.probe-[0-9a-f]{12}\.tmp|probe-[0-9a-f]{12}\.(?:create|publish))$/;
+
+export const isProbe = (path: string): boolean => PROBE.test(path);
 
 /**
  * Whether this is a staging object of a chain, which nobody may leave behind.
  * @param path below Bronze's root, prefix included
  */
-export const isStagedOfChain = (path: string): boolean => isStaging(path) && !PROBE.test(path);
+export const isStagedOfChain = (path: string): boolean => isStaging(path) && !isProbe(path);
 
 const stagedIn = (bronze: string): string[] => Object.keys(filesIn(bronze)).filter(isStagedOfChain);
 

@@ -6,7 +6,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { GcsDouble } from './gcs-double.ts';
-import { isStagedOfChain } from './outcome.ts';
+import { isProbe, isStagedOfChain } from './outcome.ts';
 import { type Outcome, Scene, type Settings } from './program.ts';
 import { makeBucket, makeGcsBucket, type S3Server, type TestBucket } from './servers.ts';
 
@@ -109,7 +109,8 @@ export class RemoteScene extends Scene {
     const objects = (await this.bucket.list(PREFIX)).filter((key) => isStagedOfChain(key.slice(PREFIX.length)));
     // Unfinished uploads of GCS cost nothing, are seen by nobody, and end by themselves: nothing can or need sweep them.
     const uploads = this.kind.protocol === 'gcs' ? [] : await this.bucket.uploads(PREFIX);
-    return [...objects, ...uploads.map(({ key, id }) => `upload ${id} to ${key}`)];
+    const left = uploads.filter(({ key }) => !isProbe(key.slice(PREFIX.length)));
+    return [...objects, ...left.map(({ key, id }) => `upload ${id} to ${key}`)];
   }
 
   /** `verify` of the bucket from outside: no configuration, no state. */

@@ -8,58 +8,11 @@
  *
  * It decides what is built and in what order; it never makes anything visible and never touches a file.
  */
-import { and, assign, cancel, enqueueActions, not, sendTo, setup, stopChild } from 'xstate';
-import { courierMachine } from './courier.ts';
-import {
-  behindBy,
-  behindText,
-  type EraContext,
-  initialContext,
-  isFinished,
-  isSettled,
-  isWaiting,
-  lakeBehind,
-  nextOfGrid,
-  plan,
-  pointlessWorkers,
-  RESTAGE_LIMIT,
-  setPhase,
-  stopAt,
-  takeCommit,
-  takeHead,
-  takeOver,
-  without,
-  workerIds,
-} from './dispatch.ts';
-import { backoffMs, effect } from './effects.ts';
-import { type Failure, toFailure } from './errors.ts';
-import { rangeLabel, sameRange } from './partitions.ts';
-import { courierActorId, peer, SUPERVISOR_ID, sequencerActorId } from './peers.ts';
-import type {
-  CourierEvent,
-  EraEvent,
-  EraFacts,
-  EraOutcome,
-  EraSpec,
-  EraSummary,
-  LakeCompared,
-  LakeHead,
-  LedgerRange,
-  Pending,
-  Recovered,
-  SequencerEvent,
-  StagedPartition,
-  SupervisorEvent,
-  WorkerEvent,
-} from './protocol.ts';
-import { assess } from './recovery.ts';
-import { sequencerMachine } from './sequencer.ts';
-import type { Tag } from './tags.ts';
-import { workerMachine } from './worker.ts';
-
-export interface EraInput {
-  readonly spec: EraSpec;
-}
+import { and, not } from 'xstate';
+import { initialContext } from './dispatch.ts';
+import { eraSetup, finalSummary } from './era-setup.ts';
+import { toFailure } from './errors.ts';
+import type { LedgerRange } from './protocol.ts';
 
 const failureOf = ({ event }: { event: { error: unknown } }) => ({ failure: toFailure(event.error) });
 
@@ -78,343 +31,40 @@ const retryOrFail = [
   { target: '#era.draining', actions: { type: 'fail', params: failureOf } },
 ] as const;
 
-const outcomeOf = (context: EraContext): EraOutcome => {
-  if (context.failure) return 'failed';
-  return context.draining && !isFinished(context) ? 'drained' : 'done';
-};
+const ledgersOf = ({ event }: { event: { range: LedgerRange } }) => event;
 
-const finalSummary = (context: EraContext): EraSummary => ({
-  ...context.summary,
-  outcome: outcomeOf(context),
-  // Not beyond a partition behind the frontier that could not be mended.
-  nextLedger: Math.min(context.frontier, ...context.outstanding.map((entry) => entry.range.start)),
-  failure: context.failure,
-});
-
-const judge = (facts: EraFacts, spec: EraSpec) => assess(facts, spec.grid, spec.attests);
-
-export const eraMachine = setup({
-  types: {
-    context: {} as EraContext,
-    input: {} as EraInput,
-    events: {} as EraEvent,
-    output: {} as EraSummary,
-    tags: {} as Tag,
-    children: {} as Record<string, 'worker' | 'sequencer' | 'courier'>,
-  },
-  actors: {
-    worker: workerMachine,
-    sequencer: sequencerMachine,
-    courier: courierMachine,
-    openChain: effect('openChain'),
-    surveyChain: effect('surveyChain'),
-    openLake: effect('openLake'),
-    compareLake: effect('compareLake'),
-    findHead: effect('findHead'),
-    closeChain: effect('closeChain'),
-  },
-  delays: {
-    retryBackoff: ({ context }) => backoffMs(context.spec.retryBackoffMs, context.failures, context.retryAfterMs),
-    pollInterval: 5_000,
-    holePatience: 600_000,
-    courierPatience: 10_000,
-    crashMemory: 3_600_000,
-  },
-  guards: {
-    nothingToCopy: ({ context }) =>
-      context.frontier > context.target && context.outstanding.every((entry) => entry.phase === 'agenda'),
-    hasCommitted: ({ context }) => context.frontier > context.spec.grid.ledgerStart,
-    isBehind: ({ context }) => context.behind !== null,
-    mustCompare: ({ context }) => !context.compared,
-    /** An era with an end does not wait for its lake. */
-    endsEarly: ({ context }, { behind }: LakeCompared) =>
-      behind !== null && context.spec.grid.ledgerEnd !== null && context.frontier <= context.target,
-    /** A run that ends with the lake does not wait for it either. */
-    cannotWaitForLake: ({ context }, params: { head: number | null }) =>
-      context.spec.once && context.frontier <= context.target && behindBy(context, params.head) !== null,
-    isUnbounded: ({ context }) => context.spec.grid.ledgerEnd === null,
-    isUsable: ({ context }, params: { facts: EraFacts }) => 'recovered' in judge(params.facts, context.spec),
-    mustEndEarly: ({ context }) => context.failure !== null || context.draining,
-    mustEnd: ({ context }) => context.failure !== null || context.draining || isFinished(context),
-    mustWaitForLedgers: ({ context }) =>
-      context.spec.grid.ledgerEnd === null &&
-      context.outstanding.length === 0 &&
-      nextOfGrid(context) === null &&
-      context.frontier <= context.target,
-    hasLedgers: ({ context }) => nextOfGrid(context) !== null || context.frontier > context.target,
-    isSettled: ({ context }) => isSettled(context),
-    isSpawned: ({ context }) => context.spawned,
-    hasCourierWork: ({ context }) => context.spec.catalog !== 'none' || context.spec.delivery === 'lenient',
-    leavesWork: ({ context }, params: { rowPending: boolean }) =>
-      params.rowPending || context.spec.delivery === 'lenient',
-    hasFailed: ({ context }) => context.failure !== null,
-    canRetry: ({ context }, params: { failure: Failure }) =>
-      params.failure.retryable && context.failures + 1 < context.spec.retryAttempts,
-    isPassing: (_, params: { failure: Failure }) => params.failure.retryable,
-    isPresent: ({ context }, params: { workerId: string; ticket: number }) =>
-      context.workers[params.workerId]?.ticket === params.ticket,
-    mayRestage: ({ context }, params: { range: LedgerRange }) =>
-      (context.outstanding.find((entry) => sameRange(entry.range, params.range))?.restages ?? 0) < RESTAGE_LIMIT,
-    isWorker: ({ context }, params: { actorId: string }) => params.actorId in context.workers,
-    mayRespawn: ({ context }, params: { actorId: string }) =>
-      params.actorId in context.workers && context.recentCrashes < context.spec.respawnLimit,
-  },
-  actions: {
-    tellSupervisor: sendTo(
-      ({ system }) => peer(system, SUPERVISOR_ID),
-      (_, event: SupervisorEvent) => event,
-    ),
-    tellSequencer: sendTo(
-      ({ system, context }) => peer(system, sequencerActorId(context.spec.eraId)),
-      (_, event: SequencerEvent) => event,
-    ),
-    tellCourier: sendTo(
-      ({ system, context }) => peer(system, courierActorId(context.spec.eraId)),
-      (_, event: CourierEvent) => event,
-    ),
-    /** Any event is a sign of life; waiting for something outside is not a stall. */
-    progress: sendTo(
-      ({ system }) => peer(system, SUPERVISOR_ID),
-      ({ context }): SupervisorEvent => ({
-        type: 'era.progressed',
-        eraId: context.spec.eraId,
-        waiting: isWaiting(context),
-      }),
-    ),
-    noteFailure: assign(({ context }, params: { failure: Failure }) => ({
-      failures: context.failures + 1,
-      retryAfterMs: params.failure.retryAfterMs ?? 0,
-      waits: { ...context.waits, era: `backing off after ${params.failure.code}` },
-    })),
-    endOwnWait: assign({ waits: ({ context }) => without(context.waits, 'era') }),
-    declareLedgerWait: assign({
-      waits: ({ context }) => ({
-        ...context.waits,
-        era:
-          context.behind !== null
-            ? `waiting for the lake: ${behindText(context.frontier, context.behind.head)}`
-            : context.holeAt === null
-              ? 'waiting for ledgers'
-              : `waiting for ledger ${context.holeAt}, which is missing although later ones are there`,
-      }),
-    }),
-    fail: assign(({ context }, params: { failure: Failure }) => ({
-      ...stopAt(context, context.frontier, params.failure),
-      waits: without(context.waits, 'era'),
-    })),
-    failAssessment: assign(({ context }, params: { facts: EraFacts }) => {
-      const judged = judge(params.facts, context.spec);
-      return 'failure' in judged ? stopAt(context, context.frontier, judged.failure) : {};
-    }),
-    takeOver: assign(({ context }, params: { facts: EraFacts }) => {
-      const judged = judge(params.facts, context.spec);
-      return 'recovered' in judged ? takeOver(context, judged.recovered) : {};
-    }),
-    takeHead: assign(({ context }, params: { head: LakeHead }) => takeHead(context, params.head)),
-    watchHole: enqueueActions(({ context, enqueue }, params: { head: LakeHead }) => {
-      if (params.head.holeAt === context.holeAt) return;
-      enqueue.cancel('hole');
-      if (params.head.holeAt !== null) enqueue.raise({ type: 'hole.overdue' }, { delay: 'holePatience', id: 'hole' });
-    }),
-    noteComparison: assign({ compared: true }),
-    failBehind: assign(({ context }, params: { head: number | null }) => {
-      const failure = lakeBehind(context.frontier, params.head);
-      return { ...stopAt(context, context.frontier, failure), behind: { head: params.head } };
-    }),
-    forgetFailures: assign({ failures: 0 }),
-    spawnPool: enqueueActions(({ context, enqueue }) => {
-      const { spec } = context;
-      const { eraId, retryAttempts, retryBackoffMs } = spec;
-      const sequencerId = sequencerActorId(eraId);
-      enqueue.spawnChild('sequencer', {
-        id: sequencerId,
-        systemId: sequencerId,
-        input: {
-          eraId,
-          grid: spec.grid,
-          recovered: context.recovered as Recovered,
-          attests: spec.attests,
-          catalog: spec.catalog,
-          delivery: spec.delivery,
-          retryAttempts,
-          retryBackoffMs,
-        },
-      });
-      const courierId = courierActorId(eraId);
-      enqueue.spawnChild('courier', {
-        id: courierId,
-        systemId: courierId,
-        input: { eraId, catalog: spec.catalog, delivery: spec.delivery, retryBackoffMs },
-      });
-      const ids = workerIds(spec);
-      for (const workerId of ids) {
-        enqueue.spawnChild('worker', {
-          id: workerId,
-          systemId: workerId,
-          input: { eraId, workerId, retryAttempts, retryBackoffMs },
-        });
-      }
-      enqueue.assign({ spawned: true, workers: Object.fromEntries(ids.map((id) => [id, null])) });
-    }),
-    dispatch: enqueueActions(({ context, enqueue }) => {
-      const { assignments, changes } = plan(context);
-      enqueue.assign(changes);
-      for (const { workerId, job } of assignments) {
-        const event: WorkerEvent = { type: 'partition.assigned', job };
-        enqueue.sendTo(({ system }) => peer(system, workerId), event);
-      }
-    }),
-    cancelPointless: enqueueActions(({ context, enqueue }) => {
-      const event: WorkerEvent = { type: 'work.cancelled' };
-      for (const workerId of pointlessWorkers(context)) enqueue.sendTo(({ system }) => peer(system, workerId), event);
-    }),
-    takeStaged: assign(({ context }, params: { workerId: string; staged: StagedPartition }) => ({
-      workers: { ...context.workers, [params.workerId]: null },
-      waits: without(context.waits, params.workerId),
-      outstanding: setPhase(context, params.staged.range, 'staged'),
-    })),
-    release: assign(({ context }, params: { workerId: string }) => {
-      const job = context.workers[params.workerId];
-      return {
-        workers: { ...context.workers, [params.workerId]: null },
-        waits: without(context.waits, params.workerId),
-        outstanding: job ? setPhase(context, job.range, 'line') : context.outstanding,
-      };
-    }),
-    takeFailure: assign(({ context }, params: { workerId: string; range: LedgerRange; failure: Failure }) => ({
-      ...stopAt(context, params.range.start, params.failure),
-      workers: { ...context.workers, [params.workerId]: null },
-      waits: without(context.waits, params.workerId),
-      outstanding: setPhase(context, params.range, 'line'),
-    })),
-    stopAtFailure: assign(({ context }, params: { range: LedgerRange; failure: Failure }) =>
-      stopAt(context, params.range.start, params.failure),
-    ),
-    takeCommit: assign(({ context, event }) =>
-      event.type === 'partition.committed' ? takeCommit(context, event.facts) : {},
-    ),
-    takeRestage: assign(({ context }, params: { range: LedgerRange }) => ({
-      summary: { ...context.summary, restages: context.summary.restages + 1 },
-      outstanding: context.outstanding.map((entry) =>
-        sameRange(entry.range, params.range)
-          ? { ...entry, phase: 'line' as const, restages: entry.restages + 1 }
-          : entry,
-      ),
-    })),
-    countRetry: assign(({ context }) => ({ summary: { ...context.summary, retries: context.summary.retries + 1 } })),
-    respawn: enqueueActions(({ context, enqueue }, params: { actorId: string }) => {
-      const { eraId, retryAttempts, retryBackoffMs } = context.spec;
-      const workerId = params.actorId;
-      const job = context.workers[workerId] ?? null;
-      enqueue.stopChild(workerId);
-      enqueue.spawnChild('worker', {
-        id: workerId,
-        systemId: workerId,
-        input: { eraId, workerId, retryAttempts, retryBackoffMs },
-      });
-      enqueue.assign({
-        workers: { ...context.workers, [workerId]: null },
-        waits: without(context.waits, workerId),
-        outstanding: job ? setPhase(context, job.range, 'line') : context.outstanding,
-        recentCrashes: context.recentCrashes + 1,
-        summary: { ...context.summary, crashes: context.summary.crashes + 1 },
-      });
-      enqueue.raise({ type: 'crash.forgiven' }, { delay: 'crashMemory' });
-    }),
-    buryWorker: enqueueActions(({ context, enqueue }, params: { actorId: string; error: unknown }) => {
-      const job = context.workers[params.actorId] ?? null;
-      enqueue.stopChild(params.actorId);
-      enqueue.assign({
-        workers: without(context.workers, params.actorId),
-        waits: without(context.waits, params.actorId),
-        summary: { ...context.summary, crashes: context.summary.crashes + 1 },
-        ...stopAt(context, job?.range.start ?? context.frontier, {
-          code: 'RESPAWN_LIMIT',
-          message: `${params.actorId} crashed once more than respawn_limit (${context.spec.respawnLimit} an hour) allows: ${toFailure(params.error).message}`,
-          retryable: false,
-          ...(job ? job.range : {}),
-        }),
-        outstanding: job ? setPhase(context, job.range, 'line') : context.outstanding,
-      });
-    }),
-    noteActorCrash: assign(({ context }, params: { actorId: string; error: unknown }) => ({
-      failure: {
-        code: 'ACTOR_CRASHED' as const,
-        message: `${params.actorId} crashed: ${toFailure(params.error).message}`,
-        retryable: false,
-      },
-      stopBefore: context.frontier,
-    })),
-    noteWait: assign(({ context }, params: { actorId: string; reason: string }) => ({
-      waits: { ...context.waits, [params.actorId]: params.reason },
-    })),
-    endWait: assign(({ context }, params: { actorId: string }) => ({
-      waits: without(context.waits, params.actorId),
-    })),
-    noteCaughtUp: assign({ caughtUp: true }),
-    /** Bounded by the courier's patience: no stall. */
-    declareDeliveryWait: assign({ waits: ({ context }) => ({ ...context.waits, era: 'delivering what is left' }) }),
-    stopCourier: stopChild(({ context }) => courierActorId(context.spec.eraId)),
-    notePending: assign(({ context }, params: { pending: Pending | null }) => ({
-      summary: { ...context.summary, pending: params.pending },
-    })),
-    startDrain: assign({ draining: true }),
-    noteOverdueHole: assign({ holeOverdue: true }),
-    forgiveCrash: assign({ recentCrashes: ({ context }) => Math.max(context.recentCrashes - 1, 0) }),
-    stopWatchingHole: cancel('hole'),
-    tellFinished: sendTo(
-      ({ system }) => peer(system, SUPERVISOR_ID),
-      ({ context }): SupervisorEvent => ({
-        type: 'era.finished',
-        eraId: context.spec.eraId,
-        summary: finalSummary(context),
-      }),
-    ),
-    /** What is counted survives in the supervisor, also where this actor is stopped without a word. */
-    tellCounts: sendTo(
-      ({ system }) => peer(system, SUPERVISOR_ID),
-      ({ context }): SupervisorEvent => ({
-        type: 'era.counted',
-        eraId: context.spec.eraId,
-        summary: finalSummary(context),
-      }),
-    ),
-    tellCrashed: sendTo(
-      ({ system }) => peer(system, SUPERVISOR_ID),
-      ({ context }): SupervisorEvent => ({
-        type: 'era.crashed',
-        eraId: context.spec.eraId,
-        summary: finalSummary(context),
-      }),
-    ),
-  },
-}).createMachine({
-  id: 'era',
-  description:
-    'One per active era. Recovers, plans, hands out partitions within the window, waits for ledgers, drains.',
-  context: ({ input }) => initialContext(input.spec),
-  initial: 'recovering',
-  output: ({ context }) => finalSummary(context),
+/** While its children live: what they say of themselves. */
+const withPool = eraSetup.createStateConfig({
   on: {
     'wait.declared': { actions: [{ type: 'noteWait', params: ({ event }) => event }, 'progress'] },
     'wait.ended': { actions: [{ type: 'endWait', params: ({ event }) => event }, 'progress'] },
-    'worker.progressed': { actions: 'progress' },
     'sequencer.progressed': { actions: 'progress' },
+    'rows.left': { actions: [{ type: 'tellCourier', params: { type: 'delivery.queued' } }, 'progress'] },
+    'sequencer.caught_up': { actions: ['noteCaughtUp', 'progress'] },
+    'crash.forgiven': { actions: 'forgiveCrash' },
+  },
+});
+
+/** While a worker has a job. */
+const withJobs = eraSetup.createStateConfig({
+  on: {
+    'worker.progressed': { actions: 'progress' },
     'attempt.failed': { actions: ['countRetry', 'progress'] },
     'partition.staged': {
       guard: { type: 'isPresent', params: ({ event }) => ({ workerId: event.workerId, ticket: event.staged.ticket }) },
       actions: [
         { type: 'takeStaged', params: ({ event }) => event },
-        { type: 'tellSequencer', params: ({ event }) => ({ type: 'partition.staged', staged: event.staged }) },
+        { type: 'passStagedToSequencer', params: ({ event }) => event },
         'dispatch',
         'progress',
       ],
     },
-    'partition.failed': {
-      guard: { type: 'isPresent', params: ({ event }) => event },
-      actions: [{ type: 'takeFailure', params: ({ event }) => event }, 'cancelPointless', 'dispatch', 'progress'],
-    },
-    'worker.released': { actions: [{ type: 'release', params: ({ event }) => event }, 'dispatch', 'progress'] },
+  },
+});
+
+/** While something is staged. */
+const withCommits = eraSetup.createStateConfig({
+  on: {
     'partition.committed': [
       {
         guard: { type: 'leavesWork', params: ({ event }) => event.facts },
@@ -428,59 +78,57 @@ export const eraMachine = setup({
       },
       { actions: ['takeCommit', 'tellCounts', 'dispatch', 'progress'] },
     ],
-    'restage.requested': [
-      {
-        guard: { type: 'mayRestage', params: ({ event }) => event },
-        actions: [{ type: 'takeRestage', params: ({ event }) => event }, 'dispatch', 'progress'],
-      },
-      {
-        actions: [
-          {
-            type: 'stopAtFailure',
-            params: ({ event }) => ({
-              range: event.range,
-              failure: {
-                code: 'STAGED_GONE',
-                message: `what was staged for partition ${rangeLabel(event.range)} vanished ${RESTAGE_LIMIT + 1} times`,
-                retryable: false,
-                ...event.range,
-                hint: 'something cleans the staging folder while the copier works',
-              },
-            }),
-          },
-          'cancelPointless',
-          'progress',
-        ],
-      },
-    ],
+  },
+});
+
+const restage = {
+  guard: { type: 'mayRestage', params: ledgersOf },
+  actions: [{ type: 'takeRestage', params: ledgersOf }, 'dispatch', 'progress'],
+} as const;
+
+const respawn = {
+  guard: { type: 'mayRespawn', params: actorOf },
+  actions: [{ type: 'respawn', params: actorOf }, 'dispatch', 'progress'],
+} as const;
+
+const crashed = { target: '#era.crashed', actions: { type: 'noteActorCrash', params: actorOf } } as const;
+
+/** Before it drains: what makes it. */
+const untilEnd = eraSetup.createStateConfig({
+  on: {
     'sequencer.failed': {
-      actions: [{ type: 'stopAtFailure', params: ({ event }) => event }, 'cancelPointless', 'progress'],
+      target: '#era.draining',
+      actions: { type: 'stopAtFailure', params: ({ event }) => event },
     },
-    'rows.left': { actions: [{ type: 'tellCourier', params: { type: 'delivery.queued' } }, 'progress'] },
-    'sequencer.caught_up': { actions: ['noteCaughtUp', 'progress'] },
-    'courier.failed': { actions: [{ type: 'fail', params: ({ event }) => event }, 'cancelPointless', 'progress'] },
-    'drain.requested': { actions: ['startDrain', 'cancelPointless', 'progress'] },
+    'courier.failed': { target: '#era.draining', actions: { type: 'fail', params: ({ event }) => event } },
+    'drain.requested': { target: '#era.draining', actions: 'startDrain' },
     'hole.overdue': { actions: ['noteOverdueHole', 'progress'] },
-    'crash.forgiven': { actions: 'forgiveCrash' },
     'xstate.error.actor.*': [
-      {
-        guard: { type: 'mayRespawn', params: actorOf },
-        actions: [{ type: 'respawn', params: ({ event }) => event }, 'dispatch', 'progress'],
-      },
+      respawn,
       {
         guard: { type: 'isWorker', params: actorOf },
-        actions: [{ type: 'buryWorker', params: ({ event }) => event }, 'cancelPointless', 'progress'],
+        target: '#era.draining',
+        actions: { type: 'buryWorker', params: actorOf },
       },
-      { target: '.crashed', actions: { type: 'noteActorCrash', params: ({ event }) => event } },
+      crashed,
     ],
   },
+});
+
+export const eraMachine = eraSetup.createMachine({
+  id: 'era',
+  description:
+    'One per active era. Recovers, plans, hands out partitions within the window, waits for ledgers, drains.',
+  context: ({ input }) => initialContext(input.spec),
+  initial: 'recovering',
+  output: ({ context }) => finalSummary(context),
   states: {
     recovering: {
       description: 'Finds out what is durable, and judges it.',
       tags: 'starting',
       entry: 'progress',
       initial: 'opening',
-      always: { guard: 'mustEndEarly', target: 'draining' },
+      on: { 'drain.requested': { target: 'draining', actions: 'startDrain' } },
       states: {
         opening: {
           description: 'Takes the lock, compares _bronze.json. Nothing else is written yet.',
@@ -526,7 +174,7 @@ export const eraMachine = setup({
       tags: 'starting',
       entry: 'progress',
       initial: 'choosing',
-      always: { guard: 'mustEndEarly', target: 'draining' },
+      on: { 'drain.requested': { target: 'draining', actions: 'startDrain' } },
       states: {
         choosing: {
           description: 'Is anything left to copy?',
@@ -599,8 +247,20 @@ export const eraMachine = setup({
       description: 'Hands partitions to idle workers within the window; passes what is staged to the sequencer.',
       tags: 'copying',
       entry: ['dispatch', 'progress'],
+      on: {
+        ...withJobs.on,
+        'partition.failed': {
+          guard: { type: 'isPresent', params: ({ event }) => event },
+          target: 'draining',
+          actions: { type: 'takeFailure', params: ({ event }) => event },
+        },
+        ...withCommits.on,
+        'restage.requested': [restage, { target: 'draining', actions: { type: 'stopAtVanished', params: ledgersOf } }],
+        ...withPool.on,
+        ...untilEnd.on,
+      },
       always: [
-        { guard: 'mustEnd', target: 'draining' },
+        { guard: 'isFinished', target: 'draining' },
         { guard: 'mustWaitForLedgers', target: 'awaitingLedgers' },
       ],
     },
@@ -610,7 +270,7 @@ export const eraMachine = setup({
       entry: ['declareLedgerWait', 'progress'],
       exit: ['endOwnWait', 'progress'],
       initial: 'judging',
-      always: { guard: 'mustEnd', target: 'draining' },
+      on: { ...withPool.on, ...untilEnd.on },
       states: {
         polling: {
           description: 'Looks how far the lake reaches now.',
@@ -664,9 +324,43 @@ export const eraMachine = setup({
       tags: 'draining',
       entry: ['stopWatchingHole', 'cancelPointless', 'dispatch', 'progress'],
       initial: 'settling',
+      on: {
+        ...withCommits.on,
+        'restage.requested': [
+          restage,
+          { actions: [{ type: 'stopAtVanished', params: ledgersOf }, 'cancelPointless', 'progress'] },
+        ],
+        ...withPool.on,
+        'sequencer.failed': {
+          actions: [{ type: 'stopAtFailure', params: ({ event }) => event }, 'cancelPointless', 'progress'],
+        },
+        'courier.failed': { actions: [{ type: 'fail', params: ({ event }) => event }, 'cancelPointless', 'progress'] },
+        'drain.requested': { actions: ['startDrain', 'cancelPointless', 'progress'] },
+        'xstate.error.actor.*': [
+          respawn,
+          {
+            guard: { type: 'isWorker', params: actorOf },
+            actions: [{ type: 'buryWorker', params: actorOf }, 'cancelPointless', 'progress'],
+          },
+          crashed,
+        ],
+      },
       states: {
         settling: {
           description: 'Until no worker has anything that can still be committed.',
+          on: {
+            ...withJobs.on,
+            'partition.failed': {
+              guard: { type: 'isPresent', params: ({ event }) => event },
+              actions: [
+                { type: 'takeFailure', params: ({ event }) => event },
+                'cancelPointless',
+                'dispatch',
+                'progress',
+              ],
+            },
+            'worker.released': { actions: [{ type: 'release', params: ({ event }) => event }, 'dispatch', 'progress'] },
+          },
           always: [
             { guard: and(['isSpawned', 'isSettled']), target: 'discarding' },
             { guard: not('isSpawned'), target: 'closing' },

@@ -66,6 +66,28 @@ export const workerMachine = setup({
       ({ system, context }) => peer(system, eraActorId(context.eraId)),
       (_, event: EraEvent) => event,
     ),
+    declareThreadWait: sendTo(
+      ({ system, context }) => peer(system, eraActorId(context.eraId)),
+      ({ context }, { reason }: { reason?: string }): EraEvent => ({
+        type: 'wait.declared',
+        actorId: context.workerId,
+        reason: reason ?? THREAD_WAIT,
+      }),
+    ),
+    endWait: sendTo(
+      ({ system, context }) => peer(system, eraActorId(context.eraId)),
+      ({ context }): EraEvent => ({ type: 'wait.ended', actorId: context.workerId }),
+    ),
+    tellProgress: sendTo(
+      ({ system, context }) => peer(system, eraActorId(context.eraId)),
+      ({ context }, { ledgers, rawBytes }: { ledgers: number; rawBytes: number }): EraEvent => ({
+        type: 'worker.progressed',
+        workerId: context.workerId,
+        range: (context.job as Job).range,
+        ledgers,
+        rawBytes,
+      }),
+    ),
     takeJob: assign((_, params: { job: Job }) => ({ job: params.job })),
     keepStaged: assign((_, params: { staged: StagedPartition }) => ({ staged: params.staged })),
     noteImpatience: assign({ impatient: true }),
@@ -121,34 +143,12 @@ export const workerMachine = setup({
       on: {
         'build.queued': {
           guard: { type: 'isPresent', params: ({ event }) => event },
-          actions: {
-            type: 'tellEra',
-            params: ({ context, event }) => ({
-              type: 'wait.declared',
-              actorId: context.workerId,
-              reason: event.reason ?? THREAD_WAIT,
-            }),
-          },
+          actions: { type: 'declareThreadWait', params: ({ event }) => event },
         },
-        'build.started': {
-          guard: { type: 'isPresent', params: ({ event }) => event },
-          actions: {
-            type: 'tellEra',
-            params: ({ context }) => ({ type: 'wait.ended', actorId: context.workerId }),
-          },
-        },
+        'build.started': { guard: { type: 'isPresent', params: ({ event }) => event }, actions: 'endWait' },
         'build.progressed': {
           guard: { type: 'isPresent', params: ({ event }) => event },
-          actions: {
-            type: 'tellEra',
-            params: ({ context, event }) => ({
-              type: 'worker.progressed',
-              workerId: context.workerId,
-              range: (context.job as Job).range,
-              ledgers: event.ledgers,
-              rawBytes: event.rawBytes,
-            }),
-          },
+          actions: { type: 'tellProgress', params: ({ event }) => event },
         },
         'work.cancelled': { target: 'released' },
       },
@@ -218,10 +218,7 @@ export const workerMachine = setup({
           }),
         },
       ],
-      exit: {
-        type: 'tellEra',
-        params: ({ context }) => ({ type: 'wait.ended', actorId: context.workerId }),
-      },
+      exit: 'endWait',
       after: { retryBackoff: 'building' },
       on: { 'work.cancelled': { target: 'released' } },
     },

@@ -93,16 +93,45 @@ function trigger(eventType: string): string {
   return after ? `after ${after[1]}` : eventType;
 }
 
+const escaped = (text: string): string => text.replaceAll(':', '#58;');
+
+const transitionsOf = (node: AnyStateNode) => [...[...node.transitions.values()].flat(), ...(node.always ?? [])];
+
+const labelOf = ({ eventType, guard }: { eventType: string; guard?: unknown }): string =>
+  [trigger(eventType), guard ? `[${guardName(guard)}]` : ''].filter(Boolean).join(' ');
+
+const nameOf = (node: AnyStateNode): string => (node.parent === undefined ? ANYWHERE : mermaidId(node));
+
 function transitions(node: AnyStateNode): string[] {
   const lines = new Set<string>();
-  for (const { target, eventType, guard } of [...[...node.transitions.values()].flat(), ...(node.always ?? [])]) {
-    const label = [trigger(eventType), guard ? `[${guardName(guard)}]` : ''].filter(Boolean).join(' ');
-    for (const to of target ?? []) {
-      const from = node.parent === undefined ? ANYWHERE : mermaidId(node);
-      lines.add(`${from} --> ${mermaidId(to)}${label ? ` : ${label.replaceAll(':', '#58;')}` : ''}`);
+  for (const transition of transitionsOf(node)) {
+    const label = labelOf(transition);
+    for (const to of transition.target ?? []) {
+      lines.add(`${nameOf(node)} --> ${mermaidId(to)}${label ? ` : ${escaped(label)}` : ''}`);
     }
   }
   return [...lines];
+}
+
+/** An action by its name; one that sends a fixed message, with the name of the message. */
+function actionName(action: unknown): string {
+  if (typeof action === 'string') return action;
+  const { type, params } = action as { type: string; params?: { type?: unknown } };
+  return typeof params === 'object' && typeof params.type === 'string' ? `${type} ${params.type}` : type;
+}
+
+/** What a state does with events that do not lead out of it: `event [guard] / actions`. Mermaid breaks long lines: a dot begins each. */
+const internal = (node: AnyStateNode): string[] =>
+  transitionsOf(node)
+    .filter(({ target }) => target === undefined)
+    .map((transition) => `• ${labelOf(transition)} / ${transition.actions.map(actionName).join(', ')}`);
+
+function noteOn(node: AnyStateNode, pad: string): string[] {
+  const lines = [...node.invoke.map(({ src }) => String(src)), ...internal(node)];
+  if (lines.length === 0) return [];
+  const head = `${pad}note right of ${nameOf(node)}`;
+  if (lines.length === 1) return [`${head} : ${escaped(lines.join())}`];
+  return [head, ...lines.map((line) => `${pad}  ${escaped(line)}`), `${pad}end note`];
 }
 
 function draw(node: AnyStateNode, depth: number): string[] {
@@ -118,7 +147,7 @@ function draw(node: AnyStateNode, depth: number): string[] {
     } else {
       lines.push(`${pad}state "${child.key}" as ${id}`);
     }
-    for (const invoked of child.invoke) lines.push(`${pad}note right of ${id} : ${String(invoked.src)}`);
+    lines.push(...noteOn(child, pad));
     if (child.type === 'final') lines.push(`${pad}${id} --> [*]`);
   }
   return lines;
@@ -135,12 +164,13 @@ export function chartMermaid(name: string, active: readonly string[] = []): stri
   const machine = MACHINES[name];
   if (!machine) return '';
   const lines = arrows(machine.root);
+  const isAnywhere = transitionsOf(machine.root).length > 0;
   const known = new Set(stateDescriptions(name).map(({ path }) => path));
   const lit = active.filter((path) => known.has(path)).map((path) => path.replaceAll('.', '_'));
   return [
     'stateDiagram-v2',
     ...(lit.length > 0 ? ['  classDef active fill:#b36b00,color:#fff'] : []),
-    ...(lines.some((line) => line.startsWith(`  ${ANYWHERE} `)) ? [`  state "in any state" as ${ANYWHERE}`] : []),
+    ...(isAnywhere ? [`  state "in any state" as ${ANYWHERE}`, ...noteOn(machine.root, '  ')] : []),
     ...draw(machine.root, 1),
     ...lines,
     // Inside a composite state Mermaid would not light its inner states.

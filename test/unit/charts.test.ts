@@ -148,14 +148,67 @@ describe('the tags', () => {
   });
 });
 
+/** What a chart says: `state: event`, of arrows and notes. */
+function shown(chart: string): Set<string> {
+  const found = new Set<string>();
+  let noteOn: string | null = null;
+  const add = (state: string, text: string): void =>
+    void found.add(`${state}: ${text.replace(/^• /, '').replace(/ [[/].*$/, '')}`);
+  for (const line of chart.split('\n').map((each) => each.trim())) {
+    const arrow = /^(\w+) --> \w+ : (.*)$/.exec(line);
+    const [, short, said] = /^note right of (\w+) : (.*)$/.exec(line) ?? [];
+    const long = /^note right of (\w+)$/.exec(line);
+    if (arrow) add(arrow[1] as string, arrow[2] as string);
+    else if (short !== undefined) add(short, said as string);
+    else if (long) noteOn = long[1] as string;
+    else if (line === 'end note') noteOn = null;
+    else if (noteOn !== null) add(noteOn, line);
+  }
+  return found;
+}
+
 describe('the charts', () => {
   it('say not, and, and where a transition is taken in any state', () => {
     const era = chartMermaid('era');
     expect(era).toContain('draining_settling --> draining_closing : [not isSpawned]');
     expect(era).toContain('draining_settling --> draining_discarding : [isSpawned and isSettled]');
-    expect(era).toContain('anywhere --> crashed : child crashed');
     expect(chartMermaid('worker')).toContain('anywhere --> orphaned : era.lost');
-    expect(chartMermaid('supervisor')).not.toContain('anywhere');
+    expect(era).not.toContain('anywhere');
+  });
+
+  it.each(NAMES)('of %s show every event that it handles, in every state that handles it', (name) => {
+    const machine = machineOf(name);
+    const drawn = shown(chartMermaid(name));
+    const handled = nodes(machine.root).flatMap((node) =>
+      [...node.transitions.keys()].map((event) => `${node.path.join('_') || 'anywhere'}: ${event}`),
+    );
+    expect(handled.length).toBeGreaterThan(5);
+    const inWords = (event: string): string =>
+      event
+        .replace(/xstate\.error\.actor\.\*$/, 'child crashed')
+        .replace(/xstate\.(done|error)\.actor\..*$/, '$1')
+        .replace(/xstate\.after\.([^.]+)\..*$/, 'after $1');
+    expect(handled.map(inWords).filter((each) => !drawn.has(each))).toEqual([]);
+  });
+
+  it('tell what an era is told in which state, what it does then, and what it passes on', () => {
+    const drawn = shown(chartMermaid('era'));
+    const known = new Set(machineOf('era').events.filter((event) => !event.startsWith('xstate.')));
+    expect([...drawn].filter((each) => /^recovering: |^planning: /.test(each))).toEqual([
+      'recovering: drain.requested',
+      'planning: drain.requested',
+    ]);
+    for (const event of known)
+      expect(
+        [...drawn].some((each) => each.endsWith(`: ${event}`)),
+        event,
+      ).toBe(true);
+    const era = chartMermaid('era');
+    expect(era).toContain('partition.staged [isPresent] / takeStaged, passStagedToSequencer, dispatch, progress\n');
+    expect(era).toContain(
+      'partition.committed [leavesWork] / takeCommit, tellCourier delivery.queued, tellCounts, dispatch, progress\n',
+    );
+    expect(era).toContain('copying --> draining : partition.failed [isPresent]\n');
   });
 
   it('have an arrow into every state but the first', () => {

@@ -167,6 +167,23 @@ function sequencerMoves(context: Loose, scenario: Scenario): Move[] {
   ];
 }
 
+/** Strict: what the sequencer says while it records and delivers what earlier runs left, with no partition in hand. */
+function catchingUp(context: Loose, scenario: Scenario, actorId: string): Move[] {
+  const range = { start: context.frontier, end: context.frontier };
+  const chatter = [
+    send({ type: 'sequencer.progressed', step: 'delivering', range } as never, 'sequencer.progressed, catching up'),
+    actorId in context.waits
+      ? send({ type: 'wait.ended', actorId } as never, 'wait.ended by the sequencer')
+      : send({ type: 'wait.declared', actorId, reason: 'backing off' } as never, 'wait.declared by the sequencer'),
+    send({ type: 'sequencer.failed', range, failure } as never, 'sequencer.failed, catching up'),
+  ];
+  return [
+    send({ type: 'sequencer.caught_up' }),
+    send({ type: 'rows.left' }),
+    ...(scenario.chatter && context.stopBefore === null ? chatter : []),
+  ];
+}
+
 function movesOf(scenario: Scenario, at: Situation): Move[] {
   const { context, value } = at.snapshot as { context: Loose; value: unknown };
   const state = JSON.stringify(value);
@@ -178,9 +195,7 @@ function movesOf(scenario: Scenario, at: Situation): Move[] {
     ...(at.children.includes(sequencer) ? [crash(sequencer)] : []),
     ...(state === '{"draining":"discarding"}' ? [send({ type: 'sequencer.drained' })] : []),
     ...(state === '{"draining":"delivering"}' ? [send({ type: 'courier.drained' })] : []),
-    ...(context.spawned && !context.caughtUp && !isDrained
-      ? [send({ type: 'sequencer.caught_up' }), send({ type: 'rows.left' })]
-      : []),
+    ...(context.spawned && !context.caughtUp && !isDrained ? catchingUp(context, scenario, sequencer) : []),
     ...(scenario.spec.delivery !== 'lenient' || !context.spawned || state === '{"draining":"closing"}'
       ? []
       : [send({ type: 'courier.failed', failure } as never)]),
@@ -261,6 +276,14 @@ export const eraModels: readonly Model[] = [
     facts: ['nothing'],
     restages: 0,
     heads: HEADS,
+  }),
+  model({
+    scenario: 'unbounded, a strict catalog and an endpoint',
+    spec: eraSpec({ ...small, grid: grid(null), stopAfter: 19, catalog: 'strict', delivery: 'lenient' }),
+    facts: ['nothing'],
+    restages: 0,
+    heads: HEADS.slice(0, 2),
+    chatter: true,
   }),
   model({
     scenario: 'unbounded, once',

@@ -7,7 +7,7 @@
 /** `retry`: the same call may succeed later. `exit`: the process exit code when this is what ended a command. */
 interface CodeFacts {
   readonly retry: boolean;
-  readonly exit: 1 | 2;
+  readonly exit: 1 | 2 | 3 | 4;
   readonly summary: string;
 }
 
@@ -81,6 +81,8 @@ export const CODES = {
   AUDIT_ORPHAN: data('an event attests a partition that cannot be restored'),
   HEAD_INVALID: data('a signed head of the audit log is missing, cannot be read or is not signed by the key'),
   HEAD_CONTRADICTS: data('a signed head of the audit log is of other events, or of more, than the chain has'),
+  PROOF_INVALID: { retry: false, exit: 3, summary: 'a proof of a ledger does not show what it says, or is none' },
+  NOT_VOUCHED: { retry: false, exit: 4, summary: 'no quorum of organisations has signed the ledgers after one' },
   // catalog and delivery
   CATALOG_UNAVAILABLE: passing('the catalog cannot be reached or does not answer'),
   CATALOG_DENIED: data('the catalog refuses access, or lacks a right that is needed'),

@@ -1,6 +1,7 @@
 /**
  * What was asked for on the command line, and how a command reads it. Throws USAGE; executes nothing.
  */
+import type { BucketAccess } from '../../actors/verify/chains.ts';
 import { BronzeError } from '../../machines/errors.ts';
 
 export interface CommandLine {
@@ -28,3 +29,18 @@ export const textOption = (commandLine: CommandLine, name: string): string | und
 };
 
 export const switchOption = (commandLine: CommandLine, name: string): boolean => commandLine.options[name] === true;
+
+/** How many organisations have to agree; null = not given. */
+export function quorumOption(commandLine: CommandLine): number | null {
+  const text = textOption(commandLine, 'quorum');
+  if (text === undefined) return null;
+  if (!/^[1-9]\d{0,3}$/.test(text)) throw usage(`--quorum takes a number of organisations, not ${text}`);
+  return Number(text);
+}
+
+/** How a bucket is reached that a path names. */
+export const accessOption = (commandLine: CommandLine): BucketAccess => ({
+  s3Endpoint: textOption(commandLine, 's3-endpoint') ?? null,
+  s3Region: textOption(commandLine, 's3-region') ?? null,
+  anonymous: switchOption(commandLine, 'anonymous'),
+});

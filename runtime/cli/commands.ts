@@ -118,6 +118,51 @@ export const COMMANDS: readonly CommandFacts[] = [
     load: () => import('./verify.ts'),
   },
   {
+    usage: 'prove <ledger> [path]',
+    help: 'Write a file that proves one ledger to whoever has the public key of the signed log; from a path, s3:// or gs://, or the configuration',
+    options: [
+      { flag: '--out <file>', help: 'Where to write the proof' },
+      { flag: '--eras <names>', help: 'Only these eras, where the ledger lies in several chains' },
+      { flag: '--network', help: 'Also prove whose network it is, by signatures in the ledgers after it' },
+      {
+        flag: '--validators <file>',
+        help: 'With --network: whose word counts, JSON {"organisation": ["G…"]} [built in for pubnet, testnet]',
+      },
+      { flag: '--quorum <n>', help: 'With --network: organisations that have to agree [more than two thirds]' },
+      { flag: '--s3-endpoint <url>', help: 'For s3://: a store other than AWS' },
+      { flag: '--s3-region <name>', help: 'For s3://: the region of the bucket' },
+      { flag: '--anonymous', help: 'For s3:// and gs://: a public bucket, no credentials' },
+      json,
+    ],
+    examples: [
+      'bronze-copier prove 63092982 --config x.yaml --out ledger.proof',
+      'bronze-copier prove 63092982 ./data/pubnet/p23/v1 --network --out ledger.proof',
+    ],
+    load: () => import('./prove.ts'),
+  },
+  {
+    usage: 'check-proof <file>',
+    help: 'Check a proof of one ledger: needs the public key of the log, and neither configuration, store nor network',
+    options: [
+      {
+        flag: '--key <key>',
+        help: 'Verifier key of whoever keeps the log, or a file of some; may be given several times',
+        isList: true,
+      },
+      {
+        flag: '--validators <file>',
+        help: 'Whose word counts, JSON {"organisation": ["G…"]} [built in for pubnet, testnet]; 4 = no quorum vouches',
+      },
+      { flag: '--quorum <n>', help: 'Organisations that have to agree [more than two thirds]' },
+      json,
+    ],
+    examples: [
+      'bronze-copier check-proof ledger.proof --key bronze.pub',
+      'bronze-copier check-proof ledger.proof --key bronze.pub --validators validators.json --quorum 5',
+    ],
+    load: () => import('./check-proof.ts'),
+  },
+  {
     usage: 'reconcile',
     help: 'Compare storage, manifests, events, copies, catalog and checkpoint; --repair mends what follows from the rest',
     options: [

@@ -16,7 +16,7 @@ import { KNOWN_PASSPHRASES } from '../../config/networks.ts';
 import type { AnchorsConfig } from '../../config/schema.ts';
 import { trustedHashesOf } from '../anchors.ts';
 import { counted } from '../human.ts';
-import { type CommandLine, switchOption, textOption, usage } from './command-line.ts';
+import { type CommandLine, quorumOption, switchOption, textOption, usage } from './command-line.ts';
 
 const NEEDS_ANCHOR = ['validators', 'quorum', 'trusted-hashes', 'archive'] as const;
 /** What is about one network, and does not say which. */
@@ -96,11 +96,7 @@ export function anchorsOf(
   if (ofOne !== undefined && each.length > 1) {
     throw usage(`--${ofOne} is about one network, and there are chains of ${each.join(', ')}`, 'name one of them');
   }
-  const quorum = given('quorum');
-  if (quorum !== undefined && !/^[1-9]\d{0,3}$/.test(quorum)) {
-    throw usage(`--quorum takes a number of organisations, not ${quorum}`);
-  }
-  const wanted = quorum === undefined ? (configured?.quorum ?? null) : Number(quorum);
+  const wanted = quorumOption(commandLine) ?? configured?.quorum ?? null;
   const file = given('validators') ?? configured?.validators ?? '';
   const passphrase = KNOWN_PASSPHRASES.get(each[0] ?? '') ?? null;
   const places = given('archive')?.split(',') ?? configured?.archives ?? [];

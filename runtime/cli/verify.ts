@@ -23,7 +23,7 @@ import { chainOf, openContext } from '../context.ts';
 import { counted, printable } from '../human.ts';
 import { onSignals } from '../signals.ts';
 import { print, redraw, say } from '../streams.ts';
-import { type CommandLine, ledgerOption, switchOption, textOption, usage } from './command-line.ts';
+import { accessOption, type CommandLine, ledgerOption, switchOption, textOption, usage } from './command-line.ts';
 import { type AnchorReport, anchorLines, anchorsOf } from './verify-anchor.ts';
 
 /** Another part at every call, so that on a schedule everything is read in time. */
@@ -68,13 +68,8 @@ function signaturesOf(commandLine: CommandLine): boolean | null {
 async function subjectOf(commandLine: CommandLine): Promise<Subject> {
   const [path] = commandLine.args;
   const signatures = signaturesOf(commandLine);
-  const access = {
-    s3Endpoint: textOption(commandLine, 's3-endpoint') ?? null,
-    s3Region: textOption(commandLine, 's3-region') ?? null,
-    anonymous: switchOption(commandLine, 'anonymous'),
-  };
   if (path !== undefined) {
-    const chains = await findChains(path, access);
+    const chains = await findChains(path, accessOption(commandLine));
     const hidden = chains.filter(({ chain }) => hasLayoutName(chain)).map(({ chain }) => chainKey(chain));
     const rowsOf = async (): Promise<null> => null;
     return { chains, hidden, rowsOf, signatures: signatures ?? true, anchors: null, close: async () => undefined };

@@ -17,6 +17,8 @@ const BLAME: Readonly<Record<ErrorCode, Blame | 'bucket'>> = {
   KEY_INVALID: 'none',
   LISTEN_FAILED: 'none',
   OUTPUT_FAILED: 'none',
+  PROOF_INVALID: 'none',
+  NOT_VOUCHED: 'none',
   BUCKET_MISSING: 'bucket',
   BUCKET_REGION: 'bucket',
   CREDENTIALS_INVALID: 'bucket',

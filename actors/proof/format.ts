@@ -114,7 +114,9 @@ export function parseProof(bytes: Uint8Array): Proof {
   }
   const parsed = schema.safeParse(json);
   if (!parsed.success) {
-    throw proofInvalid('format', z.prettifyError(parsed.error).replaceAll('\n', ' '), {}, parsed.error);
+    const [first] = parsed.error.issues;
+    const place = first?.path.map(String).join('.') || 'the whole';
+    throw proofInvalid('format', `${place}: ${first?.message}`, { hint: 'docs/proofs.md has the format' });
   }
   let own: Buffer | null;
   try {

@@ -2,6 +2,7 @@
  * `check-proof FILE --key K`: checks a proof of one ledger (docs/proofs.md). It asks nobody and reads nothing but the files
  * that are named. It must never say OK of what the proof does not show.
  */
+import { statSync } from 'node:fs';
 import { chainKey } from '../../actors/bronze/names.ts';
 import { parseJson } from '../../actors/json.ts';
 import { checkProof, type Proved } from '../../actors/proof/check.ts';
@@ -141,13 +142,14 @@ async function tellWrong(failure: Failure, asJson: boolean): Promise<number> {
 /** @throws USAGE where there is no such file, PROOF_INVALID for one that is none by its size */
 function bytesOf(file: string): Buffer {
   try {
-    return readOrdinaryFile(file, PROOF_LIMIT);
+    const found = statSync(file);
+    if (!found.isFile() || found.size <= PROOF_LIMIT) return readOrdinaryFile(file, PROOF_LIMIT);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    if (!why.includes('at most'))
-      throw usage(`the proof ${file} cannot be read: ${why}`, 'name the file that prove has written');
-    throw proofInvalid('format', why, { object: file, hint: 'no proof is as large as that' });
+    throw usage(`the proof ${file} cannot be read: ${why}`, 'name the file that prove has written');
   }
+  const expected = `at most ${PROOF_LIMIT} bytes`;
+  throw proofInvalid('format', `${file} is larger than any proof`, { object: file, expected });
 }
 
 export async function execute(commandLine: CommandLine): Promise<number> {

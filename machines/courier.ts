@@ -12,12 +12,12 @@
 import { assign, not, sendTo, setup } from 'xstate';
 import { backoffMs, effect } from './effects.ts';
 import { type Failure, toFailure } from './errors.ts';
-import { eraActorId, peer } from './peers.ts';
-import type { CourierEvent, EraEvent, Mode } from './protocol.ts';
+import type { CourierEvent, EraEvent, Mode, Parent } from './protocol.ts';
 import type { Tag } from './tags.ts';
 
 export interface CourierInput {
   readonly eraId: string;
+  readonly parent: Parent<EraEvent>;
   readonly catalog: Mode;
   readonly delivery: Mode;
   readonly retryBackoffMs: number;
@@ -67,10 +67,10 @@ export const courierMachine = setup({
     queueAgain: assign({ again: true }),
     startDrain: assign({ draining: true }),
     tellFailed: sendTo(
-      ({ system, context }) => peer(system, eraActorId(context.eraId)),
+      ({ context }) => context.parent,
       ({ context }): EraEvent => ({ type: 'courier.failed', failure: context.failure as Failure }),
     ),
-    tellDrained: sendTo(({ system, context }) => peer(system, eraActorId(context.eraId)), {
+    tellDrained: sendTo(({ context }) => context.parent, {
       type: 'courier.drained',
     } satisfies EraEvent),
   },
@@ -113,7 +113,7 @@ export const courierMachine = setup({
       description: 'Writes all rows that are missing.',
       invoke: {
         src: 'recordPending',
-        input: ({ context }) => ({ eraId: context.eraId }),
+        input: ({ context }) => ({ askedBy: null, eraId: context.eraId }),
         onDone: [
           { guard: { type: 'isHeld', params: ({ event }) => event.output }, target: 'recorded', actions: 'noteHeld' },
           { target: 'recorded' },
@@ -136,7 +136,7 @@ export const courierMachine = setup({
       description: 'Delivers all events that were not acknowledged, in order.',
       invoke: {
         src: 'deliverPending',
-        input: ({ context }) => ({ eraId: context.eraId }),
+        input: ({ context }) => ({ askedBy: null, eraId: context.eraId }),
         onDone: 'judging',
         onError: [
           {

@@ -6,9 +6,10 @@
  * fill the window (`queue_size`); one that has to be done again stands in the *line*, keeps its place in the window
  * and goes before anything new, so a full window can never keep out the one partition that would empty it.
  */
+
+import { workerActorId } from './actor-ids.ts';
 import type { Failure } from './errors.ts';
 import { lastLedger, MAX_LEDGER, partitionAt, sameRange } from './partitions.ts';
-import { workerActorId } from './peers.ts';
 import type {
   AgendaItem,
   CommitFacts,
@@ -17,7 +18,9 @@ import type {
   Job,
   LakeHead,
   LedgerRange,
+  Parent,
   Recovered,
+  SupervisorEvent,
 } from './protocol.ts';
 
 /** `agenda`: nothing to build, the sequencer works it off. `line`: to be built (again) before anything new. */
@@ -33,6 +36,7 @@ export interface Outstanding {
 
 export interface EraContext {
   readonly spec: EraSpec;
+  readonly parent: Parent<SupervisorEvent>;
   readonly recovered: Recovered | null;
   /** First ledger that is not committed. */
   readonly frontier: number;
@@ -90,8 +94,9 @@ export const emptySummary = (eraId: string): EraSummary => ({
   failure: null,
 });
 
-export const initialContext = (spec: EraSpec): EraContext => ({
+export const initialContext = ({ spec, parent }: Pick<EraContext, 'spec' | 'parent'>): EraContext => ({
   spec,
+  parent,
   recovered: null,
   frontier: spec.grid.ledgerStart,
   cursor: spec.grid.ledgerStart,

@@ -3,6 +3,7 @@
  * for, its delays, guards and actions. What they decide with is in dispatch.ts.
  */
 import { assign, cancel, enqueueActions, sendTo, setup, stopChild } from 'xstate';
+import { courierActorId, sequencerActorId } from './actor-ids.ts';
 import { courierMachine } from './courier.ts';
 import {
   behindBy,
@@ -27,7 +28,6 @@ import {
 import { backoffMs, effect } from './effects.ts';
 import { type Failure, toFailure } from './errors.ts';
 import { rangeLabel, sameRange } from './partitions.ts';
-import { courierActorId, peer, SUPERVISOR_ID, sequencerActorId } from './peers.ts';
 import type {
   CourierEvent,
   EraEvent,
@@ -38,6 +38,7 @@ import type {
   LakeCompared,
   LakeHead,
   LedgerRange,
+  Parent,
   Pending,
   Recovered,
   SequencerEvent,
@@ -52,6 +53,7 @@ import { workerMachine } from './worker.ts';
 
 export interface EraInput {
   readonly spec: EraSpec;
+  readonly parent: Parent<SupervisorEvent>;
 }
 
 const outcomeOf = (context: EraContext): EraOutcome => {
@@ -136,16 +138,16 @@ export const eraSetup = setup({
   },
   actions: {
     tellSequencer: sendTo(
-      ({ system, context }) => peer(system, sequencerActorId(context.spec.eraId)),
+      ({ context }) => sequencerActorId(context.spec.eraId),
       (_, event: SequencerEvent) => event,
     ),
     tellCourier: sendTo(
-      ({ system, context }) => peer(system, courierActorId(context.spec.eraId)),
+      ({ context }) => courierActorId(context.spec.eraId),
       (_, event: CourierEvent) => event,
     ),
     /** Any event is a sign of life; waiting for something outside is not a stall. */
     progress: sendTo(
-      ({ system }) => peer(system, SUPERVISOR_ID),
+      ({ context }) => context.parent,
       ({ context }): SupervisorEvent => ({
         type: 'era.progressed',
         eraId: context.spec.eraId,
@@ -193,15 +195,15 @@ export const eraSetup = setup({
       return { ...stopAt(context, context.frontier, failure), behind: { head: params.head } };
     }),
     forgetFailures: assign({ failures: 0 }),
-    spawnPool: enqueueActions(({ context, enqueue }) => {
+    spawnPool: enqueueActions(({ context, enqueue, self }) => {
       const { spec } = context;
       const { eraId, retryAttempts, retryBackoffMs } = spec;
       const sequencerId = sequencerActorId(eraId);
       enqueue.spawnChild('sequencer', {
         id: sequencerId,
-        systemId: sequencerId,
         input: {
           eraId,
+          parent: self,
           grid: spec.grid,
           recovered: context.recovered as Recovered,
           attests: spec.attests,
@@ -214,15 +216,13 @@ export const eraSetup = setup({
       const courierId = courierActorId(eraId);
       enqueue.spawnChild('courier', {
         id: courierId,
-        systemId: courierId,
-        input: { eraId, catalog: spec.catalog, delivery: spec.delivery, retryBackoffMs },
+        input: { eraId, parent: self, catalog: spec.catalog, delivery: spec.delivery, retryBackoffMs },
       });
       const ids = workerIds(spec);
       for (const workerId of ids) {
         enqueue.spawnChild('worker', {
           id: workerId,
-          systemId: workerId,
-          input: { eraId, workerId, retryAttempts, retryBackoffMs },
+          input: { eraId, parent: self, workerId, retryAttempts, retryBackoffMs },
         });
       }
       enqueue.assign({ spawned: true, workers: Object.fromEntries(ids.map((id) => [id, null])) });
@@ -232,15 +232,15 @@ export const eraSetup = setup({
       enqueue.assign(changes);
       for (const { workerId, job } of assignments) {
         const event: WorkerEvent = { type: 'partition.assigned', job };
-        enqueue.sendTo(({ system }) => peer(system, workerId), event);
+        enqueue.sendTo(workerId, event);
       }
     }),
     cancelPointless: enqueueActions(({ context, enqueue }) => {
       const event: WorkerEvent = { type: 'work.cancelled' };
-      for (const workerId of pointlessWorkers(context)) enqueue.sendTo(({ system }) => peer(system, workerId), event);
+      for (const workerId of pointlessWorkers(context)) enqueue.sendTo(workerId, event);
     }),
     passStagedToSequencer: sendTo(
-      ({ system, context }) => peer(system, sequencerActorId(context.spec.eraId)),
+      ({ context }) => sequencerActorId(context.spec.eraId),
       (_, params: { staged: StagedPartition }): SequencerEvent => ({ type: 'partition.staged', staged: params.staged }),
     ),
     takeStaged: assign(({ context }, params: { workerId: string; staged: StagedPartition }) => ({
@@ -287,15 +287,14 @@ export const eraSetup = setup({
       ),
     })),
     countRetry: assign(({ context }) => ({ summary: { ...context.summary, retries: context.summary.retries + 1 } })),
-    respawn: enqueueActions(({ context, enqueue }, params: { actorId: string }) => {
+    respawn: enqueueActions(({ context, enqueue, self }, params: { actorId: string }) => {
       const { eraId, retryAttempts, retryBackoffMs } = context.spec;
       const workerId = params.actorId;
       const job = context.workers[workerId] ?? null;
       enqueue.stopChild(workerId);
       enqueue.spawnChild('worker', {
         id: workerId,
-        systemId: workerId,
-        input: { eraId, workerId, retryAttempts, retryBackoffMs },
+        input: { eraId, parent: self, workerId, retryAttempts, retryBackoffMs },
       });
       enqueue.assign({
         workers: { ...context.workers, [workerId]: null },
@@ -348,7 +347,7 @@ export const eraSetup = setup({
     forgiveCrash: assign({ recentCrashes: ({ context }) => Math.max(context.recentCrashes - 1, 0) }),
     stopWatchingHole: cancel('hole'),
     tellFinished: sendTo(
-      ({ system }) => peer(system, SUPERVISOR_ID),
+      ({ context }) => context.parent,
       ({ context }): SupervisorEvent => ({
         type: 'era.finished',
         eraId: context.spec.eraId,
@@ -357,7 +356,7 @@ export const eraSetup = setup({
     ),
     /** What is counted survives in the supervisor, also where this actor is stopped without a word. */
     tellCounts: sendTo(
-      ({ system }) => peer(system, SUPERVISOR_ID),
+      ({ context }) => context.parent,
       ({ context }): SupervisorEvent => ({
         type: 'era.counted',
         eraId: context.spec.eraId,
@@ -365,7 +364,7 @@ export const eraSetup = setup({
       }),
     ),
     tellCrashed: sendTo(
-      ({ system }) => peer(system, SUPERVISOR_ID),
+      ({ context }) => context.parent,
       ({ context }): SupervisorEvent => ({
         type: 'era.crashed',
         eraId: context.spec.eraId,

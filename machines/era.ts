@@ -119,7 +119,7 @@ export const eraMachine = eraSetup.createMachine({
   id: 'era',
   description:
     'One per active era. Recovers, plans, hands out partitions within the window, waits for ledgers, drains.',
-  context: ({ input }) => initialContext(input.spec),
+  context: ({ input }) => initialContext(input),
   initial: 'recovering',
   output: ({ context }) => finalSummary(context),
   states: {
@@ -143,9 +143,10 @@ export const eraMachine = eraSetup.createMachine({
           description:
             'Reads manifests, events and what is remembered of them, judges, and makes ready what is written to.',
           entry: 'progress',
+          on: { 'effect.progressed': { actions: 'progress' } },
           invoke: {
             src: 'surveyChain',
-            input: ({ context }) => ({ eraId: context.spec.eraId }),
+            input: ({ context, self }) => ({ askedBy: self, eraId: context.spec.eraId }),
             onDone: [
               {
                 guard: { type: 'isUsable', params: ({ event }) => ({ facts: event.output }) },

@@ -3,6 +3,7 @@
  * Nothing here may hold a function, a class instance, a Date or a bigint: messages are compared, logged, keyed by the
  * explorer and sent across threads. Ledger sequences are uint32 and fit a number; byte counts fit 2^53.
  */
+import type { ActorRef, EventObject, Snapshot } from 'xstate';
 import type { Failure } from './errors.ts';
 
 // ── values ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -285,6 +286,18 @@ export interface Pending {
   readonly events: number;
 }
 
+/**
+ * Who spawned an actor, handed down in its input. Messages upwards go to this reference: what is left of an era that is lost
+ * never speaks to the one that takes its place.
+ */
+export type Parent<TEvent extends EventObject> = ActorRef<Snapshot<unknown>, TEvent>;
+
+/** The machine that asks for an effect: it is told how a long one goes. */
+export interface Asker<TEvent extends EventObject> {
+  readonly id: string;
+  send(event: TEvent): void;
+}
+
 /** The era threw: XState lets its children run on, so the supervisor ends them, silently, before it starts another. */
 export type OrphanEvent = { readonly type: 'era.lost' };
 
@@ -352,6 +365,8 @@ export type EraEvent =
   | { readonly type: 'courier.failed'; readonly failure: Failure }
   | { readonly type: 'courier.drained' }
   | { readonly type: 'drain.requested' }
+  /** A long effect of the era (reading a large chain) is alive. */
+  | { readonly type: 'effect.progressed' }
   | { readonly type: 'hole.overdue' }
   | { readonly type: 'crash.forgiven' }
   /** XState's own report that a child threw; matched by prefix. */
@@ -411,11 +426,11 @@ export interface LakeCompared {
   readonly behind: { readonly head: number | null } | null;
 }
 
-/** Inputs and outputs of all effects, by name. Implementations come by `provide()`. */
+/** Inputs and outputs of all effects, by name. Plain data, but for who asks (`askedBy`). Implementations come by `provide()`. */
 export interface Effects {
   // era
   readonly openChain: { input: { eraId: string }; output: { created: boolean } };
-  readonly surveyChain: { input: { eraId: string }; output: EraFacts };
+  readonly surveyChain: { input: { eraId: string; askedBy: Asker<EraEvent> }; output: EraFacts };
   readonly openLake: { input: { eraId: string }; output: { source: string } };
   /** Whether the lake is the one that is committed. Throws LAKE_CONTRADICTS where it is not. */
   readonly compareLake: { input: { eraId: string }; output: LakeCompared };
@@ -424,20 +439,28 @@ export interface Effects {
   readonly closeChain: { input: { eraId: string }; output: Pending | null };
   // worker
   readonly buildPartition: {
-    input: { eraId: string; workerId: string; job: Job; retries: number };
+    input: { eraId: string; workerId: string; job: Job; retries: number; askedBy: Asker<WorkerEvent> };
     output: StagedPartition;
   };
   readonly stagePartition: { input: { eraId: string; staged: StagedPartition }; output: StagedPartition };
   // sequencer
-  readonly verifySealed: { input: { eraId: string; sealed: SealedPartition }; output: SealedPartition };
+  readonly verifySealed: {
+    input: { eraId: string; askedBy: Asker<SequencerEvent>; sealed: SealedPartition };
+    output: SealedPartition;
+  };
   readonly publishPartition: {
-    input: { eraId: string; staged: StagedPartition; attested: AttestedEvent | null };
+    input: { eraId: string; staged: StagedPartition; attested: AttestedEvent | null; askedBy: Asker<SequencerEvent> };
     output: PublishedPartition;
   };
   readonly checkNeighbours: { input: { eraId: string; range: LedgerRange; ledgers: LedgerEnds }; output: null };
   readonly sealPartition: {
     /** `published` null: from what stands there, as `attested`, which is then not null, says. */
-    input: { eraId: string; published: PublishedPartition | null; attested: AttestedEvent | null };
+    input: {
+      eraId: string;
+      published: PublishedPartition | null;
+      attested: AttestedEvent | null;
+      askedBy: Asker<SequencerEvent>;
+    };
     output: SealedPartition;
   };
   readonly attestPartition: {
@@ -448,9 +471,9 @@ export interface Effects {
   readonly recordPartition: { input: { eraId: string; range: LedgerRange }; output: { pending: boolean } };
   readonly writeCheckpoint: { input: { eraId: string; range: LedgerRange; checksum: string }; output: null };
   readonly discardStaged: { input: { eraId: string; handles: readonly string[] }; output: null };
-  // courier; where strict says so, the sequencer
+  // courier, whom nobody watches; where strict says so, the sequencer
   /** All rows that are missing, in ledger order. `left`: how many have to wait though nothing failed. */
-  readonly recordPending: { input: { eraId: string }; output: { left: number } };
+  readonly recordPending: { input: { eraId: string; askedBy: Asker<SequencerEvent> | null }; output: { left: number } };
   /** All events that were not acknowledged, in order. */
-  readonly deliverPending: { input: { eraId: string }; output: null };
+  readonly deliverPending: { input: { eraId: string; askedBy: Asker<SequencerEvent> | null }; output: null };
 }

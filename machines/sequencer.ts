@@ -19,16 +19,17 @@
  * published, and never decides by what it remembers where it can decide by what is stored.
  */
 import { and, assign, enqueueActions, not, sendTo, setup } from 'xstate';
+import { sequencerActorId } from './actor-ids.ts';
 import { THREAD_WAIT } from './dispatch.ts';
 import { backoffMs, effect } from './effects.ts';
 import { type Failure, toFailure } from './errors.ts';
 import { sameRange } from './partitions.ts';
-import { eraActorId, peer } from './peers.ts';
 import type {
   EraEvent,
   Grid,
   LedgerEnds,
   Mode,
+  Parent,
   PublishedPartition,
   Recovered,
   SealedPartition,
@@ -50,6 +51,7 @@ import type { Tag } from './tags.ts';
 
 export interface SequencerInput {
   readonly eraId: string;
+  readonly parent: Parent<EraEvent>;
   readonly grid: Grid;
   readonly recovered: Recovered;
   readonly attests: boolean;
@@ -144,7 +146,7 @@ export const sequencerMachine = setup({
   },
   actions: {
     tellEra: sendTo(
-      ({ system, context }) => peer(system, eraActorId(context.eraId)),
+      ({ context }) => context.parent,
       (_, event: EraEvent) => event,
     ),
     keepStaged: assign(({ context }, params: { staged: StagedPartition }) => {
@@ -180,40 +182,44 @@ export const sequencerMachine = setup({
     announceStep: enqueueActions(({ context, enqueue }, params: { step: string }) => {
       // Without a partition in hand it catches up on what earlier runs left, before the next one.
       const { current, next } = context;
-      enqueue.sendTo(({ system }) => peer(system, eraActorId(context.eraId)), {
+      enqueue.sendTo(context.parent, {
         type: 'sequencer.progressed',
         step: params.step,
         range: current?.range ?? { start: next, end: next },
       });
     }),
     announceCommit: sendTo(
-      ({ system, context }) => peer(system, eraActorId(context.eraId)),
+      ({ context }) => context.parent,
       ({ context }): EraEvent => commitFacts(context.current as Current),
     ),
     commit: assign(({ context }) => afterCommit(context)),
     declareWait: sendTo(
-      ({ system, context }) => peer(system, eraActorId(context.eraId)),
-      ({ context, self }): EraEvent => ({
+      ({ context }) => context.parent,
+      ({ context }): EraEvent => ({
         type: 'wait.declared',
-        actorId: self.id,
+        actorId: sequencerActorId(context.eraId),
         reason: `backing off after ${context.failure?.code ?? 'a failure'}`,
       }),
     ),
     declareStrictWait: sendTo(
-      ({ system, context }) => peer(system, eraActorId(context.eraId)),
-      ({ context, self }, params: { whom: string }): EraEvent => ({
+      ({ context }) => context.parent,
+      ({ context }, params: { whom: string }): EraEvent => ({
         type: 'wait.declared',
-        actorId: self.id,
+        actorId: sequencerActorId(context.eraId),
         reason: `waiting for ${params.whom} after ${context.failure?.code ?? 'a failure'}`,
       }),
     ),
     declareThreadWait: sendTo(
-      ({ system, context }) => peer(system, eraActorId(context.eraId)),
-      ({ self }): EraEvent => ({ type: 'wait.declared', actorId: self.id, reason: THREAD_WAIT }),
+      ({ context }) => context.parent,
+      ({ context }): EraEvent => ({
+        type: 'wait.declared',
+        actorId: sequencerActorId(context.eraId),
+        reason: THREAD_WAIT,
+      }),
     ),
     endWait: sendTo(
-      ({ system, context }) => peer(system, eraActorId(context.eraId)),
-      ({ self }): EraEvent => ({ type: 'wait.ended', actorId: self.id }),
+      ({ context }) => context.parent,
+      ({ context }): EraEvent => ({ type: 'wait.ended', actorId: sequencerActorId(context.eraId) }),
     ),
   },
 }).createMachine({
@@ -222,6 +228,7 @@ export const sequencerMachine = setup({
     'Exactly one per era. The only actor that makes anything visible, one partition at a time, in ledger order.',
   context: ({ input }) => ({
     eraId: input.eraId,
+    parent: input.parent,
     grid: input.grid,
     attests: input.attests,
     catalog: input.catalog,
@@ -278,7 +285,11 @@ export const sequencerMachine = setup({
           description: 'Reads it back, row by row.',
           invoke: {
             src: 'verifySealed',
-            input: ({ context }) => ({ eraId: context.eraId, sealed: context.current?.sealed as SealedPartition }),
+            input: ({ context, self }) => ({
+              askedBy: self,
+              eraId: context.eraId,
+              sealed: context.current?.sealed as SealedPartition,
+            }),
             onDone: [
               { guard: and(['attests', 'isAttestedAlready']), target: '#sequencer.recording' },
               { target: '#sequencer.attesting' },
@@ -315,7 +326,8 @@ export const sequencerMachine = setup({
           description: 'Gives it its name. What was staged and has vanished is asked for again.',
           invoke: {
             src: 'publishPartition',
-            input: ({ context }) => ({
+            input: ({ context, self }) => ({
+              askedBy: self,
               eraId: context.eraId,
               staged: context.current?.staged as StagedPartition,
               attested: attestedBefore(context.current as Current),
@@ -359,7 +371,8 @@ export const sequencerMachine = setup({
           description: 'Writes the manifest.',
           invoke: {
             src: 'sealPartition',
-            input: ({ context }) => ({
+            input: ({ context, self }) => ({
+              askedBy: self,
               eraId: context.eraId,
               published: context.current?.published ?? null,
               attested: attestedBefore(context.current as Current),
@@ -487,7 +500,7 @@ export const sequencerMachine = setup({
           description: 'Strict, before anything new: rows that earlier runs left.',
           invoke: {
             src: 'recordPending',
-            input: ({ context }) => ({ eraId: context.eraId }),
+            input: ({ context, self }) => ({ askedBy: self, eraId: context.eraId }),
             // What a reader keeps from being written is the courier's, here as for a single row.
             onDone: [
               {
@@ -526,7 +539,7 @@ export const sequencerMachine = setup({
           entry: { type: 'announceStep', params: { step: 'delivering' } },
           invoke: {
             src: 'deliverPending',
-            input: ({ context }) => ({ eraId: context.eraId }),
+            input: ({ context, self }) => ({ askedBy: self, eraId: context.eraId }),
             onDone: [{ guard: 'hasCurrent', target: '#sequencer.checkpointing' }, { target: '#sequencer.caughtUp' }],
             onError: waitOrFail('waitingForDelivery'),
           },

@@ -13,6 +13,7 @@ import type {
   LedgerEnds,
   LedgerRange,
   Mode,
+  Parent,
   PublishedPartition,
   SealedPartition,
   StagedPartition,
@@ -31,6 +32,7 @@ export interface Current {
 
 export interface SequencerContext {
   readonly eraId: string;
+  readonly parent: Parent<EraEvent>;
   readonly grid: Grid;
   readonly attests: boolean;
   readonly catalog: Mode;

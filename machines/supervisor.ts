@@ -6,11 +6,11 @@
  * waits for something outside, is restarted in sequential mode (one worker, window of one); a second time, it fails.
  * It decides nothing about partitions and does no I/O.
  */
-import { and, assign, enqueueActions, setup } from 'xstate';
+import { type AnyActorRef, and, assign, enqueueActions, setup } from 'xstate';
+import { courierActorId, eraActorId, sequencerActorId } from './actor-ids.ts';
 import { emptySummary, workerIds } from './dispatch.ts';
 import { eraMachine } from './era.ts';
 import { type Failure, toFailure } from './errors.ts';
-import { courierActorId, eraActorId, peer, sequencerActorId } from './peers.ts';
 import type { EraEvent, EraSpec, EraSummary, OrphanEvent, SupervisorEvent } from './protocol.ts';
 import type { Tag } from './tags.ts';
 
@@ -112,18 +112,19 @@ export const supervisorMachine = setup({
   actions: {
     /** Diagnostics of a stall; the runtime provides it. */
     dumpDiagnostics: (_, _params: { eraId: string; reason: string }) => {},
-    spawnEras: enqueueActions(({ context, enqueue }) => {
+    spawnEras: enqueueActions(({ context, enqueue, self }) => {
       for (const { spec } of all(context)) {
-        const id = eraActorId(spec.eraId);
-        enqueue.spawnChild('era', { id, systemId: id, input: { spec } });
+        enqueue.spawnChild('era', { id: eraActorId(spec.eraId), input: { spec, parent: self } });
       }
     }),
     /** Before an era that threw is stopped and perhaps replaced: see OrphanEvent. */
-    endOrphans: enqueueActions(({ context, enqueue, system }, params: { eraId: string }) => {
+    endOrphans: enqueueActions(({ context, enqueue, self }, params: { eraId: string }) => {
       const { eraId } = params;
       const spec = context.eras[eraId]?.spec;
+      const left: Readonly<Record<string, AnyActorRef | undefined>> =
+        self.getSnapshot().children[eraActorId(eraId)]?.getSnapshot().children ?? {};
       for (const id of [sequencerActorId(eraId), courierActorId(eraId), ...(spec ? workerIds(spec) : [])]) {
-        const ref = system.get(id);
+        const ref = left[id];
         if (ref) enqueue.sendTo(ref, { type: 'era.lost' } satisfies OrphanEvent);
       }
     }),
@@ -151,7 +152,7 @@ export const supervisorMachine = setup({
       enqueue.assign(update(context, params.eraId, { summary: addUp(earlier, params.summary) }));
     }),
     restart: enqueueActions(
-      ({ context, enqueue }, params: { eraId: string; summary: EraSummary | null; sequential: boolean }) => {
+      ({ context, enqueue, self }, params: { eraId: string; summary: EraSummary | null; sequential: boolean }) => {
         const era = context.eras[params.eraId];
         if (!era) return;
         const id = eraActorId(params.eraId);
@@ -167,7 +168,7 @@ export const supervisorMachine = setup({
             breakerTrips: era.breakerTrips + (params.sequential ? 1 : 0),
           }),
         );
-        enqueue.spawnChild('era', { id, systemId: id, input: { spec } });
+        enqueue.spawnChild('era', { id, input: { spec, parent: self } });
         if (!params.sequential) {
           enqueue.raise({ type: 'crash.forgiven', eraId: params.eraId }, { delay: 'crashMemory' });
         }
@@ -196,7 +197,7 @@ export const supervisorMachine = setup({
     tellEras: enqueueActions(({ context, enqueue }) => {
       const event: EraEvent = { type: 'drain.requested' };
       for (const { spec, summary } of all(context)) {
-        if (summary === null) enqueue.sendTo(({ system }) => peer(system, eraActorId(spec.eraId)), event);
+        if (summary === null) enqueue.sendTo(eraActorId(spec.eraId), event);
       }
     }),
   },

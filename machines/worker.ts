@@ -10,12 +10,12 @@ import { and, assign, cancel, raise, sendTo, setup } from 'xstate';
 import { THREAD_WAIT } from './dispatch.ts';
 import { backoffMs, effect } from './effects.ts';
 import { type Failure, toFailure } from './errors.ts';
-import { eraActorId, peer } from './peers.ts';
-import type { EraEvent, Job, StagedPartition, WorkerEvent } from './protocol.ts';
+import type { EraEvent, Job, Parent, StagedPartition, WorkerEvent } from './protocol.ts';
 import type { Tag } from './tags.ts';
 
 export interface WorkerInput {
   readonly eraId: string;
+  readonly parent: Parent<EraEvent>;
   readonly workerId: string;
   readonly retryAttempts: number;
   readonly retryBackoffMs: number;
@@ -63,11 +63,11 @@ export const workerMachine = setup({
   },
   actions: {
     tellEra: sendTo(
-      ({ system, context }) => peer(system, eraActorId(context.eraId)),
+      ({ context }) => context.parent,
       (_, event: EraEvent) => event,
     ),
     declareThreadWait: sendTo(
-      ({ system, context }) => peer(system, eraActorId(context.eraId)),
+      ({ context }) => context.parent,
       ({ context }, { reason }: { reason?: string }): EraEvent => ({
         type: 'wait.declared',
         actorId: context.workerId,
@@ -75,11 +75,11 @@ export const workerMachine = setup({
       }),
     ),
     endWait: sendTo(
-      ({ system, context }) => peer(system, eraActorId(context.eraId)),
+      ({ context }) => context.parent,
       ({ context }): EraEvent => ({ type: 'wait.ended', actorId: context.workerId }),
     ),
     tellProgress: sendTo(
-      ({ system, context }) => peer(system, eraActorId(context.eraId)),
+      ({ context }) => context.parent,
       ({ context }, { ledgers, rawBytes }: { ledgers: number; rawBytes: number }): EraEvent => ({
         type: 'worker.progressed',
         workerId: context.workerId,
@@ -125,7 +125,8 @@ export const workerMachine = setup({
       description: 'A thread reads, checks and builds one partition.',
       invoke: {
         src: 'buildPartition',
-        input: ({ context }) => ({
+        input: ({ context, self }) => ({
+          askedBy: self,
           eraId: context.eraId,
           workerId: context.workerId,
           job: context.job as Job,

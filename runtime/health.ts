@@ -8,9 +8,9 @@
  */
 import type { InspectionEvent } from 'xstate';
 import { redactSecrets } from '../config/secrets.ts';
+import { eraActorId, SUPERVISOR_ID } from '../machines/actor-ids.ts';
 import { behindText, type EraContext, isWaiting, THREAD_WAIT } from '../machines/dispatch.ts';
 import type { Failure } from '../machines/errors.ts';
-import { eraActorId, SUPERVISOR_ID } from '../machines/peers.ts';
 import type { EraEvent, EraSpec, EraSummary, SupervisorEvent } from '../machines/protocol.ts';
 import { activePaths } from './diagnostics.ts';
 import type { Watcher } from './watcher.ts';

@@ -6,9 +6,9 @@
  * themselves are said now and then. At debug one sees the partition's way step by step, under one `correlation_id`.
  */
 import type { InspectionEvent } from 'xstate';
+import { SUPERVISOR_ID } from '../machines/actor-ids.ts';
 import { THREAD_WAIT } from '../machines/dispatch.ts';
 import { type Failure, toFailure } from '../machines/errors.ts';
-import { SUPERVISOR_ID } from '../machines/peers.ts';
 import type {
   CommitFacts,
   EraEvent,

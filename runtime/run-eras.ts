@@ -10,7 +10,7 @@ import { performFor } from '../actors/effects/effect.ts';
 import { close } from '../actors/era/close-chain.ts';
 import { supervisor } from '../actors/supervisor/supervisor.ts';
 import { layoutNamedChains } from '../actors/verify/chains.ts';
-import { SUPERVISOR_ID } from '../machines/peers.ts';
+import { SUPERVISOR_ID } from '../machines/actor-ids.ts';
 import type { RunSummary } from '../machines/supervisor.ts';
 import { openAnchors } from './anchors.ts';
 import { type Context, chainOf, openBuilders, openEras, openPool } from './context.ts';
@@ -95,7 +95,6 @@ export async function runEras(context: Context, options: RunOptions): Promise<Ru
   const cpuBefore = process.cpuUsage();
   const actor = createActor(machine, {
     id: SUPERVISOR_ID,
-    systemId: SUPERVISOR_ID,
     input: { eras: specs },
     inspect: (event) => {
       diagnostics.inspect(event);

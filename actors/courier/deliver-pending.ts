@@ -1,17 +1,11 @@
 /** Sends all events to the endpoint that it has not acknowledged, in order. */
 import { BronzeError } from '../../machines/errors.ts';
-import type { Tools } from '../effects/effect.ts';
-import type { RunningEra } from '../effects/running-era.ts';
+import type { Effect } from '../effects/effect.ts';
 import { deliverEvents } from '../endpoint/deliver.ts';
 import type { Delivered } from '../ports/delivery.ts';
 
-/** `onProgress` after every event: there may be thousands of them. */
-export async function deliverPending(
-  era: RunningEra,
-  _: unknown,
-  { signal }: Tools,
-  onProgress?: () => void,
-): Promise<null> {
+/** Strict, the era waits for it: every event that is sent says that it is alive, and there may be thousands. */
+export const deliverPending: Effect<'deliverPending'> = async (era, { askedBy }, { signal }) => {
   const { delivery, store, chain, table } = era.setup;
   if (delivery === null) throw new BronzeError('INTERNAL', 'events are to be delivered, and there is no endpoint');
   const onProblem = (problem: string): void => era.log.warn({ component: 'audit' }, problem);
@@ -20,8 +14,8 @@ export async function deliverPending(
   };
   const onDelivered = (delivered: Delivered): void => {
     onBegin(delivered);
-    onProgress?.();
+    askedBy?.send({ type: 'effect.progressed' });
   };
   await deliverEvents({ store, chain, table, ...delivery, onProblem, onBegin, onDelivered }, signal);
   return null;
-}
+};

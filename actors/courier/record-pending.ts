@@ -1,9 +1,8 @@
 /** Writes all rows that the catalog has not got, in ledger order. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { EffectOutput } from '../../machines/effects.ts';
 import { BronzeError } from '../../machines/errors.ts';
 import type { CatalogRecorder } from '../catalog/recorder.ts';
-import type { Tools } from '../effects/effect.ts';
+import type { Effect } from '../effects/effect.ts';
 import type { RunningEra } from '../effects/running-era.ts';
 
 /** Rows that are written beside the copying go out no closer together than this, ms: many cost as much as one. */
@@ -14,18 +13,13 @@ export function recorderOf({ recorder }: RunningEra): CatalogRecorder {
   return recorder;
 }
 
-/** `onProgress` after every transaction: there may be thousands of them. */
-export async function recordPending(
-  era: RunningEra,
-  _: unknown,
-  { signal }: Tools,
-  onProgress?: () => void,
-): Promise<EffectOutput<'recordPending'>> {
+/** Strict, the era waits for it: every transaction says that it is alive, and there may be thousands. */
+export const recordPending: Effect<'recordPending'> = async (era, { askedBy }, { signal }) => {
   if (era.setup.catalog?.writesBehind) {
     const due = era.recordedAt + WRITE_BEHIND_MS - performance.now();
     await sleep(Math.max(0, due), null, { signal });
   }
-  const answer = await recorderOf(era).recordMissing(signal, onProgress);
+  const answer = await recorderOf(era).recordMissing(signal, () => askedBy?.send({ type: 'effect.progressed' }));
   era.recordedAt = performance.now();
   return answer;
-}
+};

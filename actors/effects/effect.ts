@@ -5,15 +5,12 @@
 import { fromPromise, type PromiseActorLogic } from 'xstate';
 import type { EffectInput, EffectName, EffectOutput } from '../../machines/effects.ts';
 import { BronzeError } from '../../machines/errors.ts';
-import type { SequencerEvent, SupervisorEvent, WorkerEvent } from '../../machines/protocol.ts';
 import type { RunningEra } from './running-era.ts';
 
 /** What an effect has beside its input. */
 export interface Tools {
   /** Aborted where the machine does not want the answer any more. */
   readonly signal: AbortSignal;
-  /** Sends to an actor of the run by its id, if it is still there: how the effect goes. */
-  readonly tell: (id: string, event: WorkerEvent | SequencerEvent | SupervisorEvent) => void;
 }
 
 export type Effect<K extends EffectName> = (
@@ -32,8 +29,8 @@ export type Perform = <K extends EffectName>(
 export const performFor =
   (eras: ReadonlyMap<string, RunningEra>): Perform =>
   (_name, effect) =>
-    fromPromise(({ input, signal, system }) => {
+    fromPromise(({ input, signal }) => {
       const era = eras.get(input.eraId);
       if (era === undefined) throw new BronzeError('INTERNAL', `the era ${input.eraId} was not opened`);
-      return effect(era, input, { signal, tell: (id, event) => system.get(id)?.send(event) });
+      return effect(era, input, { signal });
     });

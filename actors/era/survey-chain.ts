@@ -1,6 +1,5 @@
 /** Recovery's view of a chain: what is durable. Unless recovery will refuse it, what a run writes to is made ready. */
 import { toFailure } from '../../machines/errors.ts';
-import { SUPERVISOR_ID } from '../../machines/peers.ts';
 import type { EraFacts } from '../../machines/protocol.ts';
 import { assess } from '../../machines/recovery.ts';
 import { chainPrefix } from '../bronze/names.ts';
@@ -19,10 +18,10 @@ import { EventTree, eventLeaf } from '../tlog/event-tree.ts';
 import { type Adoption, adoptionText } from '../version-1/adoption.ts';
 import { OLD_EVENTS } from '../version-1/old-chain.ts';
 
-export const surveyChain: Effect<'surveyChain'> = async (era, { eraId }, { signal, tell }) => {
+export const surveyChain: Effect<'surveyChain'> = async (era, { askedBy }, { signal }) => {
   const { checkpoint, memories, terms, attests, chain } = era.setup;
   // The era hears nothing before it ends, and of what the old program left something of every file is read.
-  const onProgress = (): void => tell(SUPERVISOR_ID, { type: 'era.progressed', eraId, waiting: false });
+  const onProgress = (): void => askedBy.send({ type: 'effect.progressed' });
   const onProblem = (problem: string, isOld: boolean): void =>
     era.log[isOld ? 'info' : 'warn']({ component: 'checkpoint' }, problem);
   const { signer } = era.setup;

@@ -255,5 +255,5 @@ export const publishPartition: Effect<'publishPartition'> = async (era, input, t
     await openBronze(era.place, era.setup.terms, tools.signal);
     era.termsAreFixed = true;
   }
-  return publishStaged(commitPlaceOf(era, tools), input, tools.signal);
+  return publishStaged(commitPlaceOf(era, input.askedBy), input, tools.signal);
 };

@@ -168,7 +168,11 @@ export const sealPartition: Effect<'sealPartition'> = async (era, input, tools) 
   return sealed;
 };
 
-async function sealOne(era: RunningEra, { published, attested }: Input, tools: Tools): Promise<SealedPartition> {
+async function sealOne(
+  era: RunningEra,
+  { published, attested, askedBy }: Input,
+  tools: Tools,
+): Promise<SealedPartition> {
   const { producer, source } = era.setup;
   if (published !== null) {
     const keep = (bytes: Uint8Array): void => {
@@ -178,7 +182,7 @@ async function sealOne(era: RunningEra, { published, attested }: Input, tools: T
     return sealPublished(era.place, sealer, { published, attested }, tools.signal);
   }
   if (attested === null) throw new BronzeError('INTERNAL', 'a partition without facts is to be sealed');
-  const place = { ...commitPlaceOf(era, tools), source: source.uri };
+  const place = { ...commitPlaceOf(era, askedBy), source: source.uri };
   const sealed = await resealAttested(place, attested, tools.signal);
   era.log.warn({ component: 'store', ...sealed.range }, 'a manifest was missing and is written again as attested');
   return sealed;

@@ -1,5 +1,4 @@
 /** The sequencer: commits what workers have staged, one partition after another, in ledger order. */
-import { sequencerActorId } from '../../machines/peers.ts';
 import { sequencerMachine } from '../../machines/sequencer.ts';
 import { deliverPending } from '../courier/deliver-pending.ts';
 import { recordPending } from '../courier/record-pending.ts';
@@ -23,17 +22,8 @@ export const sequencer = (perform: Perform) =>
       sealPartition: perform('sealPartition', sealPartition),
       attestPartition: perform('attestPartition', attestPartition),
       recordPartition: perform('recordPartition', recordPartition),
-      // Strict, the era waits for these: what they have done says that they are alive.
-      recordPending: perform('recordPending', (era, input, tools) =>
-        recordPending(era, input, tools, () =>
-          tools.tell(sequencerActorId(input.eraId), { type: 'effect.progressed' }),
-        ),
-      ),
-      deliverPending: perform('deliverPending', (era, input, tools) =>
-        deliverPending(era, input, tools, () =>
-          tools.tell(sequencerActorId(input.eraId), { type: 'effect.progressed' }),
-        ),
-      ),
+      recordPending: perform('recordPending', recordPending),
+      deliverPending: perform('deliverPending', deliverPending),
       writeCheckpoint: perform('writeCheckpoint', writeCheckpoint),
       discardStaged: perform('discardStaged', discardStaged),
     },

@@ -75,8 +75,8 @@ export async function verifyStored(
   return sealed;
 }
 
-export const verifySealed: Effect<'verifySealed'> = async (era, { sealed }, tools) => {
-  const verified = await verifyStored(commitPlaceOf(era, tools), sealed, tools.signal);
+export const verifySealed: Effect<'verifySealed'> = async (era, { sealed, askedBy }, tools) => {
+  const verified = await verifyStored(commitPlaceOf(era, askedBy), sealed, tools.signal);
   era.checksums.set(verified.range.start, verified.data.checksum);
   return verified;
 };

@@ -6,7 +6,11 @@ import type { Effect } from '../effects/effect.ts';
 import type { BuildTask } from '../parquet/spec.ts';
 
 /** Cancelled: settles once the thread has removed what it had written. */
-export const buildPartition: Effect<'buildPartition'> = async (era, { workerId, job, retries }, { signal, tell }) => {
+export const buildPartition: Effect<'buildPartition'> = async (
+  era,
+  { workerId, job, retries, askedBy },
+  { signal },
+) => {
   era.lock?.assertHeld();
   const { range, ticket, correlationId } = job;
   const { chain, table, sourceSpec, source, compression, checks, trusted, pool, store } = era.setup;
@@ -29,9 +33,9 @@ export const buildPartition: Effect<'buildPartition'> = async (era, { workerId, 
   const either = AbortSignal.any([signal, own.signal]);
   const run = pool.run(task, {
     signal: either,
-    onQueued: (reason) => tell(workerId, { type: 'build.queued', ticket, ...(reason === undefined ? {} : { reason }) }),
-    onStarted: () => tell(workerId, { type: 'build.started', ticket }),
-    onProgress: (progress) => tell(workerId, { type: 'build.progressed', ticket, ...progress }),
+    onQueued: (reason) => askedBy.send({ type: 'build.queued', ticket, ...(reason === undefined ? {} : { reason }) }),
+    onStarted: () => askedBy.send({ type: 'build.started', ticket }),
+    onProgress: (progress) => askedBy.send({ type: 'build.progressed', ticket, ...progress }),
   });
   era.track(run);
   const answer = await run;

@@ -4,7 +4,8 @@
  */
 import type { ActorLogic, ActorSystem, EventObject, Snapshot } from 'xstate';
 import { getAdjacencyMap, getShortestPaths } from 'xstate/graph';
-import { contentsOf, keyOf, type Model, type Move, movesOf, type Situation, start, step } from './stepper.ts';
+import { contentsOf } from '../support/stepper.ts';
+import { keyOf, type Model, type Move, movesOf, type Situation, start, step } from './stepper.ts';
 
 export interface Case {
   readonly moves: readonly Move[];

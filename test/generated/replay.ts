@@ -1,7 +1,7 @@
 /**
  * Replays a generated case against a real actor: XState's own simulated clock, effects that the case ends, stand-ins
- * for those whom the machine talks to. After every move the actor must be where the pure step says, must have taken the
- * same transitions, asked for the same effects and sent the same messages in the same order.
+ * for those whom the machine talks to. After every move the actor must be where the pure step says, with the same context,
+ * must have asked for the same effects and sent the same messages in the same order.
  */
 import { isDeepStrictEqual } from 'node:util';
 import {
@@ -15,17 +15,9 @@ import {
   spawnChild,
 } from 'xstate';
 import type { EffectName } from '../../machines/effects.ts';
+import { isChildMachine, type Loose, type Message } from '../support/stepper.ts';
 import type { Case } from './generate.ts';
-import {
-  isChildMachine,
-  type Loose,
-  type Message,
-  type Model,
-  type Move,
-  noteMicrostep,
-  type Sent,
-  type Situation,
-} from './stepper.ts';
+import type { Model, Move, Sent, Situation } from './stepper.ts';
 
 interface Pending {
   readonly id: string;
@@ -39,15 +31,7 @@ interface Pending {
 class Recording {
   readonly pending: Pending[] = [];
   sent: Sent[] = [];
-  taken: string[] = [];
-  visited: string[] = [];
   failure: unknown = null;
-
-  forgetMove(): void {
-    this.sent = [];
-    this.taken = [];
-    this.visited = [];
-  }
 }
 
 let recording = new Recording();
@@ -84,11 +68,8 @@ async function settle(): Promise<void> {
 }
 
 const host = (model: Model) =>
-  setup({ actors: { standIn, subject: model.machine as Loose } }).createMachine({
-    entry: [
-      ...model.peers.map((id) => spawnChild('standIn', { id, systemId: id })),
-      spawnChild('subject', { id: model.id, systemId: model.id, input: model.input as Loose }),
-    ],
+  setup({ actors: { subject: model.machine as Loose } }).createMachine({
+    entry: spawnChild('subject', { id: model.id, input: ({ event }: Loose) => event.input } as Loose),
     on: {
       'xstate.error.actor.*': {
         actions: ({ event }: Loose) => {
@@ -100,43 +81,36 @@ const host = (model: Model) =>
 
 const hosts = new WeakMap<Model, ReturnType<typeof host>>();
 
-/** Throws where the actor differs; answers what it reached. */
-export async function replay(model: Model, test: Case): Promise<{ taken: string[]; visited: string[] }> {
+/** Throws where the actor differs. */
+export async function replay(model: Model, test: Case): Promise<void> {
   recording = new Recording();
   const of = recording;
-  const reached = { taken: [] as string[], visited: [] as string[] };
   const clock = new SimulatedClock();
   const logic = hosts.get(model) ?? host(model);
   hosts.set(model, logic);
-  let subject: AnyActorRef | null = null;
-  const root = createActor(logic, {
-    clock,
-    inspect: (event: Loose) => {
-      if (event.actorRef?.id === model.id) noteMicrostep(event, of.taken, of.visited);
-    },
-  });
+  const { parent } = model.input;
+  const above = parent === undefined ? null : createActor(standIn, { id: (parent as AnyActorRef).id });
+  above?.start();
+  const root = createActor(logic, { clock, input: { ...model.input, ...(above && { parent: above }) } as Loose });
   root.start();
-  subject = root.system.get(model.id) as AnyActorRef;
+  const subject = root.getSnapshot().children[model.id] as AnyActorRef;
   try {
     await settle();
     for (const [n, expected] of test.expected.entries()) {
       const move = test.moves[n - 1];
       if (move) {
-        of.forgetMove();
-        await act(root.system as Loose, subject, clock, of, move, expected);
+        of.sent = [];
+        await act(subject, clock, of, move, expected);
       }
-      compare(model, test, n, subject.getSnapshot(), of, expected, n === 0);
-      reached.taken.push(...of.taken);
-      reached.visited.push(...of.visited, ...subject.getSnapshot()._nodes.map((node: Loose) => node.id));
+      compare(model, test, n, subject.getSnapshot(), of, expected);
     }
   } finally {
     root.stop();
+    above?.stop();
   }
-  return reached;
 }
 
 async function act(
-  system: { get(id: string): AnyActorRef | undefined },
   subject: AnyActorRef,
   clock: SimulatedClock,
   of: Recording,
@@ -145,7 +119,7 @@ async function act(
 ): Promise<void> {
   clock.set(move.kind === 'wait' ? expected.now : clock.now() + 1);
   if (move.kind === 'send') subject.send(move.event as never);
-  if (move.kind === 'crash') system.get(move.child)?.send({ type: 'crash' } as never);
+  if (move.kind === 'crash') subject.getSnapshot().children[move.child]?.send({ type: 'crash' });
   if (move.kind === 'resolve' || move.kind === 'reject') {
     const at = of.pending.findIndex((entry) => entry.name === move.effect);
     const [entry] = of.pending.splice(at, at < 0 ? 0 : 1);
@@ -162,15 +136,7 @@ const plain = (value: unknown): unknown =>
     JSON.stringify(value, (_, field) => (field instanceof Error ? { error: field.message } : field)) ?? 'null',
   );
 
-function compare(
-  model: Model,
-  test: Case,
-  n: number,
-  actual: Loose,
-  of: Recording,
-  expected: Situation,
-  isFirst: boolean,
-): void {
+function compare(model: Model, test: Case, n: number, actual: Loose, of: Recording, expected: Situation): void {
   const { snapshot } = expected;
   const seen = plain({
     status: actual.status,
@@ -179,7 +145,6 @@ function compare(
     output: actual.output ?? null,
     effects: of.pending.map(({ id, name, input }) => ({ id, name, input })),
     sent: of.sent,
-    taken: isFirst ? [] : of.taken,
     failure: of.failure === null ? null : String(of.failure),
   });
   const wanted = plain({
@@ -189,7 +154,6 @@ function compare(
     output: snapshot.output ?? null,
     effects: expected.effects,
     sent: expected.sent,
-    taken: isFirst ? [] : expected.taken,
     failure: null,
   });
   if (isDeepStrictEqual(seen, wanted)) return;

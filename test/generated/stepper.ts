@@ -3,16 +3,10 @@
  * A *situation* is everything that the next move can depend on; a *move* is one thing that the world does to it.
  * It never starts an actor. Children that are machines themselves are stand-ins here (see replay.ts for the real ones).
  */
-import type { AnyMachineSnapshot, AnyStateMachine, StateNode } from 'xstate';
+import type { AnyMachineSnapshot, AnyStateMachine } from 'xstate';
 import type { EffectName } from '../../machines/effects.ts';
 import { BronzeError, type ErrorCode } from '../../machines/errors.ts';
-
-// biome-ignore lint/suspicious/noExplicitAny: scope, actions and inputs of XState have no exported common type
-export type Loose = any;
-
-export interface Message {
-  readonly type: string;
-}
+import { firstStep, firstWay, type Loose, type Message, nextStep, type Output, wayOf } from '../support/stepper.ts';
 
 /** One thing that happens to a machine. `type` is its name for people and is unique among the moves of a situation. */
 export type Move =
@@ -71,64 +65,16 @@ export interface Model {
   readonly name: string;
   readonly scenario: string;
   readonly machine: AnyStateMachine;
-  /** Its system id. */
+  /** Of the actor. */
   readonly id: string;
-  readonly input: unknown;
-  /** System ids of those whom it talks to and did not spawn. */
-  readonly peers: readonly string[];
+  /** `parent`, where it has one, is what stands for it. */
+  readonly input: Readonly<Record<string, unknown>>;
   /** Ends of its effects; `context` is the machine's. */
   outcomes(asked: Asked, context: Loose): readonly Outcome[];
   /** Messages and crashes that may arrive. */
   moves(at: Situation): readonly Move[];
   /** What of the context tells situations apart. Must make the number of situations finite. */
   key(context: Loose): unknown;
-}
-
-const CHILD_MACHINES: ReadonlySet<string> = new Set(['worker', 'sequencer', 'courier', 'era']);
-export const isChildMachine = (name: string): boolean => CHILD_MACHINES.has(name);
-
-interface Transition {
-  readonly source: StateNode;
-  readonly eventType: string;
-}
-
-const siblings = (transition: Transition): readonly unknown[] => {
-  const { source, eventType } = transition;
-  return (eventType === '' ? source.always : source.transitions.get(eventType)) ?? [];
-};
-
-/** `worker.building: work.cancelled`, with the guard's place where an event has several. */
-function transitionName(transition: Transition): string {
-  const all = siblings(transition);
-  const index = all.indexOf(transition);
-  const on = transition.eventType === '' ? 'always' : transition.eventType;
-  return `${transition.source.id}: ${on}${all.length > 1 ? ` [${index}]` : ''}`;
-}
-
-/** Names of all state nodes and transitions of a machine. */
-export function contentsOf(machine: AnyStateMachine): { states: string[]; transitions: string[] } {
-  const states: string[] = [];
-  const transitions: string[] = [];
-  const walk = (node: StateNode<Loose, Loose>): void => {
-    states.push(node.id);
-    for (const list of [...node.transitions.values(), node.always ?? []]) {
-      for (const transition of list) transitions.push(transitionName(transition as Loose));
-    }
-    for (const child of Object.values(node.states)) walk(child);
-  };
-  walk(machine.root as Loose);
-  return { states, transitions };
-}
-
-/** Transitions taken and states entered, from what XState reports of a step. */
-export function noteMicrostep(event: Loose, taken: string[], visited: string[]): void {
-  if (event.type !== '@xstate.microstep') return;
-  for (const transition of event._transitions) {
-    if (!transition.source || transition.eventType === 'xstate.init') continue;
-    taken.push(transitionName(transition));
-    visited.push(transition.source.id);
-  }
-  for (const node of event.snapshot._nodes) visited.push(node.id);
 }
 
 interface Effects {
@@ -138,74 +84,46 @@ interface Effects {
   readonly sent: Sent[];
 }
 
-function perform(action: Loose, now: number, on: Effects): void {
-  const { type, params } = action;
+function perform(output: Output, now: number, on: Effects): void {
   const remove = (list: { id: string }[], id: string): void => {
     const at = list.findIndex((entry) => entry.id === id);
     if (at >= 0) list.splice(at, 1);
   };
-  if (type === 'xstate.sendTo') {
-    on.sent.push({ to: params.to.id, event: params.event });
-  } else if (type === 'xstate.raise') {
-    on.timers.push({ id: params.id ?? params.event.type, event: params.event, due: now + params.delay });
-  } else if (type === 'xstate.cancel') {
-    remove(on.timers, params.sendId ?? params);
-  } else if (type === 'xstate.spawnChild') {
-    if (isChildMachine(params.src)) on.children.push(params.id);
-    else on.effects.push({ id: params.id, name: params.src, input: params.input });
-  } else if (type === 'xstate.stopChild') {
-    const id = typeof params === 'string' ? params : (params?.actorRef?.id ?? params?.id);
-    remove(on.effects, id);
-    const at = on.children.indexOf(id);
-    if (at >= 0) on.children.splice(at, 1);
+  switch (output.kind) {
+    case 'send':
+      on.sent.push({ to: output.to, event: output.event });
+      break;
+    case 'timer':
+      on.timers.push({ id: output.id, event: output.event, due: now + output.delay });
+      break;
+    case 'cancel':
+      remove(on.timers, output.id);
+      break;
+    case 'child':
+      on.children.push(output.id);
+      break;
+    case 'effect':
+      on.effects.push({ id: output.id, name: output.name, input: output.input });
+      break;
+    case 'stop': {
+      remove(on.effects, output.id);
+      const at = on.children.indexOf(output.id);
+      if (at >= 0) on.children.splice(at, 1);
+    }
   }
 }
 
-/** Runs one transition in a scope of stand-ins. */
 function run(model: Model, before: Situation | null, now: number, event: Message | null): Situation {
-  const actions: Loose[] = [];
-  const taken: string[] = [];
-  const visited: string[] = [];
-  const spawned = new Set<string>(before?.children);
-  const known = (id: string): boolean => id === model.id || model.peers.includes(id) || spawned.has(id);
-  const stub = (id: string) => ({ id, sessionId: id, send() {}, getSnapshot() {} });
-  const system: Loose = {
-    get: (id: string) => (known(id) ? stub(id) : undefined),
-    getAll: () => ({}),
-    _bookId: () => model.id,
-    _register() {},
-    _unregister() {},
-    _set: (id: string) => void spawned.add(id),
-    _sendInspectionEvent: (inspected: Loose) => noteMicrostep(inspected, taken, visited),
-    _relay() {},
-    _snapshot: { _scheduledEvents: {} },
-    _clock: { setTimeout() {}, clearTimeout() {} },
-    _logger() {},
-    scheduler: { schedule() {}, cancel() {}, cancelAll() {} },
-  };
-  const scope: Loose = {
-    self: { ...stub(model.id), system },
-    id: model.id,
-    sessionId: model.id,
-    system,
-    logger() {},
-    defer() {},
-    emit() {},
-    stopChild() {},
-    actionExecutor: (action: Loose) => void actions.push(action),
-  };
-  const snapshot: AnyMachineSnapshot =
-    before === null
-      ? model.machine.getInitialSnapshot(scope, model.input as Loose)
-      : model.machine.transition(before.snapshot, event as Loose, scope);
-  if (snapshot.status === 'error') throw snapshot.error;
+  const { machine, id, input } = model;
+  const isFirst = before === null || event === null;
+  const { snapshot, outputs } = isFirst ? firstStep(machine, id, input) : nextStep(machine, id, before.snapshot, event);
   const next = {
     timers: [...(before?.timers ?? [])],
     effects: [...(before?.effects ?? [])],
     children: [...(before?.children ?? [])],
     sent: [] as Sent[],
   };
-  for (const action of actions) perform(action, now, next);
+  for (const output of outputs) perform(output, now, next);
   const isOver = snapshot.status !== 'active';
   return {
     status: snapshot.status,
@@ -215,8 +133,7 @@ function run(model: Model, before: Situation | null, now: number, event: Message
     now,
     ...next,
     ...(isOver ? { timers: [], effects: [], children: [] } : {}),
-    taken,
-    visited: [...visited, ...snapshot._nodes.map((node) => node.id)],
+    ...(isFirst ? firstWay(machine, input) : wayOf(machine, before.snapshot, event)),
   };
 }
 

@@ -7,7 +7,6 @@ import { courierMachine } from '../../machines/courier.ts';
 import { type EraContext, plan, setPhase, without } from '../../machines/dispatch.ts';
 import type { EffectName } from '../../machines/effects.ts';
 import { eraMachine } from '../../machines/era.ts';
-import { peer } from '../../machines/peers.ts';
 import type {
   AttestedEvent,
   ChainHead,
@@ -42,7 +41,7 @@ const dispatching = (planner: (context: EraContext) => Planned) =>
         enqueue.assign(changes);
         for (const { workerId, job } of assignments) {
           const event: WorkerEvent = { type: 'partition.assigned', job };
-          enqueue.sendTo(({ system }) => peer(system, workerId), event);
+          enqueue.sendTo(workerId, event);
         }
       }),
     },
@@ -95,15 +94,14 @@ const planCountingRestages = (context: EraContext): Planned =>
 const respawning = (keepsJob: boolean) =>
   eraMachine.provide({
     actions: {
-      respawn: enqueueActions(({ context, enqueue }, params: { actorId: string }) => {
+      respawn: enqueueActions(({ context, enqueue, self }, params: { actorId: string }) => {
         const { eraId, retryAttempts, retryBackoffMs } = context.spec;
         const workerId = params.actorId;
         const job = keepsJob ? context.workers[workerId] : null;
         enqueue.stopChild(workerId);
         enqueue.spawnChild('worker', {
           id: workerId,
-          systemId: workerId,
-          input: { eraId, workerId, retryAttempts, retryBackoffMs },
+          input: { eraId, parent: self, workerId, retryAttempts, retryBackoffMs },
         });
         enqueue.assign({
           workers: keepsJob ? context.workers : { ...context.workers, [workerId]: null },

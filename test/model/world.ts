@@ -13,12 +13,12 @@
  *   once.
  */
 import type { AnyMachineSnapshot, AnyStateMachine } from 'xstate';
+import { courierActorId, eraActorId, SUPERVISOR_ID, sequencerActorId } from '../../machines/actor-ids.ts';
 import { courierMachine } from '../../machines/courier.ts';
 import { workerIds } from '../../machines/dispatch.ts';
 import type { EffectName } from '../../machines/effects.ts';
 import { eraMachine } from '../../machines/era.ts';
 import type { ErrorCode } from '../../machines/errors.ts';
-import { courierActorId, eraActorId, SUPERVISOR_ID, sequencerActorId } from '../../machines/peers.ts';
 import type { EraSpec } from '../../machines/protocol.ts';
 import { sequencerMachine } from '../../machines/sequencer.ts';
 import { type RunSummary, supervisorMachine } from '../../machines/supervisor.ts';
@@ -593,7 +593,9 @@ export class World {
     if (name === 'attestPartition' && effect.phase >= COPIES) return;
     const { isAnonymous } = this.models[name];
     const sender = isAnonymous ? { nonce: '', starts: 0, writer: '' } : { nonce, starts: session.starts, writer };
-    const request = this.late.id({ copier, era, ...sender, name, input, phase: effect.phase });
+    // Who asked for it is gone.
+    const { askedBy: _, ...asked } = input as { askedBy?: unknown };
+    const request = this.late.id({ copier, era, ...sender, name, input: asked, phase: effect.phase });
     // Where a run is started again and again, such requests would pile up without end, and one does what all would.
     if (isAnonymous && this.lateRequests().includes(request)) return;
     this.row[this.#lateAt] = this.lists.add(this.row[this.#lateAt] as number, request);

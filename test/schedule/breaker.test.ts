@@ -3,8 +3,8 @@
 // given up when it hangs again, while other eras finish.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Tools } from '../../actors/effects/effect.ts';
+import { eraActorId, sequencerActorId, workerActorId } from '../../machines/actor-ids.ts';
 import { BronzeError } from '../../machines/errors.ts';
-import { eraActorId, sequencerActorId, workerActorId } from '../../machines/peers.ts';
 import { FakeWorld, HOUR, MINUTE, never, type Override, SECOND, STALL_TIMEOUT, specOf } from '../support/fake-eras.ts';
 
 let worlds: FakeWorld[] = [];
@@ -54,7 +54,7 @@ describe('S34: what the circuit breaker leaves alone', () => {
         buildPartition: async (input, tools) => {
           for (let n = 1; n <= 37; n++) {
             await that.sleep(STALL_TIMEOUT - 10 * SECOND);
-            tools.tell(input.workerId, { type: 'build.progressed', ticket: input.job.ticket, ledgers: n, rawBytes: n });
+            input.askedBy.send({ type: 'build.progressed', ticket: input.job.ticket, ledgers: n, rawBytes: n });
           }
           return usual.buildPartition(input, tools);
         },
@@ -72,7 +72,7 @@ describe('S34: what the circuit breaker leaves alone', () => {
         publishPartition: async (input, tools) => {
           for (let n = 0; n < 20; n++) {
             await that.sleep(STALL_TIMEOUT - 10 * SECOND);
-            tools.tell(sequencerActorId(input.eraId), { type: 'effect.progressed' });
+            input.askedBy.send({ type: 'effect.progressed' });
           }
           return usual.publishPartition(input, tools);
         },
@@ -181,9 +181,9 @@ describe('S34: what the circuit breaker leaves alone', () => {
     const world = start([specOf('queued', { workers: 1 })], {
       queued: (_, usual, that) => ({
         buildPartition: async (input, tools) => {
-          tools.tell(input.workerId, { type: 'build.queued', ticket: input.job.ticket });
+          input.askedBy.send({ type: 'build.queued', ticket: input.job.ticket });
           await that.sleep(2 * HOUR);
-          tools.tell(input.workerId, { type: 'build.started', ticket: input.job.ticket });
+          input.askedBy.send({ type: 'build.started', ticket: input.job.ticket });
           return usual.buildPartition(input, tools);
         },
       }),
@@ -390,9 +390,9 @@ describe('S27: eras are isolated', () => {
     const world = start([specOf('mad', { grid, workers: 1 })], {
       mad: (_, usual, that) => ({
         buildPartition: async (input, tools) => {
-          tools.tell(input.workerId, { type: 'build.queued', ticket: input.job.ticket });
+          input.askedBy.send({ type: 'build.queued', ticket: input.job.ticket });
           await that.sleep(50 * MINUTE);
-          tools.tell(input.workerId, { type: 'build.started', ticket: input.job.ticket });
+          input.askedBy.send({ type: 'build.started', ticket: input.job.ticket });
           return usual.buildPartition(input, tools);
         },
         attestPartition: async (input, tools) => {

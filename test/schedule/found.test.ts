@@ -1,7 +1,7 @@
 // What random interleavings found, as the shortest story that shows it.
 import { expect, it } from 'vitest';
+import { eraActorId, workerActorId } from '../../machines/actor-ids.ts';
 import { BronzeError } from '../../machines/errors.ts';
-import { eraActorId, workerActorId } from '../../machines/peers.ts';
 import type { EraSummary, LedgerRange } from '../../machines/protocol.ts';
 import { eraSpec, type PendingEffect, type PureSystem, startEra } from '../support/pure.ts';
 import { attestedEvent, noFacts, sealedPartition, stagedPartition } from '../support/pure-values.ts';

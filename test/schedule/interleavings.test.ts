@@ -3,14 +3,15 @@
 import fc, { type Scheduler } from 'fast-check';
 import { expect, it, vi } from 'vitest';
 import { type AnyStateMachine, createActor, fromPromise, SimulatedClock } from 'xstate';
+import { SUPERVISOR_ID } from '../../machines/actor-ids.ts';
 import { courierMachine } from '../../machines/courier.ts';
 import type { EffectName } from '../../machines/effects.ts';
 import { eraMachine } from '../../machines/era.ts';
-import { SUPERVISOR_ID } from '../../machines/peers.ts';
 import type { EraSpec, EraSummary, Mode } from '../../machines/protocol.ts';
 import { sequencerMachine } from '../../machines/sequencer.ts';
 import { type RunSummary, supervisorMachine } from '../../machines/supervisor.ts';
 import { workerMachine } from '../../machines/worker.ts';
+import { actorBelow } from '../support/fake-eras.ts';
 import { eraSpec } from '../support/pure.ts';
 import { type Fault, type Plan, STALL_MS, World } from './world.ts';
 
@@ -74,7 +75,7 @@ async function live(scheduler: Scheduler, { plan, specs }: Run): Promise<RunSumm
   const problems: unknown[] = [];
   const root = createActor(supervisor, {
     clock,
-    systemId: SUPERVISOR_ID,
+    id: SUPERVISOR_ID,
     input: { eras: specs },
     inspect: (inspected: Loose) => {
       if (inspected.type === '@xstate.snapshot')
@@ -82,7 +83,7 @@ async function live(scheduler: Scheduler, { plan, specs }: Run): Promise<RunSumm
     },
   });
   world.hands = {
-    crash: (id) => (root.system as Loose).get(id)?.send({ type: 'crash' }),
+    crash: (id) => actorBelow(root, id)?.send({ type: 'crash' }),
     drain: () => root.send({ type: 'drain.requested' }),
     pass: (ms) => clock.increment(ms),
   };

@@ -4,10 +4,10 @@
  * must hold of durable contents: data before manifest before event before checkpoint, in ledger order, each once.
  */
 import type { Scheduler } from 'fast-check';
+import { eraActorId, sequencerActorId, workerActorId } from '../../machines/actor-ids.ts';
 import type { EffectInput, EffectName } from '../../machines/effects.ts';
 import { BronzeError, type ErrorCode } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
-import { eraActorId, sequencerActorId, workerActorId } from '../../machines/peers.ts';
 import type {
   AttestedEvent,
   Effects,

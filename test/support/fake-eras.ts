@@ -5,9 +5,9 @@
 import { type AnyActorRef, createActor, fromPromise, type InspectionEvent, SimulatedClock } from 'xstate';
 import type { Perform, Tools } from '../../actors/effects/effect.ts';
 import { supervisor } from '../../actors/supervisor/supervisor.ts';
+import { SUPERVISOR_ID } from '../../machines/actor-ids.ts';
 import type { EffectInput, EffectName, EffectOutput } from '../../machines/effects.ts';
 import { BronzeError } from '../../machines/errors.ts';
-import { SUPERVISOR_ID } from '../../machines/peers.ts';
 import type { AttestedEvent, EraSpec, LedgerRange, SealedPartition } from '../../machines/protocol.ts';
 import type { RunSummary } from '../../machines/supervisor.ts';
 import { attestedEvent, sealedPartition, stagedPartition } from './pure-values.ts';
@@ -58,6 +58,16 @@ export type EraEffects = { readonly [K in EffectName]: FakeEffect<K> };
 /** Replaces single effects; `usual` is what would have been done. */
 export type Override = (era: FakeEra, usual: EraEffects, world: FakeWorld) => Partial<EraEffects>;
 
+/** The actor of this id among an actor and those below it. */
+export function actorBelow(from: AnyActorRef, id: string): AnyActorRef | undefined {
+  if (from.id === id) return from;
+  const children: Readonly<Record<string, AnyActorRef>> = from.getSnapshot()?.children ?? {};
+  return Object.values(children).reduce<AnyActorRef | undefined>(
+    (found, child) => found ?? actorBelow(child, id),
+    undefined,
+  );
+}
+
 /** Never settles, but for being aborted. */
 export const never = (era: FakeEra, signal: AbortSignal | undefined): Promise<never> =>
   new Promise((_, reject) => {
@@ -77,7 +87,7 @@ export class FakeWorld {
 
   /** The next event of this type never reaches the actor, as a bug would have it. Both ends believe that it did. */
   swallow(id: string, type: string): void {
-    const ref = this.#actor.system.get(id) as unknown as { _send(event: { type: string }): void };
+    const ref = actorBelow(this.#actor, id) as unknown as { _send(event: { type: string }): void };
     const send = ref._send.bind(ref);
     let left = 1;
     ref._send = (event) => {
@@ -105,7 +115,6 @@ export class FakeWorld {
     );
     const actor = createActor(machine, {
       id: SUPERVISOR_ID,
-      systemId: SUPERVISOR_ID,
       input: { eras: specs },
       clock: this.clock,
       inspect,
@@ -152,11 +161,11 @@ export class FakeWorld {
   /** Whatever the program would do, these do in its place. */
   #perform(effects: ReadonlyMap<string, EraEffects>): Perform {
     return (name) =>
-      fromPromise(({ input, signal, system }) => {
+      fromPromise(({ input, signal }) => {
         const { range } = (input as { job?: { range: LedgerRange } }).job ?? {};
         this.era(input.eraId).calls.push({ name, at: this.clock.now(), ...(range ? { range } : {}) });
         const effect = effects.get(input.eraId)?.[name] as FakeEffect<typeof name>;
-        return effect(input, { signal, tell: (id, event) => system.get(id)?.send(event) });
+        return effect(input, { signal });
       });
   }
 

@@ -19,7 +19,7 @@ import { openStagingWriter } from '../../actors/store/staging-writer.ts';
 import { supervisor } from '../../actors/supervisor/supervisor.ts';
 import type { ThreadAnswer, ThreadTask } from '../../actors/threads/messages.ts';
 import type { ThreadPool } from '../../actors/threads/pool.ts';
-import { SUPERVISOR_ID } from '../../machines/peers.ts';
+import { SUPERVISOR_ID } from '../../machines/actor-ids.ts';
 import type { RunSummary } from '../../machines/supervisor.ts';
 import { eraSetup, openContext } from '../../runtime/context.ts';
 import { eraSpec, newRunId } from '../../runtime/era-spec.ts';
@@ -85,7 +85,7 @@ export function startInProcess(scene: Scene, options: InProcess = {}): RunInProc
   const tuning = { pollInterval: 1_000, stallTimeout: 300_000, headPatience: 600_000 };
   const actor = createActor(
     supervisor(performFor(running), tuning, () => {}),
-    { id: SUPERVISOR_ID, systemId: SUPERVISOR_ID, input: { eras: specs }, inspect },
+    { id: SUPERVISOR_ID, input: { eras: specs }, inspect },
   );
   let dead = false;
   const over = new Promise<RunSummary>((resolve, reject) => {

@@ -4,15 +4,13 @@
  * says which effect ends how, and in which order.
  */
 import type { AnyMachineSnapshot, AnyStateMachine } from 'xstate';
+import { eraActorId, SUPERVISOR_ID } from '../../machines/actor-ids.ts';
 import { courierMachine } from '../../machines/courier.ts';
 import { eraMachine } from '../../machines/era.ts';
-import { eraActorId } from '../../machines/peers.ts';
 import type { EraSpec } from '../../machines/protocol.ts';
 import { sequencerMachine } from '../../machines/sequencer.ts';
 import { workerMachine } from '../../machines/worker.ts';
-
-// biome-ignore lint/suspicious/noExplicitAny: the actor scope and the inputs of effects have no common exported type
-type Loose = any;
+import { firstStep, type Loose, nextStep, type Output, refTo, type Step } from './stepper.ts';
 
 export interface PendingEffect {
   readonly actor: string;
@@ -21,6 +19,13 @@ export interface PendingEffect {
   readonly name: string;
   readonly input: Loose;
 }
+
+const MACHINES: Readonly<Record<string, AnyStateMachine>> = {
+  era: eraMachine,
+  worker: workerMachine,
+  sequencer: sequencerMachine,
+  courier: courierMachine,
+};
 
 interface Message {
   readonly to: string;
@@ -52,7 +57,7 @@ export class PureSystem {
 
   start(id: string, logic: AnyStateMachine, input: unknown): void {
     this.#logic.set(id, logic);
-    this.#step(id, (scope) => logic.getInitialSnapshot(scope, input as Loose));
+    this.#take(id, firstStep(logic, id, input));
     this.settle();
   }
 
@@ -74,7 +79,7 @@ export class PureSystem {
       if (!logic || !snapshot) throw new Error(`a message ${event.type} to ${to}, which is not there`);
       this.delivered.push(message);
       if (snapshot.status !== 'active') continue;
-      this.#step(to, (scope) => logic.transition(snapshot, event as Loose, scope));
+      this.#take(to, nextStep(logic, to, snapshot, event));
     }
   }
 
@@ -83,12 +88,12 @@ export class PureSystem {
   }
 
   resolve(effect: PendingEffect, output: unknown): void {
-    this.#take(effect);
+    this.#end(effect);
     this.send(effect.actor, { type: `xstate.done.actor.${effect.id}`, output, actorId: effect.id } as Loose);
   }
 
   reject(effect: PendingEffect, error: unknown): void {
-    this.#take(effect);
+    this.#end(effect);
     this.send(effect.actor, { type: `xstate.error.actor.${effect.id}`, error, actorId: effect.id } as Loose);
   }
 
@@ -105,49 +110,16 @@ export class PureSystem {
     return this.snapshots.get(id)?.context;
   }
 
-  #take(effect: PendingEffect): void {
+  #end(effect: PendingEffect): void {
     const at = this.effects.indexOf(effect);
     if (at < 0) throw new Error(`effect ${effect.name} of ${effect.actor} is not pending`);
     this.effects.splice(at, 1);
   }
 
-  #step(id: string, run: (scope: Loose) => Loose): void {
-    const actions: Loose[] = [];
-    const known = (other: string) => this.#logic.has(other) || this.#outsiders.has(other) || other === id;
-    const stub = (other: string) => ({ id: other, sessionId: other, send() {}, getSnapshot() {} });
-    // Children that this very step spawns can be addressed by a later action of the same step.
-    const spawned = new Set<string>();
-    const system: Loose = {
-      get: (other: string) => (known(other) || spawned.has(other) ? stub(other) : undefined),
-      getAll: () => ({}),
-      _bookId: () => id,
-      _register() {},
-      _unregister() {},
-      _set: (other: string) => void spawned.add(other),
-      _sendInspectionEvent() {},
-      _relay() {},
-      _snapshot: { _scheduledEvents: {} },
-      _clock: { setTimeout() {}, clearTimeout() {} },
-      _logger() {},
-      scheduler: { schedule() {}, cancel() {}, cancelAll() {} },
-    };
-    const self: Loose = { ...stub(id), system };
-    const scope = {
-      self,
-      id,
-      sessionId: id,
-      system,
-      logger() {},
-      defer() {},
-      emit() {},
-      stopChild() {},
-      actionExecutor: (action: Loose) => void actions.push(action),
-    };
-    const next = run(scope);
-    this.snapshots.set(id, next);
-    if (next.status === 'error') throw next.error;
-    for (const action of actions) this.#perform(id, action);
-    if (next.status !== 'active') this.#forget((entry) => entry.actor === id);
+  #take(id: string, { snapshot, outputs }: Step): void {
+    this.snapshots.set(id, snapshot);
+    for (const output of outputs) this.#perform(id, output);
+    if (snapshot.status !== 'active') this.#forget((entry) => entry.actor === id);
   }
 
   #forget(match: (entry: { actor: string; id: string }) => boolean): void {
@@ -156,25 +128,29 @@ export class PureSystem {
     }
   }
 
-  #perform(actor: string, action: Loose): void {
-    const { type, params } = action;
-    if (type === 'xstate.sendTo') {
-      this.#mail.push({ to: params.to.id, event: params.event });
-    } else if (type === 'xstate.raise') {
-      this.timers.push({ actor, id: params.id ?? params.event.type, event: params.event });
-    } else if (type === 'xstate.cancel') {
-      this.#forgetTimer(actor, params.sendId ?? params);
-    } else if (type === 'xstate.spawnChild') {
-      const logic = { worker: workerMachine, sequencer: sequencerMachine, courier: courierMachine, era: eraMachine }[
-        params.src as 'worker'
-      ];
-      if (logic) this.start(params.id, logic as Loose, params.input);
-      else this.effects.push({ actor, id: params.id, name: params.src, input: params.input });
-    } else if (type === 'xstate.stopChild') {
-      const child = typeof params === 'string' ? params : (params?.actorRef?.id ?? params?.id);
-      this.#forget((entry) => (entry.actor === actor && entry.id === child) || entry.actor === child);
-      this.snapshots.delete(child);
-      this.#logic.delete(child);
+  #perform(actor: string, output: Output): void {
+    switch (output.kind) {
+      case 'send':
+        this.#mail.push(output);
+        break;
+      case 'timer':
+        this.timers.push({ actor, id: output.id, event: output.event });
+        break;
+      case 'cancel':
+        this.#forgetTimer(actor, output.id);
+        break;
+      case 'child':
+        this.start(output.id, MACHINES[output.machine] as AnyStateMachine, output.input);
+        break;
+      case 'effect':
+        this.effects.push({ actor, ...output });
+        break;
+      case 'stop': {
+        const { id } = output;
+        this.#forget((entry) => (entry.actor === actor && entry.id === id) || entry.actor === id);
+        this.snapshots.delete(id);
+        this.#logic.delete(id);
+      }
     }
   }
 
@@ -207,7 +183,7 @@ export function eraSpec(changes: Partial<EraSpec> = {}): EraSpec {
 }
 
 export const startEra = (spec: EraSpec): PureSystem => {
-  const system = new PureSystem(['supervisor']);
-  system.start(eraActorId(spec.eraId), eraMachine as Loose, { spec });
+  const system = new PureSystem([SUPERVISOR_ID]);
+  system.start(eraActorId(spec.eraId), eraMachine, { spec, parent: refTo(SUPERVISOR_ID) });
   return system;
 };

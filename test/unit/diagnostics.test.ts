@@ -25,7 +25,7 @@ afterEach(() => {
 function dumpOfARun(): string {
   const diagnostics = new Diagnostics(folder());
   const actor = createActor(supervisorMachine, {
-    systemId: 'supervisor',
+    id: 'supervisor',
     input: { eras: [eraSpec()] },
     inspect: diagnostics.inspect,
   });

@@ -1,7 +1,7 @@
 // A whole era by pure transitions, without I/O: the production machines, stepped by hand and at random.
 import { describe, expect, it } from 'vitest';
+import { eraActorId, sequencerActorId, workerActorId } from '../../machines/actor-ids.ts';
 import { BronzeError, type ErrorCode } from '../../machines/errors.ts';
-import { eraActorId, sequencerActorId, workerActorId } from '../../machines/peers.ts';
 import type { EraSpec, EraSummary, LedgerRange, StagedPartition } from '../../machines/protocol.ts';
 import { eraSpec, type PendingEffect, type PureSystem, startEra } from '../support/pure.ts';
 import { attestedEvent, lastHashOf, noFacts, sealedPartition, stagedPartition } from '../support/pure-values.ts';

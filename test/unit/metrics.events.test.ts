@@ -14,9 +14,9 @@ describe('what is copied', () => {
     const { world, scrape } = await Watched.start([specOf('era', { workers: 1 })], {
       era: (_, usual, that) => ({
         buildPartition: async (input, tools) => {
-          tools.tell(input.workerId, { type: 'build.queued', ticket: input.job.ticket });
+          input.askedBy.send({ type: 'build.queued', ticket: input.job.ticket });
           await that.sleep(30 * SECOND);
-          tools.tell(input.workerId, { type: 'build.started', ticket: input.job.ticket });
+          input.askedBy.send({ type: 'build.started', ticket: input.job.ticket });
           return usual.buildPartition(input, tools);
         },
         stagePartition: async ({ staged }) => {
@@ -62,11 +62,10 @@ describe('what is copied', () => {
     const { world, scrape } = await Watched.start([specOf('era', { workers: 3 })], {
       era: (_, usual, that) => ({
         buildPartition: async (input, tools) => {
-          if (input.job.range.start === 30)
-            tools.tell(input.workerId, { type: 'build.queued', ticket: input.job.ticket });
-          else tools.tell(input.workerId, { type: 'build.started', ticket: input.job.ticket });
+          if (input.job.range.start === 30) input.askedBy.send({ type: 'build.queued', ticket: input.job.ticket });
+          else input.askedBy.send({ type: 'build.started', ticket: input.job.ticket });
           await that.sleep(input.job.range.start * SECOND);
-          tools.tell(input.workerId, { type: 'build.progressed', ticket: input.job.ticket, ledgers: 5, rawBytes: 1 });
+          input.askedBy.send({ type: 'build.progressed', ticket: input.job.ticket, ledgers: 5, rawBytes: 1 });
           return usual.buildPartition(input, tools);
         },
         publishPartition: async (input, tools) => {

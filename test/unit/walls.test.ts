@@ -57,6 +57,12 @@ function cyclesOf(next: ReadonlyMap<string, ReadonlySet<string>>): string[] {
   return cycles;
 }
 
+/** A file without its comments and the texts in it. */
+const codeOf = (file: string): string =>
+  readFileSync(join(ROOT, file), 'utf8')
+    .replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '')
+    .replace(/'[^'\n]*'/g, "''");
+
 describe('the walls between the folders', () => {
   it('finds the code it judges', () => {
     expect(files.length).toBeGreaterThan(30);
@@ -82,6 +88,24 @@ describe('the walls between the folders', () => {
       .filter((file) => roomOf(file) === 'machines')
       .filter((file) => words.test(readFileSync(join(ROOT, file), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')));
     expect(guilty).toEqual([]);
+  });
+
+  it('keeps a directory of actors out of machines: children are known by id, parents by reference', () => {
+    const found = files
+      .filter((file) => file.startsWith('machines/'))
+      .filter((file) => /\bsystem(Id)?\b/.test(codeOf(file)));
+    expect(found).toEqual([]);
+  });
+
+  it('lets the tests that step machines touch nothing that is private to XState', () => {
+    const steppers = ['test/model', 'test/generated', 'test/generated/models']
+      .flatMap((folder) => readdirSync(join(ROOT, folder)).map((name) => join(folder, name)))
+      .filter((name) => name.endsWith('.ts'));
+    const found = [...steppers, 'test/support/stepper.ts', 'test/support/pure.ts'].filter((file) =>
+      /\._[a-z]|\b_[a-z]+[A-Za-z]*\(/.test(codeOf(file)),
+    );
+    expect(steppers.length).toBeGreaterThan(15);
+    expect(found).toEqual([]);
   });
 
   it('has no import cycles', () => {

@@ -1,7 +1,9 @@
 /** The courier: rounds that end well or badly, something queued at any moment, a drain at any moment. */
+
+import { courierActorId, eraActorId } from '../../../machines/actor-ids.ts';
 import { courierMachine } from '../../../machines/courier.ts';
-import { courierActorId, eraActorId } from '../../../machines/peers.ts';
 import type { Mode } from '../../../machines/protocol.ts';
+import { refTo } from '../../support/stepper.ts';
 import { controlled } from '../replay.ts';
 import { type Model, send } from '../stepper.ts';
 
@@ -12,8 +14,7 @@ const model = (scenario: string, catalog: Mode, delivery: Mode): Model => ({
   scenario,
   machine,
   id: courierActorId('a'),
-  input: { eraId: 'a', catalog, delivery, retryBackoffMs: 1000 },
-  peers: [eraActorId('a')],
+  input: { eraId: 'a', parent: refTo(eraActorId('a')), catalog, delivery, retryBackoffMs: 1000 },
   outcomes: ({ name }) =>
     name === 'recordPending'
       ? [

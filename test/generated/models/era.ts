@@ -1,21 +1,14 @@
 /** An era with stand-ins for its children: what they may say in each situation, every effect failing, crashes, drains. */
+
+import { eraActorId, SUPERVISOR_ID, sequencerActorId } from '../../../machines/actor-ids.ts';
 import { eraMachine } from '../../../machines/era.ts';
 import { BronzeError, toFailure } from '../../../machines/errors.ts';
-import { eraActorId, SUPERVISOR_ID, sequencerActorId } from '../../../machines/peers.ts';
 import type { EraFacts, EraSpec, Job, LedgerRange } from '../../../machines/protocol.ts';
 import { eraSpec } from '../../support/pure.ts';
 import { attestedEvent, noFacts, sealedPartition, stagedPartition } from '../../support/pure-values.ts';
+import { type Loose, refTo } from '../../support/stepper.ts';
 import { controlled } from '../replay.ts';
-import {
-  type Asked,
-  crash,
-  type Loose,
-  type Model,
-  type Move,
-  type Outcome,
-  type Situation,
-  send,
-} from '../stepper.ts';
+import { type Asked, crash, type Model, type Move, type Outcome, type Situation, send } from '../stepper.ts';
 
 const machine = controlled(eraMachine);
 const PASSING = { error: 'STORE_IO' } as const;
@@ -188,9 +181,11 @@ function movesOf(scenario: Scenario, at: Situation): Move[] {
   const { context, value } = at.snapshot as { context: Loose; value: unknown };
   const state = JSON.stringify(value);
   const sequencer = sequencerActorId(scenario.spec.eraId);
+  const isSurveying = state === '{"recovering":"surveying"}';
   const isDrained = state === '{"draining":"closing"}' || state === '{"draining":"delivering"}';
   return [
     ...(context.draining ? [] : [send({ type: 'drain.requested' })]),
+    ...(isSurveying ? [send({ type: 'effect.progressed' })] : []),
     ...(context.spawned && !isDrained ? [...workerMoves(context, scenario), ...sequencerMoves(context, scenario)] : []),
     ...(at.children.includes(sequencer) ? [crash(sequencer)] : []),
     ...(state === '{"draining":"discarding"}' ? [send({ type: 'sequencer.drained' })] : []),
@@ -207,8 +202,7 @@ const model = (scenario: Scenario): Model => ({
   scenario: scenario.scenario,
   machine,
   id: eraActorId(scenario.spec.eraId),
-  input: { spec: scenario.spec },
-  peers: [SUPERVISOR_ID],
+  input: { spec: scenario.spec, parent: refTo(SUPERVISOR_ID) },
   outcomes: (asked) => outcomesOf(scenario, asked),
   moves: (at) => movesOf(scenario, at),
   key: (context) => ({

@@ -1,10 +1,11 @@
 /** The sequencer: new partitions in any order, everything that recovery can leave to it, every step failing. */
-import { eraActorId, sequencerActorId } from '../../../machines/peers.ts';
+import { eraActorId, sequencerActorId } from '../../../machines/actor-ids.ts';
 import type { AgendaItem, LedgerRange, Mode, Recovered } from '../../../machines/protocol.ts';
 import { sequencerMachine } from '../../../machines/sequencer.ts';
 import { attestedEvent, lastHashOf, sealedPartition, stagedPartition } from '../../support/pure-values.ts';
+import { type Loose, refTo } from '../../support/stepper.ts';
 import { controlled } from '../replay.ts';
-import { type Asked, type Loose, type Model, type Move, type Outcome, type Situation, send } from '../stepper.ts';
+import { type Asked, type Model, type Move, type Outcome, type Situation, send } from '../stepper.ts';
 
 const machine = controlled(sequencerMachine);
 const range = (start: number): LedgerRange => ({ start, end: start + 9 });
@@ -74,6 +75,7 @@ function model(of: Scenario): Model {
     id: sequencerActorId('a'),
     input: {
       eraId: 'a',
+      parent: refTo(eraActorId('a')),
       grid: { size: 10, origin: 0, ledgerStart: 10, ledgerEnd: 39 },
       recovered,
       attests,
@@ -82,7 +84,6 @@ function model(of: Scenario): Model {
       retryAttempts: 2,
       retryBackoffMs: 1000,
     },
-    peers: [eraActorId('a')],
     outcomes,
     moves: (at: Situation) => {
       const { context } = at.snapshot as { context: Loose };

@@ -1,11 +1,13 @@
 /** The supervisor of two eras that end in every way, crash, stall and drain, in any order. */
+
+import { eraActorId, SUPERVISOR_ID } from '../../../machines/actor-ids.ts';
 import { BronzeError, toFailure } from '../../../machines/errors.ts';
-import { eraActorId, SUPERVISOR_ID } from '../../../machines/peers.ts';
 import type { EraOutcome, EraSummary } from '../../../machines/protocol.ts';
 import { supervisorMachine } from '../../../machines/supervisor.ts';
 import { eraSpec } from '../../support/pure.ts';
+import type { Loose } from '../../support/stepper.ts';
 import { controlled } from '../replay.ts';
-import { crash, type Loose, type Model, type Move, type Situation, send } from '../stepper.ts';
+import { crash, type Model, type Move, type Situation, send } from '../stepper.ts';
 
 const ERAS = ['a', 'b'];
 const failure = toFailure(new BronzeError('LEDGER_MISSING', 'it is not there'));
@@ -58,7 +60,6 @@ export const supervisorModels: readonly Model[] = [
     machine: controlled(supervisorMachine),
     id: SUPERVISOR_ID,
     input: { eras: ERAS.map((eraId) => eraSpec({ eraId, respawnLimit: 1 })) },
-    peers: [],
     outcomes: () => [],
     moves: movesOf,
     key: ({ eras, draining }) => ({

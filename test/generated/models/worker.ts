@@ -1,8 +1,9 @@
 /** A worker: jobs with and without patience, builds and stagings that end in every way, a cancel at any moment. */
-import { eraActorId, workerActorId } from '../../../machines/peers.ts';
+import { eraActorId, workerActorId } from '../../../machines/actor-ids.ts';
 import type { Job } from '../../../machines/protocol.ts';
 import { workerMachine } from '../../../machines/worker.ts';
 import { stagedPartition } from '../../support/pure-values.ts';
+import { refTo } from '../../support/stepper.ts';
 import { controlled } from '../replay.ts';
 import { type Asked, type Model, type Outcome, send } from '../stepper.ts';
 
@@ -27,8 +28,13 @@ export const workerModels: readonly Model[] = [
     scenario: 'three attempts',
     machine: controlled(workerMachine),
     id: workerActorId('a', 1),
-    input: { eraId: 'a', workerId: workerActorId('a', 1), retryAttempts: 3, retryBackoffMs: 1000 },
-    peers: [eraActorId('a')],
+    input: {
+      eraId: 'a',
+      parent: refTo(eraActorId('a')),
+      workerId: workerActorId('a', 1),
+      retryAttempts: 3,
+      retryBackoffMs: 1000,
+    },
     outcomes,
     moves: () => [
       ...JOBS.map((one) =>

@@ -58,12 +58,12 @@ async function logOf(shelf: Shelf, range: LedgerRange, signal?: AbortSignal) {
   };
   const { events, holes } = await readChain({ ...shelf, onEvent }, signal);
   const attested = events.find((event) => sameRange(event.range, range));
-  if (attested === undefined || attested.sequence >= head.head.size) throw notInLog(shelf, range, head, attested);
   const [hole] = holes;
   const isWhole = hole === undefined || hole >= head.head.size;
   const leaves = isWhole ? texts.slice(0, head.head.size).map((text) => leafHash(Buffer.from(text))) : [];
   const root = leaves.length === head.head.size ? rootOf(leaves) : null;
   assertHeadFits(head, { origin: head.head.origin, root, events: hole ?? events.length });
+  if (attested === undefined || attested.sequence >= head.head.size) throw notInLog(shelf, range, head, attested);
   const path = auditPath(leaves, attested.sequence);
   const proof = tlogProofText({ index: attested.sequence, path, head: decodeUtf8(head.bytes) });
   return { attested, log: { event: texts[attested.sequence] as string, proof } };

@@ -16,7 +16,7 @@ import { signNote } from '../../actors/tlog/note.ts';
 import { auditPath, leafHash, rootOf } from '../../actors/tlog/tree.ts';
 import { NOW, PRODUCER, TABLE } from './bronze.ts';
 
-export const SAMPLE_CHAIN: ChainName = { network: 'sample', eraId: 'sample_v1', versionLabel: 'v1' };
+const SAMPLE_CHAIN: ChainName = { network: 'sample', eraId: 'sample_v1', versionLabel: 'v1' };
 export const NAME = 'example.com/bronze';
 
 /** The sample's ledgers, by their sequence. */

@@ -207,6 +207,11 @@ const pas = z.strictObject({
     expected: 'a name without spaces, "+" and scheme, such as example.com/bronze',
     variable: 'PAS_ORIGIN',
   }),
+  deliver_heads: flag(
+    'Whether the endpoint gets the signed head of the log with each event (docs/delivery.md); needs signing_key.',
+    false,
+    { variable: 'PAS_DELIVER_HEADS' },
+  ),
   strict: flag('Whether copying waits for delivery.', false, { variable: 'PAS_STRICT' }),
 });
 

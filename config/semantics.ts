@@ -108,6 +108,13 @@ function checkBigQueryLoad(draft: Draft): void {
 /** A head names its log, and there is none without events. */
 function checkSigning(draft: Draft): void {
   const file = draft.text('pas.signing_key');
+  if (file === '' && draft.given('pas.deliver_heads') === true) {
+    draft.complain('pas.deliver_heads', {
+      message: 'there are no heads to deliver where nothing is signed',
+      expected: 'pas.signing_key and pas.origin, or no deliver_heads',
+      found: 'pas.deliver_heads: true',
+    });
+  }
   if (file === undefined || file === '') return;
   if (draft.text('pas.origin') === '' && !draft.isBroken('pas.origin')) {
     draft.complain('pas.origin', {

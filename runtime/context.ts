@@ -241,6 +241,7 @@ export function openDelivery(config: Config, chain: ChainName): EraSetup['delive
   return {
     endpoint,
     pointer: openDeliveryPointer({ dir: resolve(config.checkpoint.dir), chain, endpoint: endpoint.uri }),
+    withHeads: config.pas.deliver_heads,
   };
 }
 

@@ -68,7 +68,11 @@ export interface EraSetup {
     readonly writesBehind: boolean;
   } | null;
   /** Null where events go nowhere. */
-  readonly delivery: { readonly endpoint: AuditEndpoint; readonly pointer: DeliveryPointer } | null;
+  readonly delivery: {
+    readonly endpoint: AuditEndpoint;
+    readonly pointer: DeliveryPointer;
+    readonly withHeads: boolean;
+  } | null;
   readonly pool: Pick<ThreadPool, 'run'>;
   /** Whether other machines build: what they had begun for a dead run may be staged after this one has swept. */
   readonly buildsElsewhere: boolean;

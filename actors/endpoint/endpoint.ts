@@ -48,11 +48,16 @@ interface Exchanged {
   readonly startsLikePage: boolean;
 }
 
-interface Posted {
-  readonly eventId: string;
-  readonly eventHash: string;
-  readonly bytes: Uint8Array;
-}
+type Posted = Parameters<AuditEndpoint['post']>[0];
+
+/** Of the header that carries a head: a note has several lines, a header one. */
+const HEAD_HEADER = 'bronze-log-head';
+
+const headersOf = ({ eventId, head }: Posted): Record<string, string> => ({
+  'content-type': 'application/json',
+  'idempotency-key': eventId,
+  ...(head ? { [HEAD_HEADER]: Buffer.from(head).toString('base64') } : {}),
+});
 
 function decoded(part: string): string {
   try {
@@ -299,8 +304,8 @@ export function openEndpoint(url: string, options: { readonly timeoutMs?: number
   return {
     uri: target.uri,
     async post(event, signal) {
-      const headers = { 'content-type': 'application/json', 'idempotency-key': event.eventId };
-      judge(target, event, await exchange(target, { method: 'POST', headers, body: event.bytes }, timeoutMs, signal));
+      const request = { method: 'POST', headers: headersOf(event), body: event.bytes };
+      judge(target, event, await exchange(target, request, timeoutMs, signal));
     },
     async probe(signal) {
       // Not HEAD: where only POST is routed, servers call that 404.

@@ -6,10 +6,16 @@ export interface AuditEndpoint {
   readonly uri: string;
   /**
    * Posts one event, as stored, with `event_id` as its idempotency key; answers once it was acknowledged (2xx, or 409
-   * by somebody who has the same event). Throws AUDIT_FORK (409 and another hash), DELIVERY_REFUSED, DELIVERY_FAILED.
+   * by somebody who has the same event). `head`: the signed head that goes with it, as stored. Throws AUDIT_FORK (409 and
+   * another hash), DELIVERY_REFUSED, DELIVERY_FAILED.
    */
   post(
-    event: { readonly eventId: string; readonly eventHash: string; readonly bytes: Uint8Array },
+    event: {
+      readonly eventId: string;
+      readonly eventHash: string;
+      readonly bytes: Uint8Array;
+      readonly head?: Uint8Array | null;
+    },
     signal?: AbortSignal,
   ): Promise<void>;
   /** Whether somebody answers there who may take events; posts nothing. Throws what `post` would throw. */

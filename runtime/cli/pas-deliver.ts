@@ -4,7 +4,7 @@
  */
 
 import { resolve } from 'node:path';
-import { chainKey } from '../../actors/bronze/names.ts';
+import { chainKey, headKey } from '../../actors/bronze/names.ts';
 import { countUndelivered, type DeliveryPlace, deliverEvents } from '../../actors/endpoint/deliver.ts';
 import { openEndpoint } from '../../actors/endpoint/endpoint.ts';
 import type { AuditEndpoint } from '../../actors/ports/delivery.ts';
@@ -52,11 +52,15 @@ export async function deliverChain(
     delivered += 1;
     place.onDelivered?.(last);
   };
+  let unsigned: number | null = null;
+  const onUnsigned = (sequence: number): void => {
+    unsigned = sequence;
+  };
   try {
     const lock = await acquireLock({ ...holder, chain });
     try {
       await assertSound();
-      await deliverEvents({ ...place, onDelivered }, signal);
+      await deliverEvents({ ...place, onDelivered, onUnsigned }, signal);
     } finally {
       await lock.release();
     }
@@ -68,6 +72,11 @@ export async function deliverChain(
     error ??= toFailure(thrown);
     return null;
   });
+  if (unsigned !== null && error === null) {
+    const message = `events of ${chainKey(chain)} from ${unsigned} on have no signed head yet, and are not delivered before`;
+    const details = { object: headKey(chain, unsigned + 1), hint: 'run the copier: it signs what is not signed' };
+    error = toFailure(new BronzeError('HEAD_INVALID', message, { details }));
+  }
   if (undelivered !== null && undelivered > 0 && error === null) {
     const message = `${counted(undelivered, 'event')} of ${chainKey(chain)} ${undelivered === 1 ? 'comes' : 'come'} after a hole in the chain and ${undelivered === 1 ? 'is' : 'are'} not delivered`;
     const details = { hint: 'run the copier: it fills holes from the manifests' };
@@ -112,7 +121,8 @@ export async function deliver(commandLine: CommandLine): Promise<number> {
       const chain = chainOf(era);
       const pointer = openDeliveryPointer({ dir, chain, endpoint: endpoint.uri });
       const onProblem = (problem: string): void => void say(`${problem}\n`);
-      const place = { store, chain, table: config.bronze.primary_table, endpoint, pointer, onProblem };
+      const withHeads = config.pas.deliver_heads;
+      const place = { store, chain, table: config.bronze.primary_table, endpoint, pointer, withHeads, onProblem };
       // Whoever receives an event has it for good: not from a chain that is not what it was.
       const assertSound = async (): Promise<void> => {
         const { failure } = await surveyEra(context, era);

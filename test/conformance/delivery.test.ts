@@ -4,11 +4,16 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { deliveryFile, eventKey } from '../../actors/bronze/names.ts';
+import { deliveryFile, eventKey, headKey } from '../../actors/bronze/names.ts';
+import { createHead, logOrigin } from '../../actors/chain/log-heads.ts';
 import { countUndelivered, type DeliveryPlace, deliverEvents } from '../../actors/endpoint/deliver.ts';
 import { openEndpoint } from '../../actors/endpoint/endpoint.ts';
 import type { AuditEndpoint, DeliveryPointer } from '../../actors/ports/delivery.ts';
 import { openDeliveryPointer } from '../../actors/state/delivery.ts';
+import { parseHead } from '../../actors/tlog/checkpoint.ts';
+import { EventTree, eventLeaf } from '../../actors/tlog/event-tree.ts';
+import { SigningKey } from '../../actors/tlog/keys.ts';
+import { signersOf } from '../../actors/tlog/note.ts';
 import type { BronzeError } from '../../machines/errors.ts';
 import { startAuditServer, unreliable } from '../support/audit-endpoint.ts';
 import { CHAIN, commitAll, failureOf, hex, placeOf, putFile, rangesOf, tempFolder } from '../support/bronze.ts';
@@ -23,6 +28,7 @@ const placeWith = (dir: string, more: Partial<DeliveryPlace> = {}): DeliveryPlac
   ...placeOf(scene.estate),
   endpoint: openEndpoint(scene.server.url, { timeoutMs: 20_000 }),
   pointer: pointerIn(dir),
+  withHeads: false,
   ...more,
 });
 const bodies = (): string[] => scene.server.seen.map((post) => post.body.toString());
@@ -211,5 +217,75 @@ describe('the events of a chain', () => {
     for (const send of late) send();
     while (scene.server.seen.length < EVENTS + 1) await sleep(5);
     expectAllKept();
+  });
+});
+
+describe('with signed heads', () => {
+  const { key } = SigningKey.generate('example.com/bronze');
+  const origin = logOrigin('example.com/bronze', CHAIN);
+  const signer = { key: key.named(origin), origin };
+  /** Signs the log of the first `size` events. */
+  const sign = async (size: number, by = signer): Promise<void> => {
+    const tree = new EventTree();
+    for (const [n, bytes] of scene.stored.slice(0, size).entries()) tree.note(n, eventLeaf(bytes));
+    await createHead({ ...placeOf(scene.estate), backup: null }, by, { size, root: tree.root });
+  };
+  /** Of how many events the head was that came with each event, in order; null where none came. */
+  const headsSeen = (): (number | null)[] =>
+    scene.server.seen.map(({ headers }) => {
+      const text = headers['bronze-log-head'];
+      if (text === undefined) return null;
+      const head = parseHead(Buffer.from(String(text), 'base64'));
+      expect(signersOf(head.note, [signer.key.verifier])).toHaveLength(1);
+      return head.size;
+    });
+
+  it('each event carries the head of the log that ends with it; events of before the key and gaps carry none', async () => {
+    for (const size of [3, 4, EVENTS]) await sign(size);
+    expect(await deliverEvents(placeWith(tempFolder(), { withHeads: true }))).toBe(EVENTS);
+    expect(headsSeen()).toEqual([null, null, 3, 4, null, EVENTS]);
+    expectAllKept();
+    const stored = await placeOf(scene.estate).store.get(headKey(CHAIN, 3));
+    expect(scene.server.seen[2]?.headers['bronze-log-head']).toBe(Buffer.from(stored as Uint8Array).toString('base64'));
+    // Again, after the state was lost: the same.
+    expect(await deliverEvents(placeWith(tempFolder(), { withHeads: true }))).toBe(EVENTS);
+    expect(headsSeen().slice(EVENTS)).toEqual(headsSeen().slice(0, EVENTS));
+  });
+
+  it('an event is not posted before its head is there; who does not ask for heads gets it at once', async () => {
+    for (const size of [2, 4]) await sign(size);
+    const dir = tempFolder();
+    const unsigned: number[] = [];
+    const place = placeWith(dir, { withHeads: true, onUnsigned: (sequence) => unsigned.push(sequence) });
+    expect([await deliverEvents(place), unsigned]).toEqual([4, [4]]);
+    expect(await countUndelivered(place)).toBe(2);
+    await sign(EVENTS);
+    expect(await deliverEvents(place)).toBe(2);
+    expect(headsSeen()).toEqual([null, 2, null, 4, null, EVENTS]);
+    expect(await deliverEvents(placeWith(tempFolder()))).toBe(EVENTS);
+    expect(headsSeen().slice(EVENTS)).toEqual(scene.stored.map(() => null));
+  });
+
+  it('an answer that was lost: the same event comes with the same head', async () => {
+    for (let size = 1; size <= EVENTS; size++) await sign(size);
+    scene.server.behave = unreliable(11);
+    const dir = tempFolder();
+    while ((await countUndelivered(placeWith(dir))) > 0) {
+      await deliverEvents(placeWith(dir, { withHeads: true })).catch((error: BronzeError) => {
+        expect(error.code).toBe('DELIVERY_FAILED');
+      });
+    }
+    expect(scene.server.seen.length).toBeGreaterThan(EVENTS);
+    expect(headsSeen()).toEqual(scene.server.seen.map(({ body }) => JSON.parse(body.toString()).chain.sequence + 1));
+    expectAllKept();
+  });
+
+  it('a head that is none is not posted: HEAD_INVALID, and what was acknowledged before stays noted', async () => {
+    for (const size of [1, 2, 3]) await sign(size);
+    putFile(scene.estate, headKey(CHAIN, 2), Buffer.from('no head'));
+    const dir = tempFolder();
+    expect((await failureOf(deliverEvents(placeWith(dir, { withHeads: true })))).code).toBe('HEAD_INVALID');
+    expect(headsSeen()).toEqual([1]);
+    expect(await countUndelivered(placeWith(dir))).toBe(EVENTS - 1);
   });
 });

@@ -4,11 +4,12 @@
  */
 import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type AuditServer, startAuditServer } from '../support/audit-endpoint.ts';
 import { tempFolder } from '../support/bronze.ts';
 import { canonicalEvent, eventFile, filesIn, merkleRoot, readJson, sha256Hex } from '../support/estate.ts';
 import { sampleEra, sampleScene } from '../support/lakes.ts';
-import { type Outcome, program, type Scene } from '../support/program.ts';
+import { type Outcome, program, type Scene, type Settings } from '../support/program.ts';
 import { expectVerified } from '../support/settled.ts';
 
 const NAME = 'example.com/bronze';
@@ -132,6 +133,59 @@ describe('a run that signs', () => {
       }
     },
   );
+});
+
+describe('S11: an endpoint that asks for heads', () => {
+  const servers: AuditServer[] = [];
+  afterAll(() => Promise.all(servers.map((server) => server.stop())));
+  const delivering = async (scene: Scene, more: Settings = {}): Promise<[Scene, AuditServer]> => {
+    const server = await startAuditServer();
+    servers.push(server);
+    return [signing(scene).change({ pas: { endpoint: server.url, deliver_heads: true, ...more } }), server];
+  };
+  /** Each post has the head that lies beside the chain under the number of events up to its own. */
+  const expectHeads = (scene: Scene, server: AuditServer, from = 0): void => {
+    expect(server.seen.length).toBeGreaterThan(from);
+    for (const { headers, body } of server.seen.slice(from)) {
+      const { sequence } = JSON.parse(body.toString()).chain;
+      const head = Buffer.from(String(headers['bronze-log-head']), 'base64').toString();
+      expect(head).toBe(readFileSync(join(headsOf(scene), ten(sequence + 1)), 'utf8'));
+    }
+  };
+
+  it.each([false, true])('gets one with each event, and the same again (strict: %s)', async (strict) => {
+    const [scene, server] = await delivering(unsigned.copy(), { strict });
+    expect((await scene.run()).code).toBe(0);
+    expect(server.kept.size).toBe(EVENTS);
+    scene.lose('state');
+    expect((await scene.run()).code).toBe(0);
+    expect(server.seen).toHaveLength(2 * EVENTS);
+    expectHeads(scene, server);
+  });
+
+  it.each([false, true])(
+    'gets no event whose head is not written; the next run makes up for it (strict: %s)',
+    async (strict) => {
+      const [scene, server] = await delivering(unsigned.copy(), { strict });
+      expect((await scene.run({ env: { BRONZE_KILL_AT: 'commit:before-head#3' } })).signal).toBe('SIGKILL');
+      expect(server.kept.size).toBeLessThan(3);
+      const left = await scene.start('pas', { args: ['deliver', '--json'] }).done;
+      expect([left.code, JSON.parse(left.stdout).chains]).toMatchObject([
+        1,
+        [{ undelivered: 1, error: { code: 'HEAD_INVALID' } }],
+      ]);
+      expect(server.kept.size).toBe(2);
+      expect((await scene.run()).code).toBe(0);
+      expect(server.kept.size).toBe(EVENTS);
+      expectHeads(scene, server);
+    },
+  );
+
+  it('has to be given a key that signs them', async () => {
+    const scene = unsigned.copy().change({ pas: { deliver_heads: true } });
+    const refused = await scene.start('validate').done;
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('there are no heads to deliver')]);
+  });
 });
 
 describe('S12, S14: what contradicts a head', () => {

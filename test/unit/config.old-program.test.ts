@@ -189,7 +189,7 @@ describe('S28: an environment of the old program', () => {
       CATALOG_DSN CATALOG_NAMESPACE CATALOG_STRICT PAS_ENABLED PAS_ENDPOINT PAS_BACKUP_DIR PAS_STRICT
       BRONZE_PRIMARY_TABLE CHECKPOINT_ENABLED CHECKPOINT_DIR MAX_IN_FLIGHT_PARTITIONS WORKERS QUEUE_SIZE
       RETRY_ATTEMPTS RETRY_BACKOFF_MS LOG_FORMAT LOG_LEVEL METRICS_ENABLED METRICS_ADDRESS METRICS_PORT
-      QUEUE_URL QUEUE_PASSWORD_FILE PAS_SIGNING_KEY_FILE PAS_ORIGIN`;
+      QUEUE_URL QUEUE_PASSWORD_FILE PAS_SIGNING_KEY_FILE PAS_ORIGIN PAS_DELIVER_HEADS`;
     const known = [...variables.map(({ name }) => name), PORT_VARIABLE];
     expect(known.toSorted()).toEqual(names.split(/\s+/).toSorted());
   });
@@ -217,6 +217,7 @@ describe('S28: an environment of the old program', () => {
       const more = {
         QUEUE_URL: { STORAGE_BACKEND: 'gcs' },
         PAS_SIGNING_KEY_FILE: { PAS_ORIGIN: 'example.com/bronze' },
+        PAS_DELIVER_HEADS: { PAS_ORIGIN: 'example.com/bronze', PAS_SIGNING_KEY_FILE: 'signing.key' },
       }[name];
       const base = {
         SOURCE_LOCAL_PATH: 'l',

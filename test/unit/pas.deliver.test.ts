@@ -25,6 +25,7 @@ beforeEach(async () => {
     ...placeOf(estate),
     endpoint: openEndpoint(server.url),
     pointer: openDeliveryPointer({ dir: holder.dir, chain: CHAIN, endpoint: server.url }),
+    withHeads: false,
   };
 });
 afterEach(() => server.stop());
@@ -83,4 +84,11 @@ it('that is cancelled gives the lock back and counts what is left', async () => 
     error: { code: 'CANCELLED' },
   });
   expect(await inspectLock(holder.dir, CHAIN)).toBeNull();
+});
+
+it('says that events wait for their head, and that a run writes it', async () => {
+  const delivery = await deliverChain({ ...place, withHeads: true }, holder);
+  expect(delivery).toMatchObject({ delivered: 0, undelivered: 4, error: { code: 'HEAD_INVALID' } });
+  expect(delivery.error?.message).toContain('from 0 on have no signed head yet');
+  expect(server.seen).toEqual([]);
 });

@@ -5,18 +5,21 @@
 import { cpSync, existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../config/load.ts';
 import { tempFolder } from '../support/bronze.ts';
 import { copyOfCopier, expectDone, newCopier, said } from '../support/copier.ts';
 import { dataFile, eventFile, filesIn, manifestFile } from '../support/estate.ts';
 import { ARCHIVE, archiveLedgers, forge, forgersKey, lakeOf } from '../support/forged.ts';
 import { type GcsDouble, startGcsDouble } from '../support/gcs-double.ts';
+import { sampleScene } from '../support/lakes.ts';
 import { type Outcome, program, Running, Scene, type Settings } from '../support/program.ts';
 import { type RemoteKind, type RemoteScene, remoteScene } from '../support/remote-scene.ts';
 import { describeServer } from '../support/servers.ts';
 import { describeShared } from '../support/shared.ts';
 
 const NAME = 'example.com/bronze';
-const VALIDATORS = join(import.meta.dirname, '../../config/examples/sample-validators.json');
+const ROOT = join(import.meta.dirname, '../..');
+const VALIDATORS = join(ROOT, 'config/examples/sample-validators.json');
 const elsewhere = tempFolder();
 const CUT = { start: 43, end: 85, size: 8 };
 
@@ -159,6 +162,23 @@ describe('Bronze on a disk', () => {
     await proved(scene, 84, '--network', '--validators', VALIDATORS, '--quorum', '1');
     const { run } = await prove(scene, 84, '--network');
     expect([run.code, run.stderr]).toEqual([2, expect.stringMatching(/^ANCHORS_INVALID: no validators/)]);
+  });
+});
+
+describe('the example', () => {
+  it('gives the answer that README quotes', async () => {
+    const { eras, pas: signed } = loadConfig({ file: join(ROOT, 'config/examples/quickstart.yaml'), env: {} });
+    const secret = join(elsewhere, 'quickstart.key');
+    const example = await sampleScene(
+      eras.map(({ era_id, version_label, network, ledger_start, ledger_end, partition_size }) => {
+        return { era_id, version_label, network, ledger_start, ledger_end, partition_size };
+      }),
+    );
+    const publicKey = await newKey(secret, signed.origin);
+    await expectDone(example.change({ pas: { signing_key: secret, origin: signed.origin } }));
+    const file = await proved(example, 62, '--network', '--validators', VALIDATORS);
+    const verdict = await program('check-proof', file, '--key', publicKey, '--validators', VALIDATORS);
+    expect(readFileSync(join(ROOT, 'README.md'), 'utf8')).toContain(`\`${lastLine(verdict)}\``);
   });
 });
 

@@ -14,6 +14,7 @@ import { backoffMs, effect } from './effects.ts';
 import { type Failure, toFailure } from './errors.ts';
 import type { CourierEvent, EraEvent, Mode, Parent } from './protocol.ts';
 import type { Tag } from './tags.ts';
+import { given, typesOf } from './typed.ts';
 
 export interface CourierInput {
   readonly eraId: string;
@@ -38,12 +39,12 @@ interface CourierContext extends CourierInput {
 const failureOf = ({ event }: { event: { error: unknown } }) => ({ failure: toFailure(event.error) });
 
 export const courierMachine = setup({
-  types: {
-    context: {} as CourierContext,
-    input: {} as CourierInput,
-    events: {} as CourierEvent,
-    tags: {} as Tag,
-  },
+  types: typesOf<{
+    context: CourierContext;
+    input: CourierInput;
+    events: CourierEvent;
+    tags: Tag;
+  }>(),
   actors: { recordPending: effect('recordPending'), deliverPending: effect('deliverPending') },
   delays: {
     retryBackoff: ({ context }) =>
@@ -68,7 +69,7 @@ export const courierMachine = setup({
     startDrain: assign({ draining: true }),
     tellFailed: sendTo(
       ({ context }) => context.parent,
-      ({ context }): EraEvent => ({ type: 'courier.failed', failure: context.failure as Failure }),
+      ({ context }): EraEvent => ({ type: 'courier.failed', failure: given(context.failure, 'a failure') }),
     ),
     tellDrained: sendTo(({ context }) => context.parent, {
       type: 'courier.drained',

@@ -40,7 +40,6 @@ import type {
   LedgerRange,
   Parent,
   Pending,
-  Recovered,
   SequencerEvent,
   StagedPartition,
   SupervisorEvent,
@@ -49,6 +48,7 @@ import type {
 import { assess } from './recovery.ts';
 import { sequencerMachine } from './sequencer.ts';
 import type { Tag } from './tags.ts';
+import { given, typesOf } from './typed.ts';
 import { workerMachine } from './worker.ts';
 
 export interface EraInput {
@@ -72,14 +72,14 @@ export const finalSummary = (context: EraContext): EraSummary => ({
 const judge = (facts: EraFacts, spec: EraSpec) => assess(facts, spec.grid, spec.attests);
 
 export const eraSetup = setup({
-  types: {
-    context: {} as EraContext,
-    input: {} as EraInput,
-    events: {} as EraEvent,
-    output: {} as EraSummary,
-    tags: {} as Tag,
-    children: {} as Record<string, 'worker' | 'sequencer' | 'courier'>,
-  },
+  types: typesOf<{
+    context: EraContext;
+    input: EraInput;
+    events: EraEvent;
+    output: EraSummary;
+    tags: Tag;
+    children: Record<string, 'worker' | 'sequencer' | 'courier'>;
+  }>(),
   actors: {
     worker: workerMachine,
     sequencer: sequencerMachine,
@@ -205,7 +205,7 @@ export const eraSetup = setup({
           eraId,
           parent: self,
           grid: spec.grid,
-          recovered: context.recovered as Recovered,
+          recovered: given(context.recovered, 'what recovery decided'),
           attests: spec.attests,
           catalog: spec.catalog,
           delivery: spec.delivery,

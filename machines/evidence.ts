@@ -7,6 +7,7 @@
 import type { Failure } from './errors.ts';
 import { rangeLabel } from './partitions.ts';
 import type { AttestedEvent, DataFile, EraFacts, LedgerRange, Memory } from './protocol.ts';
+import { given } from './typed.ts';
 
 /** A memory, and in what it contradicts Bronze. */
 export interface Contradiction {
@@ -74,12 +75,12 @@ class Judge {
       case 'delivery':
         return this.#event(memory, `by ${object} event ${memory.sequence} was delivered`);
       case 'head': {
-        const hash = memory.eventHash as string;
+        const hash = given(memory.eventHash, `what ${object} names`);
         if (this.#hashes.has(hash) || this.#oldHashes.has(hash)) return null;
         return `${object} names ${hash} as the last event, and the audit chain has no such event`;
       }
       case 'old_checkpoint': {
-        const { end } = memory.range as LedgerRange;
+        const { end } = given(memory.range, `the range of ${object}`);
         if (end <= this.#end) return null;
         return `${object}, of the old program, says that ledgers up to ${end} are committed, ${LOST}`;
       }
@@ -93,22 +94,25 @@ class Judge {
     }
   }
 
-  #event({ range, sequence, eventHash }: Memory, says: string): string | null {
+  #event({ range, sequence, eventHash, object }: Memory, says: string): string | null {
     const label = range === null ? null : rangeLabel(range);
     const about = label === null ? says : `${says} (ledgers ${label})`;
-    const event = label === null ? this.#bySequence.get(sequence as number) : this.#byRange.get(label);
+    const event =
+      label === null
+        ? this.#bySequence.get(given(sequence, `the number that ${object} names`))
+        : this.#byRange.get(label);
     if (event === undefined) return `${about}, which the audit chain does not hold`;
     if (event.eventHash === eventHash) return null;
     return `${about} with the hash ${eventHash}, and event ${event.sequence} of the audit chain has ${event.eventHash}`;
   }
 
   /** A row that somebody changed: the copy of its event says what Bronze says. */
-  #isOutvoted({ range }: Memory): boolean {
-    return this.#confirmed.has(rangeLabel(range as LedgerRange));
+  #isOutvoted({ range, object }: Memory): boolean {
+    return this.#confirmed.has(rangeLabel(given(range, `the range of ${object}`)));
   }
 
-  #data({ range, checksum }: Memory, says: string, ending: string): string | null {
-    const label = rangeLabel(range as LedgerRange);
+  #data({ range, checksum, object }: Memory, says: string, ending: string): string | null {
+    const label = rangeLabel(given(range, `the range of ${object}`));
     const about = `${says} ${label}${ending === '' ? '' : ` ${ending}`}`;
     const event = this.#byRange.get(label);
     if (event === undefined && !this.#sealed.has(label)) return `${about}, ${LOST}`;

@@ -27,7 +27,6 @@ import { sameRange } from './partitions.ts';
 import type {
   EraEvent,
   Grid,
-  LedgerEnds,
   Mode,
   Parent,
   PublishedPartition,
@@ -40,14 +39,17 @@ import {
   afterCommit,
   attestedBefore,
   brokenLink,
-  type Current,
   commitFacts,
+  inHand,
+  manifestInHand,
   mustCatchUp,
   rangeInHand,
   type SequencerContext,
+  stagedInHand,
   takeNext,
 } from './sequencing.ts';
 import type { Tag } from './tags.ts';
+import { given, typesOf } from './typed.ts';
 
 export interface SequencerInput {
   readonly eraId: string;
@@ -94,12 +96,12 @@ const waitOutside = {
 } as const;
 
 export const sequencerMachine = setup({
-  types: {
-    context: {} as SequencerContext,
-    input: {} as SequencerInput,
-    events: {} as SequencerEvent,
-    tags: {} as Tag,
-  },
+  types: typesOf<{
+    context: SequencerContext;
+    input: SequencerInput;
+    events: SequencerEvent;
+    tags: Tag;
+  }>(),
   actors: {
     verifySealed: effect('verifySealed'),
     publishPartition: effect('publishPartition'),
@@ -160,17 +162,17 @@ export const sequencerMachine = setup({
       failure: params.failure,
     })),
     keepPublished: assign(({ context }, params: { published: PublishedPartition }) => ({
-      current: { ...(context.current as Current), published: params.published },
+      current: { ...inHand(context), published: params.published },
     })),
     keepSealed: assign(({ context }, params: { sealed: SealedPartition }) => ({
-      current: { ...(context.current as Current), sealed: params.sealed },
+      current: { ...inHand(context), sealed: params.sealed },
     })),
     advanceChain: assign((_, params: { sequence: number; eventHash: string }) => ({
       chain: { nextSequence: params.sequence + 1, prevEventHash: params.eventHash },
     })),
     noteBrokenLink: assign(({ context }) => ({ failure: brokenLink(context) })),
     forgetFailures: assign({ failures: 0, failure: null }),
-    leaveRowPending: assign(({ context }) => ({ current: { ...(context.current as Current), rowPending: true } })),
+    leaveRowPending: assign(({ context }) => ({ current: { ...inHand(context), rowPending: true } })),
     noteCaughtUp: assign({ caughtUp: true }),
     startDrain: assign({ draining: true }),
     dropStaged: assign(({ context }) => ({
@@ -190,7 +192,7 @@ export const sequencerMachine = setup({
     }),
     announceCommit: sendTo(
       ({ context }) => context.parent,
-      ({ context }): EraEvent => commitFacts(context.current as Current),
+      ({ context }): EraEvent => commitFacts(inHand(context)),
     ),
     commit: assign(({ context }) => afterCommit(context)),
     declareWait: sendTo(
@@ -288,7 +290,7 @@ export const sequencerMachine = setup({
             input: ({ context, self }) => ({
               askedBy: self,
               eraId: context.eraId,
-              sealed: context.current?.sealed as SealedPartition,
+              sealed: manifestInHand(context),
             }),
             onDone: [
               { guard: and(['attests', 'isAttestedAlready']), target: '#sequencer.recording' },
@@ -315,8 +317,8 @@ export const sequencerMachine = setup({
             src: 'checkNeighbours',
             input: ({ context }) => ({
               eraId: context.eraId,
-              range: (context.current as Current).range,
-              ledgers: context.current?.staged?.ledgers as LedgerEnds,
+              range: inHand(context).range,
+              ledgers: stagedInHand(context).ledgers,
             }),
             onDone: 'writing',
             onError: retryOrFail,
@@ -329,8 +331,8 @@ export const sequencerMachine = setup({
             input: ({ context, self }) => ({
               askedBy: self,
               eraId: context.eraId,
-              staged: context.current?.staged as StagedPartition,
-              attested: attestedBefore(context.current as Current),
+              staged: stagedInHand(context),
+              attested: attestedBefore(inHand(context)),
             }),
             onDone: {
               target: '#sequencer.sealing',
@@ -345,7 +347,7 @@ export const sequencerMachine = setup({
                     type: 'tellEra',
                     params: ({ context }) => ({
                       type: 'restage.requested',
-                      range: (context.current as Current).range,
+                      range: inHand(context).range,
                     }),
                   },
                   'dropStaged',
@@ -375,7 +377,7 @@ export const sequencerMachine = setup({
               askedBy: self,
               eraId: context.eraId,
               published: context.current?.published ?? null,
-              attested: attestedBefore(context.current as Current),
+              attested: attestedBefore(inHand(context)),
             }),
             onDone: [
               {
@@ -409,8 +411,8 @@ export const sequencerMachine = setup({
             src: 'checkNeighbours',
             input: ({ context }) => ({
               eraId: context.eraId,
-              range: (context.current as Current).range,
-              ledgers: context.current?.sealed?.ledgers as LedgerEnds,
+              range: inHand(context).range,
+              ledgers: manifestInHand(context).ledgers,
             }),
             // Without the audit stream the links are looked at all the same: of two eras the later sees the other.
             onDone: [{ guard: 'attests', target: 'writing' }, { target: '#sequencer.recording' }],
@@ -422,10 +424,10 @@ export const sequencerMachine = setup({
           invoke: {
             src: 'attestPartition',
             input: ({ context }) => {
-              const expected = attestedBefore(context.current as Current);
+              const expected = attestedBefore(inHand(context));
               return {
                 eraId: context.eraId,
-                range: (context.current as Current).range,
+                range: inHand(context).range,
                 chain: expected
                   ? { nextSequence: expected.sequence, prevEventHash: expected.prevEventHash }
                   : context.chain,
@@ -477,7 +479,7 @@ export const sequencerMachine = setup({
           entry: { type: 'announceStep', params: { step: 'recording' } },
           invoke: {
             src: 'recordPartition',
-            input: ({ context }) => ({ eraId: context.eraId, range: (context.current as Current).range }),
+            input: ({ context }) => ({ eraId: context.eraId, range: inHand(context).range }),
             onDone: [
               {
                 guard: { type: 'isRowPending', params: ({ event }) => event.output },
@@ -569,8 +571,8 @@ export const sequencerMachine = setup({
             src: 'writeCheckpoint',
             input: ({ context }) => ({
               eraId: context.eraId,
-              range: (context.current as Current).range,
-              checksum: ((context.current as Current).sealed as SealedPartition).data.checksum,
+              range: inHand(context).range,
+              checksum: manifestInHand(context).data.checksum,
             }),
             onDone: { target: '#sequencer.waiting', actions: ['announceCommit', 'commit'] },
             onError: retryOrFail,
@@ -591,7 +593,7 @@ export const sequencerMachine = setup({
         params: ({ context }) => ({
           type: 'sequencer.failed',
           range: rangeInHand(context),
-          failure: context.failure as Failure,
+          failure: given(context.failure, 'a failure'),
         }),
       },
       always: { guard: 'isDraining', target: 'discarding' },

@@ -18,6 +18,7 @@ import type {
   SealedPartition,
   StagedPartition,
 } from './protocol.ts';
+import { given } from './typed.ts';
 
 /** The partition in hand. `item` is null for one that follows the grid. */
 export interface Current {
@@ -55,6 +56,17 @@ export interface SequencerContext {
   readonly failure: Failure | null;
   readonly draining: boolean;
 }
+
+/** The partition in hand, in a state that works on one. */
+export const inHand = ({ current }: SequencerContext): Current => given(current, 'a partition in hand');
+
+/** What was built of it, up to its publication. */
+export const stagedInHand = (context: SequencerContext): StagedPartition =>
+  given(inHand(context).staged, 'what was staged');
+
+/** What its manifest says, once it is sealed. */
+export const manifestInHand = (context: SequencerContext): SealedPartition =>
+  given(inHand(context).sealed, 'the manifest');
 
 type Attested = Extract<AgendaItem, { readonly event: AttestedEvent }>;
 
@@ -128,7 +140,7 @@ export function brokenLink(context: SequencerContext): Failure | null {
 
 /** Everything after a partition is committed: the frontier moves, the agenda shrinks. */
 export function afterCommit(context: SequencerContext): Partial<SequencerContext> {
-  const current = context.current as Current;
+  const current = inHand(context);
   const ledgers = current.sealed?.ledgers ?? current.published?.ledgers ?? null;
   const advances = current.range.start === context.next;
   const links = advances || current.item?.kind === 'sealed';

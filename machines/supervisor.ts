@@ -13,6 +13,7 @@ import { eraMachine } from './era.ts';
 import { type Failure, toFailure } from './errors.ts';
 import type { EraEvent, EraSpec, EraSummary, OrphanEvent, SupervisorEvent } from './protocol.ts';
 import type { Tag } from './tags.ts';
+import { typesOf } from './typed.ts';
 
 export interface SupervisorInput {
   readonly eras: readonly EraSpec[];
@@ -86,14 +87,14 @@ const eraOf = (actorId: string): string => actorId.slice(eraActorId('').length);
 const all = (context: SupervisorContext): EraStatus[] => Object.values(context.eras);
 
 export const supervisorMachine = setup({
-  types: {
-    context: {} as SupervisorContext,
-    input: {} as SupervisorInput,
-    events: {} as SupervisorEvent,
-    output: {} as RunSummary,
-    tags: {} as Tag,
-    children: {} as Record<string, 'era'>,
-  },
+  types: typesOf<{
+    context: SupervisorContext;
+    input: SupervisorInput;
+    events: SupervisorEvent;
+    output: RunSummary;
+    tags: Tag;
+    children: Record<string, 'era'>;
+  }>(),
   actors: { era: eraMachine },
   delays: { stallTimeout: 300_000, stallGrace: 5_000, crashMemory: 3_600_000 },
   guards: {
@@ -214,7 +215,7 @@ export const supervisorMachine = setup({
     draining: false,
   }),
   output: ({ context }) => {
-    const eras = all(context).map((era) => era.summary as EraSummary);
+    const eras = all(context).flatMap((era) => era.summary ?? []);
     const trips = all(context).reduce((sum, era) => sum + era.breakerTrips, 0);
     const failed = eras.some((era) => era.outcome === 'failed');
     const drained = eras.some((era) => era.outcome === 'drained');

@@ -12,6 +12,7 @@ import { backoffMs, effect } from './effects.ts';
 import { type Failure, toFailure } from './errors.ts';
 import type { EraEvent, Job, Parent, StagedPartition, WorkerEvent } from './protocol.ts';
 import type { Tag } from './tags.ts';
+import { given, typesOf } from './typed.ts';
 
 export interface WorkerInput {
   readonly eraId: string;
@@ -36,12 +37,12 @@ type InnerEvent = WorkerEvent | { readonly type: 'patience.exhausted' };
 const nothing = { job: null, staged: null, failures: 0, failure: null, impatient: false } as const;
 
 export const workerMachine = setup({
-  types: {
-    context: {} as WorkerContext,
-    input: {} as WorkerInput,
-    events: {} as InnerEvent,
-    tags: {} as Tag,
-  },
+  types: typesOf<{
+    context: WorkerContext;
+    input: WorkerInput;
+    events: InnerEvent;
+    tags: Tag;
+  }>(),
   actors: {
     buildPartition: effect('buildPartition'),
     stagePartition: effect('stagePartition'),
@@ -83,7 +84,7 @@ export const workerMachine = setup({
       ({ context }, { ledgers, rawBytes }: { ledgers: number; rawBytes: number }): EraEvent => ({
         type: 'worker.progressed',
         workerId: context.workerId,
-        range: (context.job as Job).range,
+        range: given(context.job, 'a job').range,
         ledgers,
         rawBytes,
       }),
@@ -129,7 +130,7 @@ export const workerMachine = setup({
           askedBy: self,
           eraId: context.eraId,
           workerId: context.workerId,
-          job: context.job as Job,
+          job: given(context.job, 'a job'),
           retries: context.failures,
         }),
         onDone: {
@@ -158,7 +159,7 @@ export const workerMachine = setup({
       description: 'Makes the file durable where no reader sees it. A failure leads back to building.',
       invoke: {
         src: 'stagePartition',
-        input: ({ context }) => ({ eraId: context.eraId, staged: context.staged as StagedPartition }),
+        input: ({ context }) => ({ eraId: context.eraId, staged: given(context.staged, 'a built partition') }),
         onDone: {
           target: 'idle',
           actions: {
@@ -189,9 +190,9 @@ export const workerMachine = setup({
             params: ({ context }) => ({
               type: 'partition.failed',
               workerId: context.workerId,
-              ticket: (context.job as Job).ticket,
-              range: (context.job as Job).range,
-              failure: context.failure as Failure,
+              ticket: given(context.job, 'a job').ticket,
+              range: given(context.job, 'a job').range,
+              failure: given(context.failure, 'a failure'),
             }),
           },
         },
@@ -206,8 +207,8 @@ export const workerMachine = setup({
           params: ({ context }) => ({
             type: 'attempt.failed',
             workerId: context.workerId,
-            range: (context.job as Job).range,
-            failure: context.failure as Failure,
+            range: given(context.job, 'a job').range,
+            failure: given(context.failure, 'a failure'),
           }),
         },
         {

@@ -97,6 +97,22 @@ describe('the walls between the folders', () => {
     expect(found).toEqual([]);
   });
 
+  it('keeps casts out of machines', () => {
+    const cast = /\bas (?!const\b).*|[\w)\]]!(?=[.;,)\]])|\bany\b/;
+    const castsIn = (code: string): string[] =>
+      code
+        .replace(/\b(?:import|export) (?:type )?(?:\{[^}]*\}|\*[^;]*);?/g, '')
+        // Of a text with values in it, the values.
+        .replace(/`[^`]*`/g, (text) => [...text.matchAll(/\$\{([^}]*)\}/g)].map(([, value]) => value).join(' '))
+        .split('\n')
+        .filter((line) => cast.test(line));
+    for (const code of ['f({} as A);', 'b!.c;', 'const e: any = 1;', ['`as A $', '{d as E}`;'].join('')])
+      expect(castsIn(code), code).toEqual([expect.stringMatching(cast)]);
+    expect(castsIn("import { x as y } from '';\n[1] as const;\n!(a != b);\n`known as A`;")).toEqual([]);
+    const machines = files.filter((file) => roomOf(file) === 'machines');
+    expect(machines.flatMap((file) => castsIn(codeOf(file)).map((line) => `${file}: ${line.trim()}`))).toEqual([]);
+  });
+
   it('lets the tests that step machines touch nothing that is private to XState', () => {
     const steppers = ['test/model', 'test/generated', 'test/generated/models']
       .flatMap((folder) => readdirSync(join(ROOT, folder)).map((name) => join(folder, name)))

@@ -27,6 +27,7 @@ const LONGEST = [
   'test/e2e/outside.postgres.test.ts',
   'test/e2e/adoption.test.ts',
   'test/e2e/anchors.test.ts',
+  'test/e2e/signed-heads.buckets.test.ts',
   'test/e2e/settings.test.ts',
   'test/e2e/starved.test.ts',
   'test/e2e/buckets.problems.test.ts',

@@ -188,7 +188,7 @@ describe('S11: an endpoint that asks for heads', () => {
   });
 });
 
-describe('S12, S14: what contradicts a head', () => {
+describe('S36: what contradicts a head', () => {
   it('another root under the size that comes next ends the era; nothing is signed over it', async () => {
     const scene = signing(unsigned.copy());
     expect((await scene.run({ args: ['--to', '25'] })).code).toBe(0);

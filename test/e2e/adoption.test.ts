@@ -130,6 +130,22 @@ describeShared('S28: an estate of the old program whose grid is the configured o
     expect([filesIn(scene.data), filesIn(scene.backup), filesIn(scene.state)]).toEqual(before);
   });
 
+  it('is proved ledger by ledger like any other, once its log is signed', async () => {
+    const scene = copyOf(adopted);
+    const [file, out] = [join(scene.root, 'signing.key'), join(scene.root, 'ledger.proof')];
+    const key = (await scene.command('pas', 'keygen', '--out', file, '--origin', 'example.com/bronze')).stdout.trim();
+    const config = readFileSync(join(scene.root, 'config.yaml'), 'utf8');
+    const signed = config.replace(/^pas:.*$/m, `$&\n  signing_key: ${file}\n  origin: example.com/bronze`);
+    writeFileSync(join(scene.root, 'config.yaml'), signed);
+    await expectRun(scene);
+    for (const ledger of [64_000, 64_012, 64_024]) {
+      const made = await scene.command('prove', String(ledger), scene.data, '--out', out);
+      expect(made.code, made.stderr).toBe(0);
+      const verdict = await scene.command('check-proof', out, '--key', key, '--json');
+      expect([verdict.code, JSON.parse(verdict.stdout)]).toMatchObject([0, { ok: true, ledger: { sequence: ledger } }]);
+    }
+  });
+
   it('is adopted by its own command line: recorded, attested, its events kept', async () => {
     const scene = oldScene('aligned');
     const before = filesIn(scene.data);

@@ -196,6 +196,7 @@ export const eraMachine = eraSetup.createMachine({
         },
         comparingLake: {
           description: 'Is it the lake that the committed partitions came from? Reads a ledger or two of it.',
+          entry: 'progress',
           invoke: {
             src: 'compareLake',
             input: ({ context }) => ({ eraId: context.spec.eraId }),
@@ -213,6 +214,7 @@ export const eraMachine = eraSetup.createMachine({
         },
         findingHead: {
           description: 'Looks how far the lake reaches, where the era has no end.',
+          entry: 'progress',
           invoke: {
             src: 'findHead',
             input: ({ context }) => ({ eraId: context.spec.eraId, from: context.cursor }),

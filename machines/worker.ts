@@ -120,6 +120,8 @@ export const workerMachine = setup({
           target: 'building',
           actions: { type: 'takeJob', params: ({ event }) => event },
         },
+        // Too late: the answer is on its way.
+        'work.cancelled': {},
       },
     },
     building: {

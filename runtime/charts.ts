@@ -124,7 +124,7 @@ function actionName(action: unknown): string {
 const internal = (node: AnyStateNode): string[] =>
   transitionsOf(node)
     .filter(({ target }) => target === undefined)
-    .map((transition) => `• ${labelOf(transition)} / ${transition.actions.map(actionName).join(', ')}`);
+    .map((transition) => `• ${labelOf(transition)} / ${transition.actions.map(actionName).join(', ') || 'nothing'}`);
 
 function noteOn(node: AnyStateNode, pad: string): string[] {
   const lines = [...node.invoke.map(({ src }) => String(src)), ...internal(node)];

@@ -61,11 +61,12 @@ In every state and across every move: something can still happen unless all is o
 restart; commits are in ledger order and once; what a reader can see never changes; there is no manifest without its
 data, no event without its manifest, no checkpoint beyond the contiguous prefix; events and deliveries are prefixes of
 one sequence; adjacent attested partitions link; nobody's staging is removed but one's own and that of the dead; the
-buffer is within the window; a run is done only if all that was asked for is sealed and attested; a finished world can
-be reached from everywhere once the causes of failure are gone; recovering twice changes nothing. Rows of the catalog
-are those of sealed and attested partitions, one each, and never change. Where a mode is strict, neither a checkpoint
-nor the end of a run is ahead of the row (but for what a reader holds) or of the delivery; where it is lenient, a run
-never leaves more than it says, and a finished world is one in which nothing is left to any later run.
+buffer is within the window; no event comes in a state that has no handler for it; a run is done only if all that was
+asked for is sealed and attested; a finished world can be reached from everywhere once the causes of failure are gone;
+recovering twice changes nothing. Rows of the catalog are those of sealed and attested partitions, one each, and never
+change. Where a mode is strict, neither a checkpoint nor the end of a run is ahead of the row (but for what a reader
+holds) or of the delivery; where it is lenient, a run never leaves more than it says, and a finished world is one in
+which nothing is left to any later run.
 
 What is remembered outside of Bronze (copies of events, their head, the checkpoint, the delivery pointer, rows) never
 contradicts it unless somebody rolled Bronze back behind the program's back: the last partition gone, \`_audit/\` gone,

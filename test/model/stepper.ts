@@ -3,7 +3,14 @@
  * what the machine asks of the world. Snapshots are interned, so equal ones are the same number.
  */
 import type { AnyMachineSnapshot, AnyStateMachine } from 'xstate';
-import { type Output as Asked, firstStep, type Message, nextStep, type Step as Stepped } from '../support/stepper.ts';
+import {
+  type Output as Asked,
+  firstStep,
+  handles,
+  type Message,
+  nextStep,
+  type Step as Stepped,
+} from '../support/stepper.ts';
 import { canonical, Interner } from './intern.ts';
 
 export const MACHINES = ['supervisor', 'era', 'sequencer', 'courier', 'worker'] as const;
@@ -22,7 +29,7 @@ export type Output =
 export interface Step {
   readonly snapshot: number;
   readonly outputs: readonly Output[];
-  /** Set where the machine threw: that would crash its actor. */
+  /** Set where the machine threw, which would crash its actor, or has no handler where the event may come. */
   readonly error: string | null;
 }
 
@@ -66,7 +73,10 @@ export class Stepper {
     const known = this.#memo.get(key);
     if (known) return known;
     const event = this.messages.value(message);
-    const step = this.#run(snapshot, () => nextStep(this.logic, this.actorId, this.snapshot(snapshot), event));
+    const before = this.snapshot(snapshot);
+    const step = !handles(before, event.type)
+      ? { snapshot, outputs: [], error: `nothing handles ${event.type} in ${JSON.stringify(before.value)}` }
+      : this.#run(snapshot, () => nextStep(this.logic, this.actorId, before, event));
     this.#memo.set(key, step);
     return step;
   }

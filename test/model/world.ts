@@ -394,7 +394,7 @@ export class World {
   #absorb(copier: number, slot: number, step: ReturnType<Stepper['init']>): void {
     const { actorId } = this.slots[slot] as Slot;
     if (step.error !== null) {
-      this.#fault(`${actorId} threw: ${step.error}`);
+      this.#fault(`${actorId} is wrong: ${step.error}`);
       return;
     }
     this.row[copier * this.#perCopier + 1 + slot] = step.snapshot;

@@ -66,6 +66,20 @@ describe('S34: what the circuit breaker leaves alone', () => {
     expect(rangesOf(world, 'slow')).toEqual(ALL);
   });
 
+  it('a start of slow answers, each of which comes within the time', async () => {
+    const unbounded = { size: 10, origin: 0, ledgerStart: 10, ledgerEnd: null };
+    const world = start([specOf('slow', { grid: unbounded, once: true })], {
+      slow: (_, usual, that) => ({
+        openChain: (...args) => that.sleep(4 * MINUTE).then(() => usual.openChain(...args)),
+        surveyChain: (...args) => that.sleep(4 * MINUTE).then(() => usual.surveyChain(...args)),
+        openLake: (...args) => that.sleep(4 * MINUTE).then(() => usual.openLake(...args)),
+        findHead: (...args) => that.sleep(4 * MINUTE).then(() => usual.findHead(...args)),
+      }),
+    });
+    await world.pass(HOUR);
+    expect(world.summary).toMatchObject({ outcome: 'done', breakerTrips: 0 });
+  });
+
   it('a file that takes hours to be read back before it is sealed', async () => {
     const world = start([specOf('slow')], {
       slow: (_, usual, that) => ({

@@ -99,6 +99,12 @@ export const firstStep = (machine: AnyStateMachine, self: string, input: unknown
 export const nextStep = (machine: AnyStateMachine, self: string, before: AnyMachineSnapshot, event: Message): Step =>
   stepTo(transition(machine, before, event as Loose) as Loose, self);
 
+/** Whether the present state, or one around it, has a handler for an event of this type, whatever its guards say. */
+export const handles = (at: AnyMachineSnapshot, type: string): boolean =>
+  getNextTransitions(at).some(({ eventType }) =>
+    eventType.endsWith('.*') ? type.startsWith(eventType.slice(0, -1)) : eventType === type,
+  );
+
 // ── what a step went through ─────────────────────────────────────────────────────────────────────────────────────
 
 type Node = AnyStateMachine['root'];

@@ -221,6 +221,29 @@ describe('the charts', () => {
   });
 });
 
+describe('the era', () => {
+  const SIGNS = new Set(['progress', 'tellFinished', 'tellCrashed']);
+  const typeOf = (action: unknown): string => (typeof action === 'string' ? action : (action as { type: string }).type);
+  const above = (node: AnyStateNode): AnyStateNode[] => [node, ...(node.parent ? above(node.parent) : [])];
+  const below = (node: AnyStateNode): AnyStateNode[] => [node, ...(node.initial?.target ?? []).flatMap(below)];
+
+  it('says with every event and every end of an effect that it is alive, unless it has declared a wait', () => {
+    const silent = nodes(machineOf('era').root)
+      .filter((node) => !tagsOf(node).includes('waiting'))
+      .flatMap((node) => [...node.transitions.values()].flat())
+      .filter(({ source, target, actions }) => {
+        const stays = new Set(above(source));
+        const entered = (target ?? []).flatMap((to) => [...above(to).filter((each) => !stays.has(each)), ...below(to)]);
+        return ![...actions, ...entered.flatMap(({ entry }) => entry)].some((action) => SIGNS.has(typeOf(action)));
+      })
+      .map(({ source, eventType }) => `${source.id}: ${eventType}`);
+    // That a crash is forgotten after an hour is no sign that anything moves. Closing ends at once, which is told.
+    const others = silent.filter((each) => !/crash\.forgiven$|^era\.draining\.closing: /.test(each));
+    expect(silent).toHaveLength(4);
+    expect(others).toEqual([]);
+  });
+});
+
 describeBrowser('Mermaid', () => {
   let browser: Browser;
   beforeAll(async () => {

@@ -14,7 +14,12 @@ const nodeHash = (left: Uint8Array, right: Uint8Array): Buffer =>
   hash('sha256', Buffer.concat([Buffer.of(1), left, right]), 'buffer');
 
 /** The largest power of two below `size`, which is 2 or more. */
-const split = (size: number): number => 2 ** Math.floor(Math.log2(size - 1));
+function split(size: number): number {
+  // Doubled and not by a logarithm, which rounds up from 2^49 - 1 on.
+  let half = 1;
+  while (2 * half < size) half *= 2;
+  return half;
+}
 
 /** The tree hash of leaves' hashes; of none, SHA-256 of nothing. */
 export function rootOf(leaves: readonly Uint8Array[], from = 0, to = leaves.length): Buffer {

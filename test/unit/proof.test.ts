@@ -1,8 +1,9 @@
 // A proof of one ledger: what is right is taken, and whatever is not is refused at the step that shows it.
-import { createHash } from 'node:crypto';
+import { createHash, sign } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { eventHash } from '../../actors/bronze/event.ts';
+import { signedBytes } from '../../actors/check/value-signature.ts';
 import { checkProof } from '../../actors/proof/check.ts';
 import { PROOF_FORMAT, parseProof, proofBytes } from '../../actors/proof/format.ts';
 import { SAMPLE_PASSPHRASE } from '../../actors/sample/index.ts';
@@ -11,6 +12,7 @@ import { tlogProofText } from '../../actors/tlog/checkpoint.ts';
 import { SigningKey } from '../../actors/tlog/keys.ts';
 import { leafHash } from '../../actors/tlog/tree.ts';
 import { failureOf } from '../support/bronze.ts';
+import { forgersKey } from '../support/forged.ts';
 import {
   headerText,
   madeHead,
@@ -280,6 +282,27 @@ describe('what somebody else changed', () => {
     for (const [i, each] of broken.entries()) expect(await stepOf(each), String(i)).toBe('signatures');
     const without = withSigned([a, b]);
     expect(await stepOf(without)).toBe('headers');
+  });
+
+  it('signatures: over a set that was dropped (CAP-83), which names nothing', async () => {
+    const { key: secret, text: signer } = forgersKey('drops');
+    const { headers, passphrase, signed } = madeNetwork(20, 2);
+    const [first, second] = signed as [(typeof signed)[0], (typeof signed)[0]];
+    const networkId = createHash('sha256').update(passphrase).digest();
+    const said = (hash: Uint8Array): Buffer =>
+      sign(null, signedBytes(networkId, hash, BigInt(second.close_time)), secret);
+    // The empty set that a dropped one is applied as; it names the ledger before, and nobody has signed it.
+    const named = Buffer.from(second.set, 'base64').subarray(4, 36);
+    const tail = Buffer.from('000000020000000000000000000000010000000000000000', 'hex');
+    const set = Buffer.concat([Buffer.from('00000001', 'hex'), named, tail]);
+    const withSignature = (signature: Buffer): ProofText => {
+      const dropped = { ...second, signer, set: set.toString('base64'), signature: signature.toString('base64') };
+      return { ...madeProof(PLACE), network: { headers, passphrase, signed: [first, dropped] } };
+    };
+    expect(await stepOf(withSignature(said(Buffer.alloc(32))))).toBe('signatures');
+    // The same set, signed as a set, is a word like any other.
+    const word = withSignature(said(createHash('sha256').update(set).digest()));
+    expect(checkProof(written(word), keys).network?.words).toMatchObject([{ ledger: 21 }, { ledger: 22, signer }]);
   });
 
   it('signatures: a label that everybody knows stands for no other network', async () => {

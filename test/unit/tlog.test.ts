@@ -39,6 +39,16 @@ describe('a tree of RFC 6962', () => {
     }
     expect(() => auditPath(hashes, 70)).toThrow(RangeError);
     expect(rootByPath(hashes[0] as Buffer, 70, 70, [])).toBeNull();
+    // Sizes that a logarithm of doubles takes for the next power of two.
+    for (const [size, depth] of [
+      [2 ** 49, 49],
+      [2 ** 52 + 1, 53],
+      [Number.MAX_SAFE_INTEGER, 53],
+    ] as const) {
+      const path = Array.from({ length: depth }, () => hashes[0] as Buffer);
+      expect(rootByPath(hashes[0] as Buffer, 0, size, path)).not.toBeNull();
+      expect(rootByPath(hashes[0] as Buffer, 0, size, path.slice(1))).toBeNull();
+    }
   });
 
   it('has the paths of the example of RFC 6962, section 2.1.3', () => {

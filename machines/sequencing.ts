@@ -15,10 +15,23 @@ import type {
   Mode,
   Parent,
   PublishedPartition,
+  Recovered,
   SealedPartition,
   StagedPartition,
 } from './protocol.ts';
 import { given } from './typed.ts';
+
+export interface SequencerInput {
+  readonly eraId: string;
+  readonly parent: Parent<EraEvent>;
+  readonly grid: Grid;
+  readonly recovered: Recovered;
+  readonly attests: boolean;
+  readonly catalog: Mode;
+  readonly delivery: Mode;
+  readonly retryAttempts: number;
+  readonly retryBackoffMs: number;
+}
 
 /** The partition in hand. `item` is null for one that follows the grid. */
 export interface Current {
@@ -31,15 +44,7 @@ export interface Current {
   readonly rowPending: boolean;
 }
 
-export interface SequencerContext {
-  readonly eraId: string;
-  readonly parent: Parent<EraEvent>;
-  readonly grid: Grid;
-  readonly attests: boolean;
-  readonly catalog: Mode;
-  readonly delivery: Mode;
-  readonly retryAttempts: number;
-  readonly retryBackoffMs: number;
+export interface SequencerContext extends Omit<SequencerInput, 'recovered'> {
   /** What recovery left to do, before anything that follows the grid. */
   readonly agenda: readonly AgendaItem[];
   /** First ledger that is not sealed: where the grid goes on. */
@@ -56,6 +61,20 @@ export interface SequencerContext {
   readonly failure: Failure | null;
   readonly draining: boolean;
 }
+
+export const initialContext = ({ recovered, ...input }: SequencerInput): SequencerContext => ({
+  ...input,
+  agenda: recovered.agenda,
+  next: recovered.frontier,
+  chain: recovered.chain,
+  lastHash: recovered.lastHash,
+  buffer: [],
+  current: null,
+  caughtUp: input.catalog !== 'strict' && input.delivery !== 'strict',
+  failures: 0,
+  failure: null,
+  draining: false,
+});
 
 /** The partition in hand, in a state that works on one. */
 export const inHand = ({ current }: SequencerContext): Current => given(current, 'a partition in hand');

@@ -21,6 +21,8 @@ const S3_URL = {
 };
 const HTTP_URL = { pattern: /^https?:\/\/[^\s/?#]+\S*$/, expected: 'a URL that begins with http:// or https://' };
 
+/** As C2SP's signed-note writes it; the first byte says Ed25519. */
+const VERIFIER_KEY = /^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}$/;
 const ARCHIVE = /^[^=,\s][^=,]*=https?:\/\/[^\s/?#@,]+(?:\/[^\s?#,]*)?$/;
 
 const eraTail = {
@@ -207,6 +209,13 @@ const pas = z.strictObject({
     expected: 'a name without spaces, "+" and scheme, such as example.com/bronze',
     variable: 'PAS_ORIGIN',
   }),
+  former_keys: texts(
+    'Public keys that signed before signing_key did, as `pas keygen` printed them; needed after the key was replaced.',
+    {
+      pattern: VERIFIER_KEY,
+      expected: 'a list of public keys, each as pas keygen printed it: NAME+ID+KEY',
+    },
+  ),
   deliver_heads: flag(
     'Whether the endpoint gets the signed head of the log with each event (docs/delivery.md); needs signing_key.',
     false,

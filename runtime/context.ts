@@ -22,9 +22,10 @@ import type { BucketAddress } from '../actors/remote/bucket.ts';
 import { openSource } from '../actors/source/index.ts';
 import { openCheckpoint } from '../actors/state/checkpoint.ts';
 import { openDeliveryPointer } from '../actors/state/delivery.ts';
-import { readSigningKey } from '../actors/state/key-files.ts';
+import { readSigningKey, verifierIn } from '../actors/state/key-files.ts';
 import { openStore } from '../actors/store/index.ts';
 import { type PoolOptions, ThreadPool } from '../actors/threads/pool.ts';
+import { keysFor } from '../actors/tlog/keys.ts';
 import type { BackupFolder } from '../actors/version-1/old-chain.ts';
 import type { Environment } from '../config/environment.ts';
 import { type Checked, checkConfig, type EffectiveSetting } from '../config/load.ts';
@@ -249,7 +250,14 @@ export function openDelivery(config: Config, chain: ChainName): EraSetup['delive
 export function signerOf({ pas }: Config, chain: ChainName): EraSetup['signer'] {
   if (!pas.enabled || pas.signing_key === '') return null;
   const origin = logOrigin(pas.origin, chain);
-  return { origin, key: readSigningKey(resolve(pas.signing_key), origin) };
+  return {
+    origin,
+    key: readSigningKey(resolve(pas.signing_key), origin),
+    former: keysFor(
+      pas.former_keys.map((line) => verifierIn(line, 'pas.former_keys')),
+      origin,
+    ),
+  };
 }
 
 /** The other eras of the network. */

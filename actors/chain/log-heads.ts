@@ -16,23 +16,24 @@ import {
 import { createFile, ensureFolder, readSmall } from '../durable.ts';
 import { fileError, realFiles } from '../files.ts';
 import { killPoint } from '../kill-points.ts';
-import type { BronzeStore } from '../ports/store.ts';
 import { type Head, headText, parseHead, type SignedHead } from '../tlog/checkpoint.ts';
-import type { SigningKey } from '../tlog/keys.ts';
-import { signNote } from '../tlog/note.ts';
+import type { SigningKey, VerifierKey } from '../tlog/keys.ts';
+import { signersOf, signNote } from '../tlog/note.ts';
 import type { BackupFolder } from '../version-1/old-chain.ts';
 import type { ChainPlace } from './chain-place.ts';
 
 /** Bytes. */
-const COPY_LIMIT = 1024 * 1024;
+export const COPY_LIMIT = 1024 * 1024;
 
 /** `{pas.origin}/{network}/{era_id}/{version_label}` */
 export const logOrigin = (origin: string, chain: ChainName): string => `${origin}/${chainKey(chain)}`;
 
-/** Who signs the log of a chain; the key is named like the log. */
+/** Who signs the log of a chain; keys are named like the log. */
 export interface LogSigner {
   readonly key: SigningKey;
   readonly origin: string;
+  /** Keys that signed before this one. */
+  readonly former: readonly VerifierKey[];
 }
 
 /** A head as it is stored. Who signed it is for the reader to check. */
@@ -121,38 +122,50 @@ export function assertHeadFits(
   );
 }
 
+/** Throws HEAD_INVALID where a head is signed by neither the present key of its log nor one before it. */
+export function assertSigned({ head, object }: Pick<StoredHead, 'head' | 'object'>, { key, former }: LogSigner): void {
+  try {
+    signersOf(head.note, [key.verifier, ...former]);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new BronzeError('HEAD_INVALID', `the head ${object} cannot be used: ${why}`, {
+      details: {
+        object,
+        hint: 'if the key was replaced, name the old public key in pas.former_keys; else find out who wrote the head',
+      },
+    });
+  }
+}
+
 /**
  * Signs the log as it stands, if no head of this size is there, and copies it to the backup folder. The same head twice is
  * no harm: a signature of Ed25519 follows from text and key. Throws HEAD_CONTRADICTS, HEAD_INVALID, STORE_*, STATE_IO.
  */
 export async function createHead(
   place: Place & { readonly backup: BackupFolder | null },
-  { key, origin }: LogSigner,
+  signer: LogSigner,
   log: { readonly size: number; readonly root: Buffer },
   signal?: AbortSignal,
 ): Promise<void> {
+  const { key, origin } = signer;
   const { size, root } = log;
   const has = { origin, root, events: size };
   const head = { origin, size, root };
   killPoint('commit:before-head');
-  const stored = await createIn(place.store, place.chain, head, Buffer.from(signNote(headText(head), [key])), signal);
-  assertHeadFits(stored, has);
+  const object = headKey(place.chain, size);
+  const bytes = Buffer.from(signNote(headText(head), [key]));
+  const isNew = (await place.store.create(object, bytes, signal)) === 'created';
+  const there = isNew ? null : await readHead(place, size, signal);
+  if (there !== null) {
+    assertHeadFits(there, has);
+    assertSigned(there, signer);
+  } else if (!isNew) {
+    throw new BronzeError('STORE_IO', `the head ${object} was written and cannot be read back`, {
+      details: { object },
+    });
+  }
   killPoint('commit:after-head');
-  if (place.backup !== null) assertHeadFits(await copyHead(place.backup, stored), has);
-}
-
-async function createIn(
-  store: BronzeStore,
-  chain: ChainName,
-  head: Head,
-  bytes: Uint8Array,
-  signal?: AbortSignal,
-): Promise<Pick<StoredHead, 'bytes' | 'object'> & { readonly head: Head }> {
-  const object = headKey(chain, head.size);
-  if ((await store.create(object, bytes, signal)) === 'created') return { head, bytes, object };
-  const stored = await readHead({ store, chain }, head.size, signal);
-  if (stored !== null) return stored;
-  throw new BronzeError('STORE_IO', `the head ${object} was written and cannot be read back`, { details: { object } });
+  if (place.backup !== null) assertHeadFits(await copyHead(place.backup, there ?? { head, bytes }), has);
 }
 
 /** Answers the head that stands under the name of the copy. */

@@ -8,13 +8,12 @@ import { placeInChain } from '../chain/audit-chain.ts';
 import { assertOnGrid, rangesFound, restoreBronze } from '../chain/bronze-json.ts';
 import { restoreCopies } from '../chain/copies.ts';
 import { findAdoption } from '../chain/find-adoption.ts';
-import { assertHeadFits, newestHead } from '../chain/log-heads.ts';
+import { SignedLog } from '../chain/signed-log.ts';
 import { surveyChain as readFacts } from '../chain/survey.ts';
 import type { Effect } from '../effects/effect.ts';
 import type { RunningEra } from '../effects/running-era.ts';
 import { signLog } from '../effects/sign-log.ts';
 import { committedEnds } from '../source/compare-lake.ts';
-import { EventTree, eventLeaf } from '../tlog/event-tree.ts';
 import { type Adoption, adoptionText } from '../version-1/adoption.ts';
 import { OLD_EVENTS } from '../version-1/old-chain.ts';
 
@@ -25,10 +24,8 @@ export const surveyChain: Effect<'surveyChain'> = async (era, { askedBy }, { sig
   const onProblem = (problem: string, isOld: boolean): void =>
     era.log[isOld ? 'info' : 'warn']({ component: 'checkpoint' }, problem);
   const { signer } = era.setup;
-  // Before the events: a head is written after the last one that it is of.
-  const signed = signer && (await newestHead(era.place, signal));
-  const tree = signer && new EventTree(signed ? [signed.head.size] : []);
-  const onEvent = (sequence: number, bytes: Uint8Array): void => tree?.note(sequence, eventLeaf(bytes));
+  const signed = signer && (await SignedLog.open(era.place, signer, signal));
+  const onEvent = (sequence: number, bytes: Uint8Array): void => signed?.note(sequence, bytes);
   const facts = await readFacts({ ...era.place, checkpoint, memories, onEvent, onProblem, onProgress }, signal);
   era.storagePrefix = facts.events.at(-1)?.storagePrefix ?? null;
   const adoption = era.termsAreFixed ? null : await findTerms(era, facts, signal, onProgress);
@@ -37,10 +34,8 @@ export const surveyChain: Effect<'surveyChain'> = async (era, { askedBy }, { sig
   era.events = facts.events.reduce((count, { sequence }) => Math.max(count, sequence + 1), 0);
   // The era fails by the same judgement: nothing is written, and nothing is recorded.
   if ('failure' in judged) return facts;
-  if (signer && tree && signed) {
-    assertHeadFits(signed, { origin: signer.origin, root: tree.rootAt(signed.head.size), events: era.events });
-  }
-  era.tree = tree;
+  signed?.assertSound(era.events);
+  era.tree = signed?.tree ?? null;
   era.signedSize = 0;
   await prepare(era, signal);
   if (!era.termsAreFixed) await restoreTerms(era, facts, adoption, signal);

@@ -119,7 +119,8 @@ export async function readVerifierKeys(given: readonly string[]): Promise<Verifi
   return keys;
 }
 
-function verifierIn(line: string, object: string): VerifierKey {
+/** A public key from the line that it was printed as; `object`: where the line stands. Throws KEY_INVALID. */
+export function verifierIn(line: string, object: string): VerifierKey {
   const hint = 'give the line that pas keygen printed, or a file that holds it';
   // Not even repeated: it is the private one.
   if (line.startsWith(PRIVATE)) throw refuse(object === line ? 'given' : object, 'it is a private key', hint);

@@ -223,7 +223,7 @@ describe('the events of a chain', () => {
 describe('with signed heads', () => {
   const { key } = SigningKey.generate('example.com/bronze');
   const origin = logOrigin('example.com/bronze', CHAIN);
-  const signer = { key: key.named(origin), origin };
+  const signer = { key: key.named(origin), origin, former: [] };
   /** Signs the log of the first `size` events. */
   const sign = async (size: number, by = signer): Promise<void> => {
     const tree = new EventTree();

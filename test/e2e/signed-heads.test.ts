@@ -189,6 +189,56 @@ describe('S11: an endpoint that asks for heads', () => {
 });
 
 describe('S36: what contradicts a head', () => {
+  it('a head by a strange key, a false signature, a head of another log: nothing is signed after it', async () => {
+    const stranger = join(tempFolder(), 'stranger.key');
+    await program('pas', 'keygen', '--out', stranger, '--origin', NAME);
+    const theirs = whole.copy().change({ pas: { signing_key: stranger } });
+    for (const folder of [headsOf(theirs), join(theirs.backup, 'heads')]) rmSync(folder, { recursive: true });
+    expect((await theirs.run()).code).toBe(0);
+    const newest = (scene: Scene): string => join(headsOf(scene), ten(EVENTS));
+    const own = readFileSync(newest(whole), 'utf8');
+    const wrongs: readonly (readonly [string, string, string])[] = [
+      ['HEAD_INVALID', readFileSync(newest(theirs), 'utf8'), 'none of the keys has signed it'],
+      ['HEAD_INVALID', own.replace(/.{10}\n$/, 'AAAAAAAAA=\n'), 'cannot be used'],
+      ['HEAD_CONTRADICTS', own.replaceAll('/sample/whole/v1', '/sample/other/v1'), 'is a head of the log'],
+    ];
+    for (const [code, text, why] of wrongs) {
+      const scene = whole.copy();
+      writeFileSync(newest(scene), text);
+      const before = filesIn(scene.data);
+      const outcome = await scene.run();
+      expect([outcome.code, errorOf(outcome)]).toMatchObject([1, { code, message: expect.stringContaining(why) }]);
+      expect(filesIn(scene.data)).toEqual(before);
+    }
+  });
+
+  it('a copy of a head in the backup folder is held against the events as well', async () => {
+    const other = signing(unsigned.copy()).change({ bronze: { compression: 'snappy' } });
+    expect((await other.run({ args: ['--to', '35'] })).code).toBe(0);
+    // Everything else that remembers is gone, and the estate was exchanged with its heads.
+    other.lose('state', 'pas-backup');
+    cpSync(join(whole.backup, 'heads'), join(other.backup, 'heads'), { recursive: true });
+    const before = filesIn(other.data);
+    const outcome = await other.run();
+    expect([outcome.code, errorOf(outcome)]).toMatchObject([1, { code: 'HEAD_CONTRADICTS' }]);
+    expect(errorOf(outcome)?.object).toContain(join('heads', 'sample_whole_v1_'));
+    expect(filesIn(other.data)).toEqual(before);
+  });
+
+  it('S7: two copiers of two histories, each without what the other remembers: one root for each size', async () => {
+    const scene = signing(unsigned.copy());
+    const rival = signing(unsigned.copy()).change({
+      storage: { local_dir: scene.data },
+      bronze: { compression: 'snappy' },
+    });
+    await Promise.all([scene.run(), rival.run()]);
+    expect((await scene.run()).code).toBe(0);
+    expect(namesIn(headsOf(scene))).toEqual(sizes(1, EVENTS));
+    for (let size = 1; size <= EVENTS; size++) expectHead(scene, size);
+    const copies = [scene, rival].map(({ backup }) => join(backup, 'heads')).filter((folder) => existsSync(folder));
+    for (const folder of copies) expect((await pas(scene, '--heads', folder)).code).toBe(0);
+  });
+
   it('another root under the size that comes next ends the era; nothing is signed over it', async () => {
     const scene = signing(unsigned.copy());
     expect((await scene.run({ args: ['--to', '25'] })).code).toBe(0);
@@ -276,8 +326,28 @@ describe('a key that cannot be used', () => {
     const made = await program('pas', 'keygen', '--out', next, '--origin', NAME);
     const scene = signing(unsigned.copy());
     expect((await scene.run({ args: ['--to', '25'] })).code).toBe(0);
-    expect((await scene.change({ pas: { signing_key: next } }).run()).code).toBe(0);
-    expect((await pas(scene)).code).toBe(3);
-    expect((await pas(scene, '--key', made.stdout.trim())).code).toBe(0);
+    const before = filesIn(headsOf(scene));
+    // Who signed the newest head has to be known: else anybody's would be gone on from.
+    scene.change({ pas: { signing_key: next } });
+    const refused = await scene.run();
+    expect([refused.code, errorOf(refused)]).toMatchObject([1, { code: 'HEAD_INVALID' }]);
+    expect(errorOf(refused)?.hint).toContain('pas.former_keys');
+    expect(filesIn(headsOf(scene))).toEqual(before);
+    expect((await scene.change({ pas: { former_keys: [key] } }).run()).code).toBe(0);
+    expect(filesIn(headsOf(scene))).toMatchObject(before);
+    // With one key alone: the heads that it cannot check are named.
+    for (const [one, left] of [
+      [key, sizes(4, EVENTS)],
+      [made.stdout.trim(), sizes(1, 3)],
+    ] as const) {
+      const verdict = await program('pas', 'verify', scene.data, '--key', one, '--json');
+      const { failures, heads } = JSON.parse(verdict.stdout);
+      expect([verdict.code, heads[0].heads]).toEqual([3, 3]);
+      expect(failures.map(({ code, object }: Record<string, string>) => [code, object?.slice(-10)])).toEqual(
+        left.map((size) => ['HEAD_INVALID', size]),
+      );
+    }
+    const both = await pas(scene, '--key', made.stdout.trim());
+    expect([both.code, JSON.parse(both.stdout).heads[0]]).toMatchObject([0, { heads: EVENTS, newest: EVENTS }]);
   });
 });

@@ -75,6 +75,7 @@ describe('defaults', () => {
         backup_dir: './pas-backup',
         signing_key: '',
         origin: '',
+        former_keys: [],
         deliver_heads: false,
         strict: false,
       },

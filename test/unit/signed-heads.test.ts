@@ -18,7 +18,14 @@ import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { eventBytes, eventHash } from '../../actors/bronze/event.ts';
 import { auditPrefix, chainKey, eventKey, headKey } from '../../actors/bronze/names.ts';
 import { readChain } from '../../actors/chain/audit-chain.ts';
-import { createHead, listHeads, logOrigin, newestHead, readHead } from '../../actors/chain/log-heads.ts';
+import {
+  createHead,
+  type LogSigner,
+  listHeads,
+  logOrigin,
+  newestHead,
+  readHead,
+} from '../../actors/chain/log-heads.ts';
 import { createKeyFile, readSigningKey, readVerifierKeys } from '../../actors/state/key-files.ts';
 import { EventTree, eventLeaf } from '../../actors/tlog/event-tree.ts';
 import { SigningKey } from '../../actors/tlog/keys.ts';
@@ -45,7 +52,7 @@ const NAME = 'example.com/bronze';
 const ORIGIN = logOrigin(NAME, CHAIN);
 const { key: base } = SigningKey.generate(NAME);
 const KEY = String(base.verifier);
-const signer = { key: base.named(ORIGIN), origin: ORIGIN };
+const signer = { key: base.named(ORIGIN), origin: ORIGIN, former: [] };
 const other = SigningKey.generate(NAME).key;
 
 const bytesOf = (estate: Estate, n: number): Buffer => readFileSync(join(estate.root, 'bronze', eventKey(CHAIN, n)));
@@ -57,7 +64,7 @@ function logOf(estate: Estate, size: number): EventTree {
   return tree;
 }
 
-const sign = (estate: Estate, size: number, by = signer) =>
+const sign = (estate: Estate, size: number, by: LogSigner = signer) =>
   createHead({ ...placeOf(estate), backup: null }, by, logOf(estate, size));
 
 const committed = tempFolder();
@@ -201,14 +208,16 @@ describe('a head beside the chain', () => {
   it('is never replaced; one that says something else is HEAD_CONTRADICTS', async () => {
     const before = readFileSync(join(heads, '0000000004'), 'utf8');
     await sign(estate, 4);
-    // Another key, after a rotation: the same events, and the head that is there counts.
-    await sign(estate, 4, { ...signer, key: other.named(ORIGIN) });
+    // Another key, after a rotation: the same events, and the head that is there counts, where its key is known.
+    await sign(estate, 4, { ...signer, key: other.named(ORIGIN), former: [signer.key.verifier] });
+    const stranger = await failureOf(sign(estate, 4, { ...signer, key: other.named(ORIGIN) }));
+    expect([stranger.code, stranger.details.hint]).toEqual(['HEAD_INVALID', expect.stringContaining('former_keys')]);
     expect(readFileSync(join(heads, '0000000004'), 'utf8')).toBe(before);
     const place = { ...placeOf(estate), backup: null };
     const elsewhere = createHead(place, signer, { size: 4, root: logOf(estate, 5).root });
     expect(await failureOf(elsewhere)).toMatchObject({ code: 'HEAD_CONTRADICTS', retryable: false });
     const origin = logOrigin('example.com/other', CHAIN);
-    expect(await failureOf(sign(estate, 4, { origin, key: base.named(origin) }))).toMatchObject({
+    expect(await failureOf(sign(estate, 4, { origin, key: base.named(origin), former: [] }))).toMatchObject({
       code: 'HEAD_CONTRADICTS',
     });
     writeFileSync(join(heads, '0000000004'), before.slice(0, 40));

@@ -159,7 +159,8 @@ function busyWith({ lock, chain }: EraSurvey): Failure | null {
 /** Looks at one era as a run would before it copies anything. Throws nothing that is known. */
 export async function outlookOf(context: Context, era: EraConfig): Promise<Outlook> {
   const survey = await surveyEra(context, era);
-  const refusals: Failure[] = survey.failure === null ? [] : [survey.failure];
+  const { failure: unsound = null } = survey.log ?? {};
+  const refusals = [survey.failure, unsound].filter((failure) => failure !== null);
   let lake: LakeLayout | null = null;
   let head: number | null = null;
   let beyond: number | null = null;

@@ -6,6 +6,7 @@ import { resolve } from 'node:path';
 import type { ChainName } from '../actors/bronze/names.ts';
 import { assertOnGrid, compareBronze, expectBronze, rangesFound } from '../actors/chain/bronze-json.ts';
 import { findAdoption } from '../actors/chain/find-adoption.ts';
+import { SignedLog } from '../actors/chain/signed-log.ts';
 import { surveyChain } from '../actors/chain/survey.ts';
 import { openCheckpoint } from '../actors/state/checkpoint.ts';
 import { inspectLock, type LockSight } from '../actors/state/lock.ts';
@@ -16,7 +17,7 @@ import { BronzeError, type Failure, fromFailure, toFailure } from '../machines/e
 import { rangeLabel } from '../machines/partitions.ts';
 import type { EraFacts, Grid, Recovered } from '../machines/protocol.ts';
 import { assess } from '../machines/recovery.ts';
-import { type Context, chainOf, copiesOf, memoriesOf } from './context.ts';
+import { type Context, chainOf, copiesOf, memoriesOf, signerOf } from './context.ts';
 
 export interface EraSurvey {
   readonly era: EraConfig;
@@ -30,8 +31,42 @@ export interface EraSurvey {
   readonly lock: LockSight | null;
   /** Whether `_bronze.json` is there already. */
   readonly begun: boolean;
+  /** The signed log, as far as it was looked at; null where nothing is signed, or nothing could be read. */
+  readonly log: SignedLogSight | null;
   /** What the next run will adopt of the old program; null where there is nothing, or it was done. */
   readonly adoption: Adoption | null;
+}
+
+/** The newest head of a log, and why a run would not go on from it. */
+export interface SignedLogSight {
+  readonly newest: { readonly size: number; readonly origin: string; readonly root: string } | null;
+  /** HEAD_CONTRADICTS, HEAD_INVALID, KEY_INVALID; null: it fits. */
+  readonly failure: Failure | null;
+}
+
+/** What of the signed log is read before its events; null where nothing is signed. */
+async function openLog({ config, store }: Context, chain: ChainName): Promise<SignedLog | Failure | null> {
+  try {
+    const signer = signerOf(config, chain);
+    return signer && (await SignedLog.open({ store, chain, backup: copiesOf(config, chain) }, signer));
+  } catch (error) {
+    const failure = toFailure(error);
+    if (!/^(?:HEAD|KEY)_/.test(failure.code)) throw error;
+    return failure;
+  }
+}
+
+function judgeLog(log: SignedLog | Failure | null, events: number): SignedLogSight | null {
+  if (log === null) return null;
+  if (!(log instanceof SignedLog)) return { newest: null, failure: log };
+  const head = log.newest?.head ?? null;
+  const newest = head && { size: head.size, origin: head.origin, root: head.root.toString('base64') };
+  try {
+    log.assertSound(events);
+    return { newest, failure: null };
+  } catch (error) {
+    return { newest, failure: toFailure(error) };
+  }
 }
 
 const gridOf = (era: EraConfig): Grid => ({
@@ -53,22 +88,28 @@ export async function surveyEra(context: Context, era: EraConfig): Promise<EraSu
   let begun = false;
   let facts: EraFacts | null = null;
   let adoption: Adoption | null = null;
+  let log: SignedLogSight | null = null;
   try {
     begun = (await compareBronze(place, terms)) !== null;
     await expectBronze(place, terms);
     const checkpoint = config.checkpoint.enabled ? openCheckpoint({ dir, chain, copierId: config.copier_id }) : null;
     const memories = memoriesOf(config, chain, context.catalog);
-    facts = await surveyChain({ ...place, checkpoint, memories });
+    const signed = await openLog(context, chain);
+    const onEvent = (sequence: number, bytes: Uint8Array): void =>
+      signed instanceof SignedLog ? signed.note(sequence, bytes) : undefined;
+    facts = await surveyChain({ ...place, checkpoint, memories, onEvent });
+    const count = facts.events.reduce((most, { sequence }) => Math.max(most, sequence + 1), 0);
+    log = judgeLog(signed, count);
     if (!begun) {
       adoption = await findAdoption(place, copiesOf(config, chain));
       assertOnGrid(chain, terms, rangesFound(facts), adoption);
     }
     const judged = assess(facts, grid, config.pas.enabled);
     if ('failure' in judged) throw fromFailure(judged.failure);
-    return { era, chain, grid, facts, recovered: judged.recovered, failure: null, lock, begun, adoption };
+    return { era, chain, grid, facts, recovered: judged.recovered, failure: null, lock, begun, log, adoption };
   } catch (error) {
     if (!(error instanceof BronzeError)) throw error;
-    return { era, chain, grid, facts, recovered: null, failure: toFailure(error), lock, begun, adoption };
+    return { era, chain, grid, facts, recovered: null, failure: toFailure(error), lock, begun, log, adoption };
   }
 }
 

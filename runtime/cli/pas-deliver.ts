@@ -125,8 +125,10 @@ export async function deliver(commandLine: CommandLine): Promise<number> {
       const place = { store, chain, table: config.bronze.primary_table, endpoint, pointer, withHeads, onProblem };
       // Whoever receives an event has it for good: not from a chain that is not what it was.
       const assertSound = async (): Promise<void> => {
-        const { failure } = await surveyEra(context, era);
+        const { failure, log } = await surveyEra(context, era);
         if (failure?.code === 'EVIDENCE_CONTRADICTS') throw fromFailure(failure);
+        // The key itself is not needed here.
+        if (log?.failure && log.failure.code !== 'KEY_INVALID') throw fromFailure(log.failure);
       };
       chains.push(await deliverChain(place, { dir, copierId: config.copier_id }, stop.signal, assertSound));
     }

@@ -44,6 +44,15 @@ interface EraStatus {
   readonly last_event: { readonly sequence: number; readonly event_hash: string } | null;
   /** Who vouches for it, as far as events say; null: they do not, or nobody knows the validators. */
   readonly anchor: AttestedAnchor | null;
+  /** Null: nothing is signed, or it could not be looked at. */
+  readonly signed_head: {
+    /** Of how many events the newest head is; these are null where there is none. */
+    readonly size: number | null;
+    readonly origin: string | null;
+    readonly root: string | null;
+    /** Whether it is signed by the key and is of the events that are there; `errors` says why not. */
+    readonly fits: boolean;
+  } | null;
   readonly not_attested: number | null;
   /** Null: events go nowhere, or it is not known. */
   readonly undelivered_events: number | null;
@@ -144,6 +153,13 @@ async function statusOf(context: Context, { survey, head, beyond, refusals, noti
     lake_behind_ledgers: beyond,
     last_event: last ? { sequence: last.sequence, event_hash: last.eventHash } : null,
     anchor: facts && attestedAnchor(context.config, chain, facts.events),
+    signed_head: survey.log && {
+      size: null,
+      origin: null,
+      root: null,
+      ...survey.log.newest,
+      fits: survey.log.newest !== null && survey.log.failure === null,
+    },
     not_attested:
       sealed && (context.config.pas.enabled ? sealed.filter(({ range }) => !attested.has(range.start)).length : 0),
     undelivered_events: facts && (await undelivered(context, survey)),
@@ -177,12 +193,21 @@ function auditText({ last_event: last, partitions, not_attested: waiting }: EraS
   return `  audit: ${said}${waiting ? `; ${counted(waiting, 'partition')} not attested yet` : ''}`;
 }
 
+function signedText({ signed_head: head, last_event: last }: EraStatus): string[] {
+  if (head === null) return [];
+  if (head.size === null) return ['  signed: no head that can be used'];
+  if (!head.fits) return [`  signed: the newest head is of ${counted(head.size, 'event')}, and cannot be gone on from`];
+  const bare = (last === null ? 0 : last.sequence + 1) - head.size;
+  const after = bare > 0 ? `; the last ${counted(bare, 'event')} under no head yet` : '';
+  return [`  signed: up to event ${head.size - 1}, the newest head fits${after}; log ${head.origin}`];
+}
+
 function text(status: EraStatus, { survey, lake }: Outlook): string {
   const lines = [`${status.era_id} (${status.chain})`];
   const wanted = `${status.ledger_start} to ${status.ledger_end ?? 'the head'}`;
   lines.push(`  wanted: ledgers ${wanted}${status.complete ? '; complete' : ''}`, committedText(status));
   const head = status.lake_head === null ? (lake === null ? 'head not known' : 'empty') : null;
-  lines.push(`  lake: ${head ?? `head at ledger ${status.lake_head}`}`, auditText(status));
+  lines.push(`  lake: ${head ?? `head at ledger ${status.lake_head}`}`, auditText(status), ...signedText(status));
   const { anchor } = status;
   if (anchor !== null) {
     const to = anchor.vouched_to_at_least;

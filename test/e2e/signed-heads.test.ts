@@ -288,6 +288,48 @@ describe('S36: what contradicts a head', () => {
   });
 });
 
+describe('`status` and `plan` see what a run would refuse', () => {
+  const statusOf = async (scene: Scene) => {
+    const { code, stdout } = await scene.start('status', { args: ['--json'] }).done;
+    return { code, ...JSON.parse(stdout).eras[0] };
+  };
+
+  it('a head that fits: its size, its log, its root', async () => {
+    const scene = whole.copy();
+    const [origin, , root] = readFileSync(join(headsOf(scene), ten(EVENTS)), 'utf8').split('\n');
+    expect(await statusOf(scene)).toMatchObject({ code: 0, signed_head: { size: EVENTS, origin, root, fits: true } });
+    const said = await scene.start('status').done;
+    expect(said.stdout).toContain(`signed: up to event ${EVENTS - 1}, the newest head fits; log ${origin}`);
+    expect((await scene.start('plan').done).code).toBe(0);
+    expect(await statusOf(unsigned.copy())).toMatchObject({ signed_head: null });
+  });
+
+  it.each<[string, string, (scene: Scene) => unknown]>([
+    [
+      'the last partition and its event are gone',
+      'HEAD_CONTRADICTS',
+      (scene) => {
+        rmSync(eventFile(chainOf(scene), EVENTS - 1));
+        rmSync(join(chainOf(scene), 'ledgers_lcm_raw', 'range=50-59'), { recursive: true });
+        scene.lose('state', 'pas-backup');
+      },
+    ],
+    ['pas.origin is another one', 'KEY_INVALID', (scene) => scene.change({ pas: { origin: 'example.com/other' } })],
+    ['the key is gone', 'KEY_INVALID', (scene) => scene.change({ pas: { signing_key: join(scene.root, 'gone') } })],
+    ['the newest head is cut', 'HEAD_INVALID', (scene) => writeFileSync(join(headsOf(scene), ten(EVENTS)), 'x')],
+  ])('%s: %s', async (_, code, damage) => {
+    const scene = whole.copy();
+    damage(scene);
+    const status = await statusOf(scene);
+    expect(status).toMatchObject({ code: 1, committed_known: true, signed_head: { fits: false }, error: { code } });
+    const plan = await scene.start('plan', { args: ['--json'] }).done;
+    expect([plan.code, JSON.parse(plan.stdout).eras[0].error]).toMatchObject([1, { code }]);
+    const run = await scene.run();
+    expect(run.code).toBeGreaterThan(0);
+    expect(run.stdout + run.stderr).toContain(code);
+  });
+});
+
 describe('a key that cannot be used', () => {
   it('ends the program before anything is written', async () => {
     const mine = join(tempFolder(), 'signing.key');

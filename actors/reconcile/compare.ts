@@ -11,6 +11,7 @@ import { compareEvidence, contradictionsIn } from './compare-evidence.ts';
 import { compareBronzeJson, comparePartitions, compareStrays } from './compare-partitions.ts';
 import type { ChainFacts } from './facts.ts';
 import type { Difference } from './kinds.ts';
+import { compareSigned } from './signed.ts';
 import { isForeign, viewOf } from './view.ts';
 
 /** All differences of a chain; Bronze first, then what is beside it. */
@@ -24,9 +25,11 @@ export function compare(facts: ChainFacts): Difference[] {
   const rows = new Set(
     contradictions.flatMap(({ memory: { kind, range } }) => (kind === 'row' && range ? [rangeLabel(range)] : [])),
   );
+  const events = compareEvents(view);
   return [
     ...storage,
-    ...compareEvents(view),
+    ...events,
+    ...compareSigned(view, events.length > 0),
     ...evidence,
     ...compareCopies(view, contradicts.has('head')),
     ...(contradicts.has('checkpoint') || contradicts.has('old_checkpoint') ? [] : compareCheckpoint(view)),

@@ -109,6 +109,16 @@ export interface DeliveryFound {
   readonly problem: string | null;
 }
 
+/** What signed heads say of the events. */
+export interface SignedFound {
+  /** HEAD_INVALID and HEAD_CONTRADICTS, as `pas verify` tells them. */
+  readonly failures: readonly Failure[];
+  /** Sizes of which there is a copy and no head, ascending. */
+  readonly missing: readonly number[];
+  /** Of how many events the newest head is that fits; 0: there is none. */
+  readonly newest: number;
+}
+
 export interface BronzeJsonFound {
   readonly state: 'there' | 'missing' | 'invalid' | 'mismatch';
   readonly problem: string | null;
@@ -154,4 +164,6 @@ export interface ChainFacts {
   readonly catalog: CatalogFound | null;
   /** Null: there is no endpoint. */
   readonly delivery: DeliveryFound | null;
+  /** Null: nothing is signed. */
+  readonly signed: SignedFound | null;
 }

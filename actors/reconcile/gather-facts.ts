@@ -19,6 +19,7 @@ import type { Catalog, DatasetName } from '../ports/catalog.ts';
 import type { AuditEndpoint, DeliveryPointer } from '../ports/delivery.ts';
 import type { CheckpointStore } from '../ports/state.ts';
 import { condemnsContent } from '../sequencer/read-partition.ts';
+import type { VerifierKey } from '../tlog/keys.ts';
 import type { BackupFolder } from '../version-1/old-chain.ts';
 import type {
   BronzeJsonFound,
@@ -33,6 +34,7 @@ import type {
 } from './facts.ts';
 import { fillsOf, tailOf } from './fills.ts';
 import { gatherCopies } from './gather-copies.ts';
+import { gatherSigned } from './signed.ts';
 import { slotsOf } from './slots.ts';
 import { isForeign } from './view.ts';
 
@@ -52,6 +54,8 @@ export interface ReconcilePlace extends ChainPlace {
     readonly endpoint: Pick<AuditEndpoint, 'uri'>;
     readonly pointer: Pick<DeliveryPointer, 'read'>;
   } | null;
+  /** That signed heads are checked with; null: nothing is signed. */
+  readonly keys: readonly VerifierKey[] | null;
 }
 
 /** How data objects are read. */
@@ -246,6 +250,7 @@ export async function gatherFacts(
       : []),
   ];
   const folder = await gatherCopies(place.backup ?? place.memories.copies, place.table, signal);
+  const signed = place.keys && (await gatherSigned({ ...place, backup: place.memories.copies }, place.keys));
   const { events, strays: amongEvents } = await gatherEvents(place, signal);
   const { listed, strays } = await listTable(place, signal);
   const byLabel = new Map(events.flatMap(({ event }) => (event === null ? [] : [[rangeLabel(event.range), event]])));
@@ -283,5 +288,6 @@ export async function gatherFacts(
     checkpoint,
     catalog,
     delivery,
+    signed,
   };
 }

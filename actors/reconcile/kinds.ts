@@ -2,6 +2,7 @@
  * What can differ between the parts of an estate: a closed list of kinds, each with one meaning. docs/runbook.md has
  * the same list as a table, and a test keeps the two equal.
  */
+import type { ErrorCode } from '../../machines/errors.ts';
 import type { LedgerRange } from '../../machines/protocol.ts';
 
 interface KindFacts {
@@ -57,6 +58,10 @@ export const KINDS = {
   'row.stray': wrong('a row of the catalog is for a partition that is not there'),
   'delivery.ahead': wrong('the delivery is noted further than the chain goes, or with another event'),
   'object.stray': wrong('an object that no copier writes lies in the table or among the events'),
+  'log_head.contradicts': wrong('a signed head is of other events, or of more, than the chain has (HEAD_CONTRADICTS)'),
+  'log_head.invalid': wrong('a signed head cannot be read, or no known key has signed it (HEAD_INVALID)'),
+  'log_head.missing': wrong('a signed head of which there is a copy does not lie beside the chain'),
+  'log_head.pending': { meaning: 'events that no signed head is of yet', weight: 'pending' },
   'delivery.pending': { meaning: 'events that the endpoint has not acknowledged yet', weight: 'pending' },
   'catalog.held': { meaning: 'a reader holds the catalog open: it was not compared', weight: 'unseen' },
   'catalog.unreachable': { meaning: 'the catalog does not answer or refuses: it was not compared', weight: 'unseen' },
@@ -74,6 +79,8 @@ export type Repairable = 'reconcile' | 'run' | 'copy' | 'no';
 /** One difference. Consequences of another one are never among them. */
 export interface Difference {
   readonly kind: Kind;
+  /** Where other commands know it by a code. */
+  readonly code?: ErrorCode;
   /** `pubnet/pre_p23/v1` */
   readonly chain: string;
   /** The partition, or all partitions side by side that it is about. */

@@ -39,7 +39,10 @@ export async function reconcileChain(
     const facts = await gatherFacts(place, reading, signal);
     const differences = compare(facts);
     // What is remembered and contradicted comes first, and is nothing that can be repaired from here.
-    const isRefused = contradictionsIn(viewOf(facts)).length > 0;
+    const isRewritten = facts.signed?.failures.some(
+      ({ code, check }) => code === 'HEAD_CONTRADICTS' && check === 'root',
+    );
+    const isRefused = isRewritten || contradictionsIn(viewOf(facts)).length > 0;
     const isWanted = (found: Difference) =>
       !isRefused && found.repairable === 'reconcile' && !failed.has(nameOf(found));
     const wanted = differences.filter(isWanted);

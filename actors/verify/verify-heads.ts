@@ -155,7 +155,14 @@ export function verifyHeads(
     const beside = checkSignatures(source.signedHeads, keys);
     failures.push(...beside.failures);
     own.push(...beside.known);
-    for (const chain of chainsIn(source)) {
+    const here = chainsIn(source);
+    for (const { object, chain, head } of beside.known) {
+      // Where there is no event of here log at all, that is told below.
+      if (here.includes(chain) || !chains.has(chain)) continue;
+      const message = `${object} is a head of the log ${head.origin}, and lies beside ${here.length === 0 ? 'no events' : `events of ${here.join(', ')}`}`;
+      failures.push(contradicts(object, message, { check: 'origin', expected: here.join(', '), found: chain }));
+    }
+    for (const chain of here) {
       const its = [...beside.known, ...copies].filter((head) => head.chain === chain);
       // What cannot be used is told already.
       if (its.length === 0 && beside.failures.length > 0) continue;

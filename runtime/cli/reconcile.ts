@@ -4,7 +4,7 @@
  */
 
 import { join } from 'node:path';
-import { chainKey, checkpointFile, dataKey } from '../../actors/bronze/names.ts';
+import { type ChainName, chainKey, checkpointFile, dataKey } from '../../actors/bronze/names.ts';
 import { type LossFound, lossText, readLosses } from '../../actors/chain/losses.ts';
 import type { EraSetup } from '../../actors/effects/setup.ts';
 import type { DataReading } from '../../actors/reconcile/gather-facts.ts';
@@ -16,7 +16,7 @@ import { byKind, ledgersText } from '../../actors/verify/findings.ts';
 import type { EraConfig } from '../../config/schema.ts';
 import { type Failure, toFailure } from '../../machines/errors.ts';
 import { rangeLabel } from '../../machines/partitions.ts';
-import { type Context, chainOf, eraSetup, openContext, openPool } from '../context.ts';
+import { type Context, chainOf, eraSetup, openContext, openPool, signerOf } from '../context.ts';
 import { printable } from '../human.ts';
 import { errorText } from '../print-error.ts';
 import { onSignals } from '../signals.ts';
@@ -46,11 +46,11 @@ export interface Results {
   readonly failures: readonly (Failure & { readonly chain: string })[];
 }
 
-function placeOf(setup: EraSetup, signal: AbortSignal): RepairPlace {
+function placeOf(setup: EraSetup, keys: RepairPlace['keys'], signal: AbortSignal): RepairPlace {
   const { store, storeSpec, chain, table, terms, attests, backup, neighbours, checks, pool } = setup;
   const { catalog, delivery, checkpoint, oldEvents, memories } = setup;
   return {
-    ...{ store, chain, table, terms, attests, backup, neighbours, checks, delivery, oldEvents, memories },
+    ...{ store, chain, table, terms, attests, backup, neighbours, checks, delivery, oldEvents, memories, keys },
     source: setup.source.uri,
     checkpoint: checkpoint && { store: checkpoint, file: join(setup.stateDir, checkpointFile(chain)) },
     catalog: catalog && { catalog: catalog.catalog, dataset: { domain: catalog.domain, dataset: table, chain } },
@@ -81,9 +81,20 @@ export async function reconcileEras(
 ): Promise<Results> {
   const chains: ChainResult[] = [];
   const failures: Results['failures'][number][] = [];
+  /** Without the key everything but the heads is looked at. */
+  const keysOf = (chain: ChainName): RepairPlace['keys'] => {
+    try {
+      const signer = signerOf(context.config, chain);
+      // Under the name of all logs: a head of another era's is to be known as such.
+      return signer && [signer.key.verifier, ...signer.former].map((key) => key.named(context.config.pas.origin));
+    } catch (error) {
+      failures.push({ ...toFailure(error), chain: chainKey(chain) });
+      return null;
+    }
+  };
   const reconcile = async (era: EraConfig): Promise<ChainResult> => {
     const setup = eraSetup(context, era, pool);
-    const place = placeOf(setup, signal);
+    const place = placeOf(setup, keysOf(setup.chain), signal);
     const options = { reading: readingOf(place, parallel, choices), repairs: choices.repair };
     const chain = chainKey(setup.chain);
     if (choices.repair) {

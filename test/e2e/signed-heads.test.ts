@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AuditServer, startAuditServer } from '../support/audit-endpoint.ts';
 import { tempFolder } from '../support/bronze.ts';
+import { newCopier } from '../support/copier.ts';
 import { canonicalEvent, eventFile, filesIn, merkleRoot, readJson, sha256Hex } from '../support/estate.ts';
 import { sampleEra, sampleScene } from '../support/lakes.ts';
 import { type Outcome, program, type Scene, type Settings } from '../support/program.ts';
@@ -280,6 +281,19 @@ describe('S36: what contradicts a head', () => {
     expect([verdict.code, new Set(codesOf(verdict))]).toEqual([3, new Set(['HEAD_CONTRADICTS'])]);
   });
 
+  it('heads of two eras, swapped: each lies beside events of another log', async () => {
+    const scene = signing(await newCopier({ start: 44, end: 83, size: 10 }));
+    expect((await scene.run()).code).toBe(0);
+    const at = (era: string, size: number): string => join(scene.chain('sample', era), '_audit', 'heads', ten(size));
+    const taken = ['before', 'after'].map((era) => readFileSync(at(era, 1), 'utf8'));
+    writeFileSync(at('before', 1), taken[1] as string);
+    writeFileSync(at('after', 1), taken[0] as string);
+    const verdict = await pas(scene);
+    expect([verdict.code, codesOf(verdict)]).toEqual([3, ['HEAD_CONTRADICTS', 'HEAD_CONTRADICTS']]);
+    const reconciled = await scene.start('reconcile', { args: ['--json'] }).done;
+    expect([reconciled.code, reconciled.stdout]).toEqual([3, expect.stringContaining('log_head.contradicts')]);
+  });
+
   it('something else under the name of a head or among heads is foreign to verify', async () => {
     const scene = whole.copy();
     writeFileSync(join(headsOf(scene), 'notes.txt'), 'x');
@@ -327,6 +341,72 @@ describe('`status` and `plan` see what a run would refuse', () => {
     const run = await scene.run();
     expect(run.code).toBeGreaterThan(0);
     expect(run.stdout + run.stderr).toContain(code);
+  });
+});
+
+describe('`reconcile` holds heads and their copies against the events', () => {
+  const reconciled = async (scene: Scene, ...args: string[]) => {
+    const { code, stdout } = await scene.start('reconcile', { args: ['--json', ...args] }).done;
+    const { differences, pending, failures, repairs } = JSON.parse(stdout);
+    const named = (all: Record<string, string>[]) => all.map(({ kind, code: its }) => [kind, its]);
+    return { code, differences: named(differences), pending: named(pending), failures, repairs };
+  };
+
+  it('all of them fit; what is under no head yet is for the next run', async () => {
+    expect(await reconciled(whole.copy())).toMatchObject({ code: 0, differences: [], pending: [] });
+    const late = signing(unsigned.copy());
+    expect((await late.run()).code).toBe(0);
+    for (const folder of [headsOf(late), join(late.backup, 'heads')]) {
+      for (const size of [5, 6]) {
+        rmSync(join(folder, folder === headsOf(late) ? ten(size) : `sample_whole_v1_${ten(size)}`));
+      }
+    }
+    expect(await reconciled(late)).toMatchObject({ code: 0, pending: [['log_head.pending', undefined]] });
+  });
+
+  it('a head that was removed, an older one of another history, a stranger: each is named', async () => {
+    const scene = whole.copy();
+    rmSync(join(headsOf(scene), ten(3)));
+    expect(await reconciled(scene)).toMatchObject({ code: 3, differences: [['log_head.missing', undefined]] });
+    cpSync(join(scene.backup, 'heads', `sample_whole_v1_${ten(3)}`), join(headsOf(scene), ten(3)));
+    expect((await reconciled(scene)).code).toBe(0);
+    const other = signing(unsigned.copy()).change({ bronze: { compression: 'snappy' } });
+    expect((await other.run()).code).toBe(0);
+    cpSync(join(headsOf(other), ten(2)), join(headsOf(scene), ten(2)));
+    const found = await reconciled(scene);
+    expect([found.code, found.differences.every(([kind]) => kind === 'log_head.contradicts')]).toEqual([3, true]);
+    expect(found.differences[0]).toEqual(['log_head.contradicts', 'HEAD_CONTRADICTS']);
+    writeFileSync(join(headsOf(scene), ten(2)), 'x');
+    expect((await reconciled(scene)).differences).toEqual([['log_head.invalid', 'HEAD_INVALID']]);
+    const keyless = await reconciled(scene.change({ pas: { signing_key: join(scene.root, 'gone') } }));
+    expect([keyless.code, keyless.failures]).toMatchObject([1, [{ code: 'KEY_INVALID' }]]);
+  });
+
+  it('an estate that was cut; one that was exchanged: nothing is repaired over it', async () => {
+    const cut = whole.copy();
+    rmSync(eventFile(chainOf(cut), EVENTS - 1));
+    rmSync(join(chainOf(cut), 'ledgers_lcm_raw', 'range=50-59'), { recursive: true });
+    cut.lose('state', 'pas-backup');
+    expect((await reconciled(cut)).differences).toContainEqual(['log_head.contradicts', 'HEAD_CONTRADICTS']);
+    const other = signing(unsigned.copy()).change({ bronze: { compression: 'snappy' } });
+    expect((await other.run()).code).toBe(0);
+    other.lose('state', 'pas-backup');
+    cpSync(join(whole.backup, 'heads'), join(other.backup, 'heads'), { recursive: true });
+    const found = await reconciled(other, '--repair');
+    expect([found.code, found.repairs]).toEqual([3, []]);
+    expect(found.differences).toContainEqual(['log_head.contradicts', 'HEAD_CONTRADICTS']);
+  });
+
+  it('an event that was removed from the end while its partition stands is written again, and fits its head', async () => {
+    const scene = whole.copy();
+    const event = readFileSync(eventFile(chainOf(scene), EVENTS - 1), 'utf8');
+    rmSync(eventFile(chainOf(scene), EVENTS - 1));
+    expect((await scene.run()).code).toBe(1);
+    scene.lose('state', 'pas-backup');
+    const mended = await reconciled(scene, '--repair');
+    expect(mended).toMatchObject({ code: 0, differences: [] });
+    expect(readFileSync(eventFile(chainOf(scene), EVENTS - 1), 'utf8')).toBe(event);
+    expect((await scene.run()).code).toBe(0);
   });
 });
 

@@ -65,6 +65,7 @@ export async function gathered(scene: Scene, over: Partial<ChainFacts> = {}): Pr
       checkpoint: { store: checkpointIn(state), file: join(state, CHECKPOINT) },
       catalog: null,
       delivery: null,
+      keys: null,
       memories: {
         copies: { dir: backup, chain: CHAIN },
         checkpoint: { store: checkpointIn(state), file: join(state, CHECKPOINT) },

@@ -7,13 +7,14 @@ import {
   bronzeJsonKey,
   chainKey,
   dataKey,
+  headKey,
   manifestKey,
   partitionPrefix,
 } from '../../actors/bronze/names.ts';
 import type { LineageRow } from '../../actors/ports/catalog.ts';
 import type { Delivered } from '../../actors/ports/delivery.ts';
 import { compare } from '../../actors/reconcile/compare.ts';
-import type { ChainFacts } from '../../actors/reconcile/facts.ts';
+import type { ChainFacts, SignedFound } from '../../actors/reconcile/facts.ts';
 import { type Difference, KINDS, type Kind } from '../../actors/reconcile/kinds.ts';
 import { HEADS_FILE } from '../../actors/state/heads.ts';
 import { OLD_EVENTS } from '../../actors/version-1/old-chain.ts';
@@ -56,6 +57,9 @@ const delivered = (found: Delivered | null) => ({
   remembered: found,
   problem: null,
 });
+
+/** Of six events, all signed. */
+const SIGNED: SignedFound = { failures: [], missing: [], newest: 6 };
 
 type Damage = (scene: Scene) => unknown;
 
@@ -301,6 +305,36 @@ const CASES: Case[] = [
   one('catalog.unreachable', 'down', () => ({
     catalog: { uri: 'c', rows: null, failure: { code: 'CATALOG_UNAVAILABLE', message: 'down', retryable: true } },
   })),
+  one(
+    'log_head.contradicts',
+    'other events',
+    () => ({
+      signed: {
+        ...SIGNED,
+        failures: [{ code: 'HEAD_CONTRADICTS', message: 'other events', retryable: false, object: 'o' }],
+      },
+    }),
+    { object: 'o', code: 'HEAD_CONTRADICTS', repairable: 'copy' },
+  ),
+  one(
+    'log_head.invalid',
+    'a strange key',
+    () => ({
+      signed: {
+        ...SIGNED,
+        failures: [{ code: 'HEAD_INVALID', message: 'other events', retryable: false, object: 'o' }],
+      },
+    }),
+    { object: 'o', code: 'HEAD_INVALID' },
+  ),
+  one('log_head.missing', 'removed', () => ({ signed: { ...SIGNED, missing: [4] } }), {
+    object: headKey(CHAIN, 4),
+    repairable: 'copy',
+  }),
+  one('log_head.pending', 'an interrupted run', () => ({ signed: { ...SIGNED, newest: 5 } }), {
+    sequence: 5,
+    repairable: 'run',
+  }),
   one('delivery.pending', 'never', () => ({ delivery: delivered(null) }), { sequence: 0 }),
   one('delivery.ahead', 'another event', () => ({ delivery: delivered({ sequence: 3, eventHash: `sha256:${HEX}` }) }), {
     object: 'pointer',

@@ -39,20 +39,20 @@ const invalid = (object: string, why: string): BronzeError =>
     },
   });
 
-function knownHead({ object, size, bytes }: FoundHead, keys: readonly VerifierKey[]): KnownHead {
+function knownHead({ object, size, bytes }: FoundHead, keys: readonly VerifierKey[] | null): KnownHead {
   const head = readableHead(bytes, object, size);
   try {
-    signersOf(head.note, keysFor(keys, head.origin));
+    if (keys !== null) signersOf(head.note, keysFor(keys, head.origin));
   } catch (error) {
     throw invalid(object, error instanceof Error ? error.message : String(error));
   }
   return { object, head, chain: head.origin.split('/').slice(-3).join('/') };
 }
 
-/** Those of the heads that one of the keys has signed; the others are failures (HEAD_INVALID). */
+/** Those of the heads that one of the keys has signed; the others are failures (HEAD_INVALID). Null: nobody's are looked at. */
 export function checkSignatures(
   found: readonly FoundHead[],
-  keys: readonly VerifierKey[],
+  keys: readonly VerifierKey[] | null,
 ): { known: KnownHead[]; failures: Failure[] } {
   const known: KnownHead[] = [];
   const failures: Failure[] = [];
@@ -140,12 +140,13 @@ const chainsIn = (source: GatheredEvents): string[] => [
 /**
  * Every chain of every source against its heads: those beside the events and `copies`, which were kept elsewhere. A head of
  * a chain of which there is no event is a contradiction too: it was removed whole. `failures`: HEAD_INVALID,
- * HEAD_CONTRADICTS.
+ * HEAD_CONTRADICTS. Without `keys` (null) what heads say is compared all the same, whoever signed them: of a log whose heads
+ * contradict it nobody can say that it is sound.
  */
 export function verifyHeads(
   sources: readonly GatheredEvents[],
   copies: readonly KnownHead[],
-  keys: readonly VerifierKey[],
+  keys: readonly VerifierKey[] | null,
 ): { verdicts: HeadsVerdict[]; failures: Failure[] } {
   const verdicts: HeadsVerdict[] = [];
   const failures: Failure[] = [];
@@ -165,7 +166,7 @@ export function verifyHeads(
     for (const chain of here) {
       const its = [...beside.known, ...copies].filter((head) => head.chain === chain);
       // What cannot be used is told already.
-      if (its.length === 0 && beside.failures.length > 0) continue;
+      if (its.length === 0 && (beside.failures.length > 0 || keys === null)) continue;
       const one = verifyOne(chain, source, its);
       verdicts.push(one.verdict);
       failures.push(...one.failures);

@@ -38,6 +38,8 @@ interface Verified {
   readonly signed: { readonly verdicts: readonly HeadsVerdict[]; readonly failures: readonly Failure[] } | null;
   /** Whether something that was kept elsewhere says how long the chains have to be. */
   readonly showsRemoval: boolean;
+  /** Whether there are heads, and nobody gave a key. */
+  readonly hasUnjudged: boolean;
 }
 
 /** What signed heads are checked with. */
@@ -64,13 +66,19 @@ async function signedOf(commandLine: CommandLine): Promise<Signed | null> {
   return { keys, copies };
 }
 
+const hasUnjudged = (sources: readonly GatheredEvents[], signed: Signed | null): boolean =>
+  signed === null && sources.some(({ signedHeads }) => signedHeads.length > 0);
+
 /** `chains`: the only ones that copies are compared with; null = copies have to be of what is there. */
 function verifySigned(
   sources: readonly GatheredEvents[],
   signed: Signed | null,
   chains: ReadonlySet<string> | null = null,
 ): Verified['signed'] {
-  if (signed === null) return null;
+  if (signed === null) {
+    const { failures } = verifyHeads(sources, [], null);
+    return failures.length === 0 ? null : { verdicts: [], failures };
+  }
   const { known, failures } = checkSignatures(signed.copies ?? [], signed.keys);
   const copies = known.filter(({ chain }) => chains === null || chains.has(chain));
   const verified = verifyHeads(sources, copies, signed.keys);
@@ -86,12 +94,13 @@ async function verifyPath(given: string, signed: Signed | null): Promise<Verifie
   const path = resolve(scheme === 'file' ? fileURLToPath(given) : given);
   const kind = await kindOf(path);
   if (kind === null) throw new BronzeError('USAGE', `there is no folder and no file ${path} with events`);
-  const sources = kind === 'file' ? [await gatherExport(path)] : await gatherBelow(path, signed !== null);
+  const sources = kind === 'file' ? [await gatherExport(path)] : await gatherBelow(path, true);
   const verdicts = sources.map((source) => verifySource(source));
   return {
     ...together(sources, verdicts),
     signed: verifySigned(sources, signed),
     showsRemoval: signed !== null && signed.copies !== null,
+    hasUnjudged: hasUnjudged(sources, signed),
   };
 }
 
@@ -108,7 +117,7 @@ async function verifyConfigured(commandLine: CommandLine, given: Signed | null):
   const known = new Map<string, Set<string>>();
   for (const era of eras) {
     const chain = chainOf(era);
-    const source = await gatherChain(store, chain, signed !== null);
+    const source = await gatherChain(store, chain, true);
     sources.push(source);
     known.set(groupKey({ chain: chainKey(chain), version: '1.2' }), new Set());
     for (const { version, eventHash } of source.events) {
@@ -121,6 +130,7 @@ async function verifyConfigured(commandLine: CommandLine, given: Signed | null):
   const more = {
     signed: verifySigned(sources, signed, chains),
     showsRemoval: copies !== null || (signed !== null && signed.copies !== null),
+    hasUnjudged: hasUnjudged(sources, signed),
   };
   if (copies === null) return { ...together(sources, verdicts), ...more };
   return { ...together([...sources, copies], [...verdicts, verifySource(copies, known)]), ...more };
@@ -129,7 +139,7 @@ async function verifyConfigured(commandLine: CommandLine, given: Signed | null):
 const together = (
   sources: readonly GatheredEvents[],
   verdicts: readonly { findings: readonly ChainFinding[]; failures: readonly Failure[] }[],
-): Omit<Verified, 'signed' | 'showsRemoval'> => ({
+): Pick<Verified, 'places' | 'findings' | 'failures'> => ({
   places: sources.map(({ place }) => place),
   findings: verdicts.flatMap(({ findings }) => findings),
   failures: verdicts.flatMap(({ failures }) => failures),
@@ -155,6 +165,8 @@ function headsLine({ chain, place, heads, newest, events }: HeadsVerdict): strin
 const NOT_SEEN =
   'not seen from here: whether the last partitions were removed with their events and heads; copies of heads that are kept elsewhere show it (--key, --heads)';
 
+const UNJUDGED = 'not looked at: who signed the heads beside the events (--key)';
+
 /** Whoever reads standard output alone has to learn of events that could not be used. */
 function lastLine({ findings, failures, signed }: Verified): string {
   const broken = findings.filter((finding) => !finding.ok).length;
@@ -170,14 +182,15 @@ async function verify(commandLine: CommandLine): Promise<number> {
   const asked = await signedOf(commandLine);
   const verified = given === undefined ? await verifyConfigured(commandLine, asked) : await verifyPath(given, asked);
   const { places, findings, failures, signed, showsRemoval } = verified;
+  const keyless = asked === null;
   const all = [...failures, ...(signed?.failures ?? [])];
   if (findings.length === 0 && all.length === 0) {
     throw new BronzeError('USAGE', `there are no events in ${places.join(' or ')}`);
   }
   const ok = all.length === 0 && findings.every((finding) => finding.ok);
-  const notSeen = showsRemoval ? [] : [NOT_SEEN];
+  const notSeen = [...(verified.hasUnjudged ? [UNJUDGED] : []), ...(showsRemoval ? [] : [NOT_SEEN])];
   if (switchOption(commandLine, 'json')) {
-    const heads = signed === null ? {} : { heads: signed.verdicts };
+    const heads = signed === null || keyless ? {} : { heads: signed.verdicts };
     await print(`${JSON.stringify({ ok, chains: findings, ...heads, failures: all, not_seen: notSeen }, null, 2)}\n`);
   } else {
     const lines = [...findings.map(line), ...(signed?.verdicts.map(headsLine) ?? []), ...notSeen];

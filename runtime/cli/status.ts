@@ -193,9 +193,9 @@ function auditText({ last_event: last, partitions, not_attested: waiting }: EraS
   return `  audit: ${said}${waiting ? `; ${counted(waiting, 'partition')} not attested yet` : ''}`;
 }
 
-function signedText({ signed_head: head, last_event: last }: EraStatus): string[] {
+function signedText({ signed_head: head, last_event: last }: EraStatus, isRefused: boolean): string[] {
   if (head === null) return [];
-  if (head.size === null) return ['  signed: no head that can be used'];
+  if (head.size === null) return [`  signed: ${isRefused ? 'no head that can be used' : 'nothing yet'}`];
   if (!head.fits) return [`  signed: the newest head is of ${counted(head.size, 'event')}, and cannot be gone on from`];
   const bare = (last === null ? 0 : last.sequence + 1) - head.size;
   const after = bare > 0 ? `; the last ${counted(bare, 'event')} under no head yet` : '';
@@ -207,7 +207,11 @@ function text(status: EraStatus, { survey, lake }: Outlook): string {
   const wanted = `${status.ledger_start} to ${status.ledger_end ?? 'the head'}`;
   lines.push(`  wanted: ledgers ${wanted}${status.complete ? '; complete' : ''}`, committedText(status));
   const head = status.lake_head === null ? (lake === null ? 'head not known' : 'empty') : null;
-  lines.push(`  lake: ${head ?? `head at ledger ${status.lake_head}`}`, auditText(status), ...signedText(status));
+  lines.push(
+    `  lake: ${head ?? `head at ledger ${status.lake_head}`}`,
+    auditText(status),
+    ...signedText(status, survey.log?.failure != null),
+  );
   const { anchor } = status;
   if (anchor !== null) {
     const to = anchor.vouched_to_at_least;

@@ -99,6 +99,7 @@ const GUARANTEES = [
   'read: every row of these partitions was checked from its bytes up: ledger hash, links, transaction set, results, columns, checksum, content root',
   'not read: manifest, event and size agree; the bytes were not looked at',
   'not promised: ledger-entry changes in the meta, which no header authenticates; they are as they were in the source',
+  'not promised: that nothing was exchanged whole, or removed at the end: signed heads show it (pas verify --key), and those kept elsewhere (--heads)',
 ];
 
 /** Said where nobody asked whose word the history is. */

@@ -281,6 +281,17 @@ describe('S36: what contradicts a head', () => {
     expect([verdict.code, new Set(codesOf(verdict))]).toEqual([3, new Set(['HEAD_CONTRADICTS'])]);
   });
 
+  it('a chain that was rewritten beside its heads is found without a key as well; who signed is said to be open', async () => {
+    const sound = await program('pas', 'verify', whole.data, '--json');
+    const notSeen = JSON.parse(sound.stdout).not_seen;
+    expect([sound.code, notSeen]).toEqual([0, [expect.stringContaining('who signed'), expect.any(String)]]);
+    const other = unsigned.copy().change({ bronze: { compression: 'snappy' } });
+    expect((await other.run()).code).toBe(0);
+    cpSync(headsOf(whole), headsOf(other), { recursive: true });
+    const verdict = await program('pas', 'verify', other.data, '--json');
+    expect([verdict.code, codesOf(verdict)]).toEqual([3, ['HEAD_CONTRADICTS']]);
+  });
+
   it('heads of two eras, swapped: each lies beside events of another log', async () => {
     const scene = signing(await newCopier({ start: 44, end: 83, size: 10 }));
     expect((await scene.run()).code).toBe(0);

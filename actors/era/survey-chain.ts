@@ -35,6 +35,12 @@ export const surveyChain: Effect<'surveyChain'> = async (era, { askedBy }, { sig
   // The era fails by the same judgement: nothing is written, and nothing is recorded.
   if ('failure' in judged) return facts;
   signed?.assertSound(era.events);
+  if (signed?.newest === null && era.events > 0) {
+    era.log.warn(
+      { component: 'audit', events: era.events },
+      'no signed head lies beside these events, and they are signed as they are now; if there were heads, compare with copies of them: pas verify --key --heads',
+    );
+  }
   era.tree = signed?.tree ?? null;
   era.signedSize = 0;
   await prepare(era, signal);

@@ -130,6 +130,12 @@ export function parseProof(bytes: Uint8Array): Proof {
   return parsed.data;
 }
 
+/** What zlib gives with `info`, which its types do not know. `bytesWritten`: bytes of the packed that it has read. */
+interface Unpacked {
+  readonly buffer: Buffer;
+  readonly engine: { readonly bytesWritten: number };
+}
+
 /** The XDR of the ledger. @throws PROOF_INVALID, check `xdr` */
 export function unpackXdr({ ledger }: Proof): Buffer {
   const packed = Buffer.from(ledger.xdr_gzip, 'base64');
@@ -137,9 +143,16 @@ export function unpackXdr({ ledger }: Proof): Buffer {
   if (found !== ledger.xdr_gzip_sha256) {
     throw proofInvalid('xdr', 'the packed ledger has another SHA-256', { expected: ledger.xdr_gzip_sha256, found });
   }
+  let unpacked: Unpacked;
   try {
-    return gunzipSync(packed, { maxOutputLength: OBJECT_LIMIT });
+    unpacked = gunzipSync(packed, { maxOutputLength: OBJECT_LIMIT, info: true }) as unknown as Unpacked;
   } catch (error) {
     throw proofInvalid('xdr', `the ledger cannot be unpacked: ${messageOf(error)}`, {}, error);
   }
+  // Node passes over zeros after the last member, and other programs do not.
+  if (unpacked.engine.bytesWritten === packed.length) return unpacked.buffer;
+  throw proofInvalid('xdr', 'there is more after the packed ledger', {
+    expected: `${unpacked.engine.bytesWritten} bytes`,
+    found: `${packed.length} bytes`,
+  });
 }
